@@ -1,0 +1,17 @@
+//! The words of the field: what a block, a position, an event, an unlock, a
+//! benefit is. No I/O, no clock, no randomness, and nothing about actors,
+//! brokers or stores.
+
+mod block;
+mod event;
+mod names;
+pub(crate) mod unlock;
+mod value;
+mod watermark;
+
+pub use block::{BlockRef, Position};
+pub use event::{Event, EventId, EventSchema, FieldSchema, Origin};
+pub use names::{InvalidName, Name};
+pub use unlock::{Evidence, EvidenceItem, UnlockId, UnlockMessage, UnlockRequest, UnlockState};
+pub use value::{FieldType, Value, ValueError};
+pub use watermark::Watermark;

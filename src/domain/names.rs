@@ -1,0 +1,105 @@
+//! Names that stand in configuration, in NATS subjects and in metric labels.
+
+use std::{borrow::Borrow, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A configured name (chain, contract, rule set, signer, achievement): one
+/// NATS subject token of 1–64 characters of `a-z`, `0-9`, `_`, `-`, starting
+/// with a letter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(String);
+
+/// Why a string is no [`Name`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{given}` is not a name: use 1 to 64 characters of a-z, 0-9, `_` and `-`, starting with a letter"
+)]
+pub struct InvalidName {
+    /// What was given.
+    pub given: String,
+}
+
+impl Name {
+    /// Longest name, in characters.
+    pub const MAX_LEN: usize = 64;
+
+    /// Checks and wraps a name.
+    ///
+    /// # Errors
+    /// When `text` is empty, too long, starts with something else than a
+    /// letter or has a character that a subject token can't carry.
+    pub fn new(text: impl Into<String>) -> Result<Self, InvalidName> {
+        let text = text.into();
+        let mut chars = text.chars();
+        let starts = chars.next().is_some_and(|c| c.is_ascii_lowercase());
+        let rest =
+            chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-');
+        if starts && rest && text.len() <= Self::MAX_LEN {
+            Ok(Self(text))
+        } else {
+            Err(InvalidName { given: text })
+        }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = InvalidName;
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        Self::new(text)
+    }
+}
+
+impl FromStr for Name {
+    type Err = InvalidName;
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        Self::new(text)
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_subject_token() {
+        for good in ["dao", "first-vote", "a_1"] {
+            assert_eq!(Name::new(good).map(String::from), Ok(good.to_owned()));
+        }
+        let long = "a".repeat(65);
+        for bad in ["", "1st", "-a", "a.b", "a b", "A", "é", "a>", "*", long.as_str()] {
+            assert!(Name::new(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Achievements earned, and what becomes of them.
+
+use std::fmt;
+
+use alloy::primitives::{Address, B256, Keccak256, U256};
+use serde::{Deserialize, Serialize};
+
+use super::{EventId, Name};
+
+/// Names the effect "this user has this achievement of this contract": the
+/// same for every request of it, so that it can land only once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnlockId(pub B256);
+
+impl UnlockId {
+    /// The id of an effect: keccak-256 of (chain id, contract, achievement, user).
+    #[must_use]
+    pub fn of(chain_id: u64, contract: Address, achievement: U256, user: Address) -> Self {
+        let mut hasher = Keccak256::new();
+        hasher.update(chain_id.to_be_bytes());
+        hasher.update(contract);
+        hasher.update(achievement.to_be_bytes::<32>());
+        hasher.update(user);
+        Self(hasher.finalize())
+    }
+}
+
+impl fmt::Display for UnlockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One log that counted towards an achievement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceItem {
+    /// The event's id.
+    pub event: EventId,
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// The contract's configured name.
+    pub contract: Name,
+    /// The event's standard name.
+    pub name: Name,
+    /// Block number.
+    pub block: u64,
+    /// Block hash.
+    pub block_hash: B256,
+    /// Transaction hash.
+    pub transaction_hash: B256,
+    /// Index of the log within its block.
+    pub log_index: u64,
+}
+
+/// Why an achievement was earned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Hash of the rule set's text as it was evaluated.
+    pub rule_version: B256,
+    /// The logs that counted, in position order, at most
+    /// [`Evidence::MAX_ITEMS`] of them: the latest.
+    pub items: Vec<EvidenceItem>,
+    /// How many logs counted in all.
+    pub total: u64,
+}
+
+impl Evidence {
+    /// How many logs an evidence names.
+    pub const MAX_ITEMS: usize = 32;
+
+    /// What goes on chain as `proofData`: keccak-256 over the rule version,
+    /// the total and the named event ids in order.
+    #[must_use]
+    pub fn commitment(&self) -> B256 {
+        let mut hasher = Keccak256::new();
+        hasher.update(self.rule_version);
+        hasher.update(self.total.to_be_bytes());
+        for item in &self.items {
+            hasher.update(item.event.0);
+        }
+        hasher.finalize()
+    }
+}
+
+/// A rule set's demand that a user gets an achievement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlockRequest {
+    /// The effect this asks for.
+    pub id: UnlockId,
+    /// The rule set that asks.
+    pub rule_set: Name,
+    /// The achievement's configured name.
+    pub achievement: Name,
+    /// The achievement's id in its contract.
+    #[serde(with = "decimal")]
+    pub achievement_id: U256,
+    /// Name of the contract that keeps achievements.
+    pub contract: Name,
+    /// The signer that lands it.
+    pub signer: Name,
+    /// Who earned it.
+    pub user: Address,
+    /// Why.
+    pub evidence: Evidence,
+}
+
+/// The states of an unlock, as the last token of its subject names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnlockState {
+    /// A rule set asks for it.
+    Requested,
+    /// A transaction that carries it was broadcast.
+    Submitted,
+    /// It is on chain, deep enough.
+    Unlocked,
+    /// The contract refuses it for good.
+    Rejected,
+    /// Its evidence was orphaned.
+    Retracted,
+    /// It was taken back on chain.
+    Revoked,
+}
+
+impl UnlockState {
+    /// The subject token.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Submitted => "submitted",
+            Self::Unlocked => "unlocked",
+            Self::Rejected => "rejected",
+            Self::Retracted => "retracted",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// The data of a message on `merit.v1.unlocks.<rule_set>.<achievement>.<state>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlockMessage {
+    /// What became of it.
+    pub state: UnlockState,
+    /// What was asked for.
+    pub request: UnlockRequest,
+    /// The transaction that carries it, once there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub transaction_hash: Option<B256>,
+    /// Why it was rejected, decoded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+/// 256-bit integers as decimal strings.
+pub mod decimal {
+    use alloy::primitives::U256;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes a decimal string.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(value: &U256, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    /// Reads a decimal string.
+    ///
+    /// # Errors
+    /// When it is none, or beyond 256 bits.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<U256, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        U256::from_str_radix(&text, 10)
+            .map_err(|error| D::Error::custom(format!("`{text}` is no 256-bit decimal: {error}")))
+    }
+}

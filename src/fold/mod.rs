@@ -1,0 +1,38 @@
+//! Folding ordered events into state that can be undone.
+//!
+//! A consumer of several contracts gets their events interleaved as they
+//! were published. This module merges them into position order behind the
+//! contracts' watermarks, applies them to a [`Fold`], remembers per block how
+//! to undo that, and undoes it when blocks are orphaned. It knows nothing of
+//! rules, governance, brokers or stores.
+
+mod state;
+
+pub use state::State;
+
+use crate::domain::Event;
+
+/// A pure function over ordered events: what rules and governance are.
+///
+/// All that it remembers is in the [`State`] it is handed, so that undoing a
+/// block is restoring keys.
+pub trait Fold {
+    /// What it says to the outside.
+    type Output: Clone + serde::Serialize + serde::de::DeserializeOwned;
+
+    /// A block begins: whatever had its deadline before it is decided now.
+    /// Called before the first event of each block that has one, and for the
+    /// newest complete block; `time` is the block's, in seconds since the
+    /// Unix epoch.
+    fn begin_block(
+        &self,
+        chain_id: u64,
+        block: u64,
+        time: u64,
+        state: &mut State,
+        output: &mut Vec<Self::Output>,
+    );
+
+    /// One event in position order.
+    fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Self::Output>);
+}

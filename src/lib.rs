@@ -1,0 +1,20 @@
+//! meritd: watches governance, NFT and achievement contracts on EVM chains,
+//! evaluates rules over their events and lands the achievements that people
+//! earned on chain, exactly once.
+//!
+//! Data flows top to bottom: chain → events → stream → rules → unlocks →
+//! signer → chain. `actors` may use every module below it; the pure cores
+//! (`fold`, `rules`, `governance`, `signing`) use nothing but `domain`.
+
+pub mod breakers;
+pub mod chain;
+pub mod config;
+pub mod domain;
+pub mod fold;
+pub mod governance;
+pub mod rules;
+pub mod signing;
+pub mod store;
+pub mod streams;
+pub mod supervisor;
+pub mod telemetry;
