@@ -177,7 +177,7 @@ install_anvil() {
     work=$(fresh_folder)
     log=$work/log
     cp "$scripts/anvil/package.json" "$scripts/anvil/package-lock.json" "$scripts/anvil/.npmrc" "$work/"
-    if ! (cd "$work" && npm ci --no-progress >"$log" 2>&1 </dev/null); then
+    if ! (cd "$work" && npm ci --prefer-offline --no-progress >"$log" 2>&1 </dev/null); then
         show_tail "$log"
         if grep -q 'EINTEGRITY' "$log"; then
             complain anvil "what the package registry offers as $anvil_pinned is not what we pinned; it was not installed" \
