@@ -1,1 +1,233 @@
-//! config.
+//! Typed configuration: `default.toml`, then `<environment>.toml`, then
+//! `MERITD__SECTION__KEY` variables, read from one folder.
+//!
+//! [`load`] gives either a [`Config`] whose every value is checked and whose
+//! references (a contract's chain, a signer's chain, an ABI file) exist, or
+//! all [`Problem`]s at once, each naming file, key, value and the way out.
+//! Relative paths are relative to the configuration folder. It knows nothing
+//! of chains beyond the shape of an address: what the chain itself must
+//! confirm is `meritd check`'s.
+
+mod amount;
+mod load;
+mod problem;
+mod raw;
+mod secret;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use alloy::{
+    json_abi::JsonAbi,
+    primitives::{Address, U256},
+};
+
+pub use amount::{parse_decimal, parse_units};
+pub use load::{RuleFile, load};
+pub use problem::{ConfigError, Problem};
+pub use raw::{Confirmations, ContractKind, GovernorClock, LogFormat, StackKind};
+pub use secret::{Secret, SecretError, SecretRef};
+
+use crate::domain::Name;
+
+/// Everything the daemon is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which `<environment>.toml` was read.
+    pub environment: Name,
+    /// The folder that the configuration came from.
+    pub dir: PathBuf,
+    /// Where the store and the managed broker live.
+    pub data_dir: PathBuf,
+    /// HTTP address.
+    pub listen: SocketAddr,
+    /// How logs are written.
+    pub log: Log,
+    /// The broker.
+    pub nats: Nats,
+    /// Restarts and heartbeats.
+    pub supervisor: Supervisor,
+    /// Watched chains.
+    pub chains: Vec<Chain>,
+    /// Watched contracts.
+    pub contracts: Vec<Contract>,
+    /// Keys that land achievements.
+    pub signers: Vec<Signer>,
+    /// What held tokens change in governance.
+    pub benefits: Vec<Benefit>,
+    /// Rule files as they were read, not yet compiled.
+    pub rules: Vec<RuleFile>,
+    /// Whether actors may be crashed on request. Refused in production.
+    pub fault_injection: bool,
+}
+
+/// How logs are written.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Text, JSON, or by whether stderr is a terminal.
+    pub format: LogFormat,
+    /// A `tracing` filter, like `info,meritd=debug`.
+    pub filter: String,
+}
+
+/// The broker.
+#[derive(Clone, Debug)]
+pub enum Nats {
+    /// meritd starts and supervises its own `nats-server`.
+    Managed {
+        /// Path of the binary; searched on PATH when absent.
+        binary: Option<PathBuf>,
+    },
+    /// A server or cluster that somebody else runs.
+    External {
+        /// `nats://host:port` each.
+        urls: Vec<String>,
+        /// A credentials file of the NATS operator.
+        credentials: Option<PathBuf>,
+        /// User and password.
+        login: Option<(String, SecretRef)>,
+        /// Copies of each stream.
+        replicas: usize,
+    },
+}
+
+/// Restarts and heartbeats.
+#[derive(Clone, Copy, Debug)]
+pub struct Supervisor {
+    /// Restarts of one actor within `restart_window` before it is given up.
+    pub max_restarts: u32,
+    /// See `max_restarts`.
+    pub restart_window: Duration,
+    /// An actor that does not answer for so long is replaced.
+    pub freeze_after: Duration,
+    /// How long a shutdown may take.
+    pub drain_deadline: Duration,
+}
+
+/// One chain.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// Its name in subjects and metrics.
+    pub name: Name,
+    /// EIP-155 id; endpoints that say otherwise are not used.
+    pub chain_id: u64,
+    /// Where it is reached.
+    pub endpoints: Vec<Endpoint>,
+    /// How deep a block must be before its events are published.
+    pub confirmations: Confirmations,
+    /// Blocks so deep are final: a reorg below them stops the chain.
+    pub finality_depth: u64,
+    /// How often the head is asked for.
+    pub poll_interval: Duration,
+    /// Largest block range of one `eth_getLogs`.
+    pub max_range: u64,
+}
+
+/// One RPC endpoint.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Its URL; may carry a key, so it is never shown whole.
+    pub url: SecretRef,
+    /// Limit of one call.
+    pub call_timeout: Duration,
+    /// Calls at once.
+    pub max_concurrent: u32,
+}
+
+/// One watched contract.
+#[derive(Clone, Debug)]
+pub struct Contract {
+    /// Its name in subjects, rules and metrics.
+    pub name: Name,
+    /// The chain it is on.
+    pub chain: Name,
+    /// Its address.
+    pub address: Address,
+    /// What it is.
+    pub kind: ContractKind,
+    /// Its ABI, for kind `abi`.
+    pub abi: Option<JsonAbi>,
+    /// First block of interest.
+    pub start_block: u64,
+    /// Overrides the chain's.
+    pub confirmations: Confirmations,
+    /// How a governor counts time (ERC-6372).
+    pub clock: GovernorClock,
+}
+
+/// One signing key and its limits.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    /// Its name in rules, subjects and metrics.
+    pub name: Name,
+    /// The chain it signs for.
+    pub chain: Name,
+    /// Where its key is.
+    pub key: SignerKeySource,
+    /// Highest max fee per gas, wei.
+    pub max_fee_per_gas: U256,
+    /// Highest worst-case spending of one UTC day, wei.
+    pub daily_budget: U256,
+    /// Added to the node's gas estimate, percent.
+    pub gas_buffer_percent: u32,
+    /// Added to the fee computed from fee history, percent.
+    pub price_margin_percent: u32,
+    /// Depth at which an own transaction counts as landed.
+    pub confirmations: u64,
+    /// Unlocks in one transaction.
+    pub batch_max_items: usize,
+    /// How long the first unlock of a batch waits for others.
+    pub batch_max_wait: Duration,
+    /// Transactions in flight at once.
+    pub max_in_flight: usize,
+    /// A transaction pending for so long is replaced by a dearer one.
+    pub bump_after: Duration,
+}
+
+/// Where a signing key is.
+#[derive(Clone, Debug)]
+pub enum SignerKeySource {
+    /// A keystore v3 file and its passphrase.
+    Keystore {
+        /// The file.
+        path: PathBuf,
+        /// Its passphrase.
+        passphrase: SecretRef,
+    },
+    /// A hex key from a variable or a file of its own.
+    Raw(SecretRef),
+}
+
+/// What held tokens change in governance.
+#[derive(Clone, Debug)]
+pub struct Benefit {
+    /// Its name.
+    pub name: Name,
+    /// The `erc721` or `achievements` contract whose tokens give it.
+    pub nft: Name,
+    /// For `achievements`: only these ids.
+    pub achievement_ids: Option<Vec<U256>>,
+    /// Multiplies voting weight; basis points, 10,000 is 1.
+    pub weight_multiplier_bps: u32,
+    /// How it adds to others.
+    pub stack: StackKind,
+    /// Highest multiplier that may result, basis points.
+    pub cap_bps: Option<u32>,
+}
+
+impl Config {
+    /// A chain by name.
+    #[must_use]
+    pub fn chain(&self, name: &Name) -> Option<&Chain> {
+        self.chains.iter().find(|chain| chain.name == *name)
+    }
+
+    /// A contract by name.
+    #[must_use]
+    pub fn contract(&self, name: &Name) -> Option<&Contract> {
+        self.contracts.iter().find(|contract| contract.name == *name)
+    }
+}

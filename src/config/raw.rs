@@ -1,0 +1,275 @@
+//! The shape of the files: what serde reads before anything is checked.
+//!
+//! Each section denies unknown keys. Numbers that have a meaning beyond
+//! their range (amounts, percentages) are checked in `validate`.
+
+use std::{fmt, path::PathBuf};
+
+use serde::{Deserialize, Deserializer, de};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub environment: String,
+    pub data_dir: PathBuf,
+    pub api: RawApi,
+    pub log: RawLog,
+    pub nats: RawNats,
+    pub supervisor: RawSupervisor,
+    #[serde(default)]
+    pub chains: Vec<RawChain>,
+    #[serde(default)]
+    pub contracts: Vec<RawContract>,
+    #[serde(default)]
+    pub signers: Vec<RawSigner>,
+    #[serde(default)]
+    pub benefits: Vec<RawBenefit>,
+    #[serde(default)]
+    pub debug: RawDebug,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawApi {
+    pub listen: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLog {
+    pub format: LogFormat,
+    pub filter: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNats {
+    pub mode: NatsMode,
+    pub binary: Option<PathBuf>,
+    #[serde(default)]
+    pub urls: Vec<String>,
+    pub credentials: Option<PathBuf>,
+    pub user: Option<String>,
+    pub password: Option<String>,
+    pub replicas: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum NatsMode {
+    Managed,
+    External,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSupervisor {
+    pub max_restarts: u32,
+    pub restart_window_s: u64,
+    pub freeze_after_s: u64,
+    pub drain_deadline_s: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawChain {
+    pub name: String,
+    pub chain_id: u64,
+    #[serde(default)]
+    pub endpoints: Vec<RawEndpoint>,
+    #[serde(default)]
+    pub confirmations: Option<Confirmations>,
+    #[serde(default)]
+    pub finality_depth: Option<u64>,
+    #[serde(default)]
+    pub poll_interval_ms: Option<u64>,
+    #[serde(default)]
+    pub max_range: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEndpoint {
+    pub url: String,
+    #[serde(default)]
+    pub call_timeout_ms: Option<u64>,
+    #[serde(default)]
+    pub max_concurrent: Option<u32>,
+}
+
+/// How deep a block must be before its events are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmations {
+    /// So many blocks on top of it.
+    Blocks(u64),
+    /// At or below the `safe` tag.
+    Safe,
+    /// At or below the `finalized` tag.
+    Finalized,
+}
+
+impl<'de> Deserialize<'de> for Confirmations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Confirmations;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of blocks, \"safe\" or \"finalized\"")
+            }
+            fn visit_u64<E: de::Error>(self, blocks: u64) -> Result<Confirmations, E> {
+                Ok(Confirmations::Blocks(blocks))
+            }
+            fn visit_i64<E: de::Error>(self, blocks: i64) -> Result<Confirmations, E> {
+                u64::try_from(blocks)
+                    .map(Confirmations::Blocks)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(blocks), &self))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Confirmations, E> {
+                match text {
+                    "safe" => Ok(Confirmations::Safe),
+                    "finalized" => Ok(Confirmations::Finalized),
+                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawContract {
+    pub name: String,
+    pub chain: String,
+    pub address: String,
+    pub kind: ContractKind,
+    pub abi: Option<PathBuf>,
+    #[serde(default)]
+    pub start_block: u64,
+    pub confirmations: Option<Confirmations>,
+    pub clock: Option<GovernorClock>,
+}
+
+/// What a watched contract is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContractKind {
+    /// OpenZeppelin Governor 4 or 5.
+    Governor,
+    /// ERC-721, with ERC-5192 locks.
+    Erc721,
+    /// An achievement manager.
+    Achievements,
+    /// Any contract, by its ABI file.
+    Abi,
+}
+
+/// How a governor counts time (ERC-6372 `CLOCK_MODE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GovernorClock {
+    /// `mode=blocknumber`.
+    Block,
+    /// `mode=timestamp`.
+    Timestamp,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSigner {
+    pub name: String,
+    pub chain: String,
+    pub key: RawKey,
+    pub max_fee_gwei: Option<Number>,
+    pub daily_budget_eth: Option<Number>,
+    pub gas_buffer_percent: Option<u32>,
+    pub price_margin_percent: Option<u32>,
+    pub confirmations: Option<u64>,
+    #[serde(default)]
+    pub batch: RawBatch,
+    pub max_in_flight: Option<usize>,
+    pub bump_after_s: Option<u64>,
+}
+
+/// `{ keystore = …, passphrase = … }` or `{ raw = "env:…" }`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawKey {
+    pub keystore: Option<PathBuf>,
+    pub passphrase: Option<String>,
+    pub raw: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBatch {
+    pub max_items: Option<usize>,
+    pub max_wait_ms: Option<u64>,
+}
+
+/// How several benefits of one holder add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StackKind {
+    /// The largest counts.
+    Max,
+    /// All count.
+    Sum,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBenefit {
+    pub name: String,
+    pub nft: String,
+    pub achievement_ids: Option<Vec<Number>>,
+    pub weight_multiplier: Number,
+    pub stack: Option<StackKind>,
+    pub cap: Option<Number>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDebug {
+    #[serde(default)]
+    pub fault_injection: bool,
+}
+
+/// A decimal number, written as text or as a TOML integer; never a float,
+/// which could not hold what people write into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Number(pub String);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Number;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer, or a decimal number in quotes")
+            }
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Number, E> {
+                Ok(Number(n.to_string()))
+            }
+            fn visit_i64<E: de::Error>(self, n: i64) -> Result<Number, E> {
+                Ok(Number(n.to_string()))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Number, E> {
+                Ok(Number(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}

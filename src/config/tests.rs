@@ -1,0 +1,177 @@
+//! Bad input by bad input: each names its file, key, value and way out.
+#![allow(clippy::unwrap_used)]
+
+use std::{fs, path::Path};
+
+use super::*;
+
+const DEFAULT: &str = include_str!("../../config/default.toml");
+const CHAIN: &str = r#"
+[[chains]]
+name = "local"
+chain_id = 31337
+endpoints = [{ url = "http://127.0.0.1:8545" }]
+"#;
+const DAO: &str = r#"
+[[contracts]]
+name = "dao"
+chain = "local"
+kind = "governor"
+address = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+"#;
+const SIGNER: &str = r#"
+[[signers]]
+name = "awards"
+chain = "local"
+key = { raw = "env:MERITD_TEST_NO_SUCH_KEY" }
+"#;
+
+/// The problems of a `development.toml` of this text, a line each.
+fn problems(text: &str) -> String {
+    match read(text) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn read(text: &str) -> Result<Config, ConfigError> {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "default.toml", DEFAULT);
+    write(dir.path(), "development.toml", text);
+    load(dir.path(), Some("development"))
+}
+
+fn write(dir: &Path, name: &str, text: &str) {
+    fs::write(dir.join(name), text).unwrap();
+}
+
+#[test]
+fn the_shipped_files_are_valid() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    for environment in ["development", "production"] {
+        let config = load(&dir, Some(environment)).map_err(|e| e.to_string());
+        assert_eq!(config.map(|c| c.environment.to_string()), Ok(environment.to_owned()));
+    }
+}
+
+#[test]
+fn a_whole_configuration_is_read() {
+    let config = read(&format!("{CHAIN}{DAO}{SIGNER}")).unwrap();
+    assert_eq!(config.contracts.len(), 1);
+    let dao = &config.contracts[0];
+    assert_eq!(dao.confirmations, Confirmations::Blocks(6), "inherits the chain's");
+    assert_eq!(config.signers[0].daily_budget, parse_decimal("0.5", 18).unwrap());
+}
+
+#[test]
+fn each_bad_value_gets_file_key_value_and_remedy() {
+    let no_chain = DAO.replace("local", "locla");
+    let cases: Vec<(String, &[&str])> = vec![
+        ("[[chain]]\nname = \"x\"".into(), &["chain", "did you mean `chains`?"]),
+        (
+            CHAIN.replace("chain_id", "chainid"),
+            &["development.toml", "chains[0].chainid", "did you mean `chain_id`?"],
+        ),
+        (
+            CHAIN.replace("31337", "\"31337\""),
+            &["chains[0].chain_id", "found string \"31337\"", "give u64"],
+        ),
+        (CHAIN.replace("31337", "-1"), &["chains[0].chain_id"]),
+        (CHAIN.replace("31337", "0"), &["chains[0].chain_id = `0`"]),
+        (
+            CHAIN.replace("http://127.0.0.1:8545", "127.0.0.1:8545"),
+            &["chains[0].endpoints[0].url", "give http://"],
+        ),
+        (format!("{CHAIN}confirmations = \"latest\""), &["chains[0].confirmations", "finalized"]),
+        (format!("{CHAIN}confirmations = 65"), &["chains[0].confirmations = `65`", "at most 64"]),
+        (format!("{CHAIN}poll_interval_ms = 0"), &["poll_interval_ms = `0`", "give 10 to 600000"]),
+        (format!("{CHAIN}{CHAIN}"), &["chains[1].name = `local`", "two have this name"]),
+        (CHAIN.replace("\"local\"", "\"Local Net\""), &["chains[0].name = `Local Net`", "a-z"]),
+        (format!("{CHAIN}{no_chain}"), &["contracts[0].chain = `locla`", "did you mean `local`?"]),
+        (
+            format!("{CHAIN}{}", DAO.replace("aa3\"", "aa\"")),
+            &["contracts[0].address", "40 hex digits"],
+        ),
+        (
+            format!("{CHAIN}{}", DAO.replace("0x5Fb", "0x5fb")),
+            &["contracts[0].address", "EIP-55", "0x5FbDB2315678afecb367f032d93F642f64180aa3"],
+        ),
+        (
+            format!("{CHAIN}{}", DAO.replace("governor", "govenor")),
+            &["contracts[0].kind = `govenor`", "did you mean `governor`?"],
+        ),
+        (
+            format!("{CHAIN}{}", DAO.replace("governor", "abi")),
+            &["contracts[0].abi", "name the ABI's JSON file"],
+        ),
+        (
+            format!("{CHAIN}{}abi = \"none.json\"", DAO.replace("governor", "abi")),
+            &["contracts[0].abi = `none.json`", "No such file"],
+        ),
+        (
+            format!("{CHAIN}{}", SIGNER.replace("env:MERITD_TEST_NO_SUCH_KEY", "0xsecret")),
+            &["signers[0].key.raw", "must not stand in a configuration file"],
+        ),
+        (format!("{CHAIN}{SIGNER}max_fee_gwei = 1.5"), &["signers[0].max_fee_gwei", "in quotes"]),
+        (
+            format!("{CHAIN}{SIGNER}daily_budget_eth = \"-1\""),
+            &["signers[0].daily_budget_eth = `-1`", "not an amount"],
+        ),
+        (
+            format!("{CHAIN}{SIGNER}gas_buffer_percent = 5"),
+            &["signers[0].gas_buffer_percent = `5`", "give 20 to 30"],
+        ),
+        (
+            format!("{CHAIN}{DAO}[[benefits]]\nname=\"b\"\nnft=\"dao\"\nweight_multiplier=\"1.2\""),
+            &["benefits[0].nft = `dao`", "erc721 or achievements"],
+        ),
+        ("[api]\nlisten = \"nowhere\"".into(), &["api.listen = `nowhere`", "ip:port"]),
+        ("[nats]\nurls = [\"nats://h\"]".into(), &["nats.urls", "managed"]),
+        (
+            "[nats]\nmode = \"external\"\nurls = [\"nats://u:p@h\"]".into(),
+            &["nats.urls[0]", "plain server URL"],
+        ),
+        ("api = ".into(), &["development.toml:1", "(syntax)"]),
+        ("supervisor = 3".into(), &["supervisor", "found"]),
+    ];
+    for (text, parts) in cases {
+        let said = problems(&text);
+        for part in parts {
+            assert!(said.contains(part), "`{part}` is not in:\n{said}\nfor:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_a_file_is_not_repeated_in_the_error() {
+    let said =
+        problems(&format!("{CHAIN}{}", SIGNER.replace("env:MERITD_TEST_NO_SUCH_KEY", "0xc0ffee")));
+    assert!(!said.contains("c0ffee"), "{said}");
+    let said = problems("[nats]\nmode = \"external\"\nurls = [\"nats://u:hunter2@h\"]");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let text = format!("{CHAIN}{}", DAO.replace("local", "other").replace("aa3", ""));
+    assert_eq!(problems(&text).lines().count(), 2);
+}
+
+#[test]
+fn a_missing_folder_and_a_missing_environment_say_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = load(dir.path(), None).map(|_| ()).unwrap_err().to_string();
+    assert!(said.contains("point --config at a folder"), "{said}");
+    write(dir.path(), "default.toml", DEFAULT);
+    write(dir.path(), "staging.toml", "");
+    let said = load(dir.path(), Some("stagin")).map(|_| ()).unwrap_err().to_string();
+    assert!(said.contains("name one of: staging"), "{said}");
+    let said = load(dir.path(), Some("../etc")).map(|_| ()).unwrap_err().to_string();
+    assert!(said.contains("name one of"), "{said}");
+}
+
+#[test]
+fn a_huge_file_is_refused_before_it_is_read() {
+    let said = problems(&"# filler\n".repeat(200_000));
+    assert!(said.contains("are more than"), "{said}");
+}

@@ -1,0 +1,72 @@
+//! What held tokens change in governance.
+
+use std::collections::BTreeSet;
+
+use super::Checker;
+use crate::{
+    config::{
+        Benefit, Contract, StackKind,
+        amount::{parse_decimal, parse_units},
+        raw::{ContractKind, RawBenefit},
+    },
+    domain::Name,
+};
+
+pub(super) fn check_benefits(
+    c: &mut Checker<'_>,
+    raw: Vec<RawBenefit>,
+    contracts: &[Contract],
+    contract_names: &BTreeSet<Name>,
+) -> Vec<Benefit> {
+    let mut names = BTreeSet::new();
+    let mut benefits = Vec::new();
+    for (i, benefit) in raw.into_iter().enumerate() {
+        let key = |part: &str| format!("benefits[{i}].{part}");
+        let name = c.name(&key("name"), &benefit.name, &mut names);
+        let nft = c.reference(&key("nft"), &benefit.nft, "contract", contract_names);
+        let kind = contracts.iter().find(|k| Some(&k.name) == nft.as_ref()).map(|k| k.kind);
+        if !matches!(kind, None | Some(ContractKind::Erc721 | ContractKind::Achievements)) {
+            let why = "not a contract of tokens";
+            let remedy = "name one of kind erc721 or achievements";
+            c.problem(&key("nft"), Some(&benefit.nft), why, remedy);
+        }
+        let achievement_ids = benefit.achievement_ids.map(|ids| {
+            if kind == Some(ContractKind::Erc721) {
+                let why = "only a contract of kind achievements has achievement ids";
+                c.problem(&key("achievement_ids"), None, why, "remove the key");
+            }
+            ids.iter()
+                .filter_map(|id| {
+                    let parsed = parse_decimal(&id.0, 0);
+                    if parsed.is_none() {
+                        let remedy = "give whole numbers";
+                        c.problem(&key("achievement_ids"), Some(&id.0), "not an id", remedy);
+                    }
+                    parsed
+                })
+                .collect()
+        });
+        let mut multiplier = |part: &str, text: &str| {
+            let parsed = parse_units(text, 4).filter(|bps| (10_000..=1_000_000).contains(bps));
+            if parsed.is_none() {
+                let remedy = "give \"1\" to \"100\" with at most 4 decimals";
+                c.problem(&key(part), Some(text), "not a multiplier", remedy);
+            }
+            parsed
+        };
+        let weight = multiplier("weight_multiplier", &benefit.weight_multiplier.0);
+        let cap_bps = benefit.cap.and_then(|cap| multiplier("cap", &cap.0));
+        if let (Some(name), Some(nft), Some(weight_multiplier_bps)) = (name, nft, weight) {
+            let stack = benefit.stack.unwrap_or(StackKind::Max);
+            benefits.push(Benefit {
+                name,
+                nft,
+                achievement_ids,
+                weight_multiplier_bps,
+                stack,
+                cap_bps,
+            });
+        }
+    }
+    benefits
+}
