@@ -8,6 +8,7 @@
 
 pub mod breakers;
 pub mod chain;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod fold;
@@ -18,3 +19,4 @@ pub mod store;
 pub mod streams;
 pub mod supervisor;
 pub mod telemetry;
+pub mod tools;

@@ -1,0 +1,5 @@
+//! `meritd demo`.
+
+pub mod anvil;
+pub mod contracts;
+pub mod world;
