@@ -1,1 +1,8 @@
-//! telemetry.
+//! What an operator watches: every metric, declared in one file, and logs.
+//! Knows nothing of the parts that report through it.
+
+mod logs;
+mod metrics;
+
+pub use logs::{LogFormat, LogsError, init};
+pub use metrics::{CATALOGUE, Families, Kind, MetricInfo, Metrics};
