@@ -2,16 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{
-    Actor, Addr, Handler, Message,
-    dev::{MessageResponse, ToEnvelope},
+use actix::{Handler, Message, dev::ToEnvelope, prelude::SendError};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
 };
-use tokio::sync::watch;
+
+use super::{incarnation::Incarnation, supervise::Supervise};
 
 /// Reaches an actor whichever incarnation of it is alive.
-pub struct ActorRef<A: Actor> {
+pub struct ActorRef<A: Supervise> {
     name: Arc<str>,
-    current: watch::Receiver<Option<Addr<A>>>,
+    current: watch::Receiver<Option<Arc<Incarnation<A>>>>,
 }
 
 /// Why a message got no answer. It may have been handled all the same
@@ -40,15 +42,35 @@ pub enum Unreachable {
     },
 }
 
-impl<A: Actor> Clone for ActorRef<A> {
+/// Why a message was not taken without waiting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// No incarnation is alive.
+    #[error("actor `{actor}` is down (being restarted, or given up)")]
+    Down {
+        /// The actor's name.
+        actor: Arc<str>,
+    },
+    /// Its mailbox is full.
+    #[error("the mailbox of actor `{actor}` is full")]
+    Full {
+        /// The actor's name.
+        actor: Arc<str>,
+    },
+}
+
+impl<A: Supervise> Clone for ActorRef<A> {
     fn clone(&self) -> Self {
         Self { name: Arc::clone(&self.name), current: self.current.clone() }
     }
 }
 
-impl<A: Actor> ActorRef<A> {
-    /// Made by the supervisor, which publishes each new incarnation.
-    pub fn new(name: Arc<str>, current: watch::Receiver<Option<Addr<A>>>) -> Self {
+impl<A: Supervise> ActorRef<A> {
+    /// Made by the tree, which publishes each incarnation once it answers.
+    pub(super) fn new(
+        name: Arc<str>,
+        current: watch::Receiver<Option<Arc<Incarnation<A>>>>,
+    ) -> Self {
         Self { name, current }
     }
 
@@ -58,7 +80,7 @@ impl<A: Actor> ActorRef<A> {
         &self.name
     }
 
-    /// Sends, waiting for a place in the mailbox, for a restart under way and
+    /// Sends, waiting for a restart under way, for a place in the mailbox and
     /// for the answer, all within `limit`.
     ///
     /// # Errors
@@ -66,29 +88,62 @@ impl<A: Actor> ActorRef<A> {
     pub async fn send<M>(&self, message: M, limit: Duration) -> Result<M::Result, Unreachable>
     where
         M: Message + Send + 'static,
-        M::Result: MessageResponse<A, M> + Send,
+        M::Result: Send,
         A: Handler<M>,
         A::Context: ToEnvelope<A, M>,
     {
-        let deadline = tokio::time::Instant::now() + limit;
-        let mut current = self.current.clone();
-        let address = {
-            let alive = current.wait_for(|address| address.as_ref().is_some_and(Addr::connected));
-            match tokio::time::timeout_at(deadline, alive).await {
-                Ok(Ok(address)) => address.clone(),
-                Ok(Err(_)) | Err(_) => None,
+        let deadline = Instant::now() + limit;
+        let timed_out = || Unreachable::TimedOut {
+            actor: Arc::clone(&self.name),
+            after_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+        };
+        let (incarnation, slot) = loop {
+            let incarnation = self.alive(deadline).await?;
+            match timeout_at(deadline, incarnation.slot()).await {
+                Ok(Some(slot)) => break (incarnation, slot),
+                // It ended before it had the message: the next one gets it.
+                Ok(None) => {}
+                Err(_) => return Err(timed_out()),
             }
         };
-        let Some(address) = address else {
-            return Err(Unreachable::Down { actor: Arc::clone(&self.name) });
-        };
-        match tokio::time::timeout_at(deadline, address.send(message)).await {
-            Ok(Ok(answer)) => Ok(answer),
+        match timeout_at(deadline, incarnation.address.send(message)).await {
+            Ok(Ok(answer)) => {
+                slot.answered();
+                Ok(answer)
+            }
             Ok(Err(_)) => Err(Unreachable::Died { actor: Arc::clone(&self.name) }),
-            Err(_) => Err(Unreachable::TimedOut {
-                actor: Arc::clone(&self.name),
-                after_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
-            }),
+            Err(_) => Err(timed_out()),
         }
+    }
+
+    /// Leaves a message whose answer nobody waits for, if there is room now.
+    ///
+    /// # Errors
+    /// See [`NotTaken`].
+    pub fn try_send<M>(&self, message: M) -> Result<(), NotTaken>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        A: Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+    {
+        let down = || NotTaken::Down { actor: Arc::clone(&self.name) };
+        let incarnation = self.current.borrow().clone().ok_or_else(down)?;
+        match incarnation.address.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(SendError::Full(_)) => Err(NotTaken::Full { actor: Arc::clone(&self.name) }),
+            Err(SendError::Closed(_)) => Err(down()),
+        }
+    }
+
+    async fn alive(&self, deadline: Instant) -> Result<Arc<Incarnation<A>>, Unreachable> {
+        let mut current = self.current.clone();
+        let alive =
+            current.wait_for(|life| life.as_ref().is_some_and(|alive| alive.address.connected()));
+        match timeout_at(deadline, alive).await {
+            Ok(Ok(life)) => life.clone(),
+            Ok(Err(_)) | Err(_) => None,
+        }
+        .ok_or_else(|| Unreachable::Down { actor: Arc::clone(&self.name) })
     }
 }
