@@ -1,0 +1,381 @@
+//! The connection to NATS that all actors share.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use async_nats::{
+    Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr,
+    jetstream::{self, context::ContextBuilder},
+};
+use rand::Rng as _;
+use tokio::sync::{Semaphore, watch};
+
+use super::{StreamError, version::ServerVersion};
+
+/// A secret that shows itself to nobody who prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Redacted(String);
+
+impl Redacted {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// How to say who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// User and password.
+    Password {
+        /// User.
+        user: String,
+        /// Password.
+        password: Redacted,
+    },
+    /// A `.creds` file (JWT and seed).
+    CredentialsFile(PathBuf),
+}
+
+/// TLS beyond what `tls://` in the address asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Certificate authorities to trust besides the system's, PEM.
+    pub authorities: Option<PathBuf>,
+    /// Our own certificate and its key, PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// What a connection needs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConnectSpec {
+    /// `nats://host:port` or `tls://host:port`, of one cluster.
+    pub urls: Vec<String>,
+    /// Who we are.
+    pub auth: Auth,
+    /// `None` leaves TLS to the address and the server.
+    pub tls: Option<Tls>,
+    /// What the server's monitoring calls us.
+    pub name: String,
+    /// The longest wait for one answer: an acknowledgement, a JetStream call.
+    pub request_timeout: Duration,
+    /// How many acknowledgements may be awaited at once; more wait their turn.
+    pub max_in_flight: usize,
+}
+
+impl fmt::Debug for ConnectSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectSpec")
+            .field("urls", &shown(&self.urls))
+            .field("auth", &self.auth)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ConnectSpec {
+    /// With limits that suit a server on the same machine or network:
+    /// 5 s an answer, 256 in flight.
+    #[must_use]
+    pub fn new(urls: Vec<String>, auth: Auth, name: impl Into<String>) -> Self {
+        Self {
+            urls,
+            auth,
+            tls: None,
+            name: name.into(),
+            request_timeout: Duration::from_secs(5),
+            max_in_flight: 256,
+        }
+    }
+}
+
+/// A connection with its JetStream context. Clones share it.
+///
+/// The task that drives it lives on the runtime that called
+/// [`Connection::open`]: open it on the main runtime, never inside an actor
+/// that may be restarted on an arbiter of its own. When that runtime stops,
+/// calls fail with "channel closed" while the client's own state still says
+/// connected; [`Connection::probe`] tells the truth.
+///
+/// While the server is away the client keeps what it is given and sends it
+/// after the reconnect: a publish that timed out may land later. That is why
+/// every time-out of a publish is ambiguous.
+#[derive(Clone)]
+pub struct Connection {
+    client: Client,
+    jetstream: jetstream::Context,
+    reconnects: watch::Receiver<u64>,
+    in_flight: Arc<Semaphore>,
+    request_timeout: Duration,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("state", &self.client.connection_state())
+            .field("reconnects", &*self.reconnects.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Connects, checks the server's version and that JetStream answers.
+    ///
+    /// The first connection is tried once; a lost one is retried for ever,
+    /// with jittered pauses of up to 2 s.
+    ///
+    /// # Errors
+    /// When no server answers, credentials are refused, the server is older
+    /// than [`ServerVersion::OLDEST`] or has no JetStream.
+    pub async fn open(spec: ConnectSpec) -> Result<Self, StreamError> {
+        let servers = shown(&spec.urls);
+        let addresses = spec
+            .urls
+            .iter()
+            .map(|url| {
+                url.parse::<ServerAddr>()
+                    .map_err(|_| StreamError::BadAddress { url: without_credentials(url) })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if addresses.is_empty() {
+            return Err(StreamError::BadAddress { url: String::new() });
+        }
+
+        let (counter, reconnects) = watch::channel(0_u64);
+        let options = options(&spec, counter).await?;
+        let attempt = tokio::time::timeout(CONNECT_TIMEOUT, options.connect(addresses)).await;
+        let client = match attempt {
+            Err(_) => {
+                let reason = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
+                return Err(StreamError::Unreachable { servers, reason });
+            }
+            Ok(Err(error)) => return Err(refused(servers, &error)),
+            Ok(Ok(client)) => client,
+        };
+
+        check_version(&client.server_info().version)?;
+        let jetstream = ContextBuilder::new()
+            .timeout(spec.request_timeout)
+            .ack_timeout(spec.request_timeout)
+            .max_ack_inflight(spec.max_in_flight)
+            .build(client.clone());
+        let connection = Self {
+            client,
+            jetstream,
+            reconnects,
+            in_flight: Arc::new(Semaphore::new(spec.max_in_flight)),
+            request_timeout: spec.request_timeout,
+        };
+        connection.probe().await?;
+        Ok(connection)
+    }
+
+    /// How often the connection was made anew. A reader of this rechecks its
+    /// cursors against the streams after each change: the server may have
+    /// lost its tail, or be another one.
+    #[must_use]
+    pub fn reconnects(&self) -> watch::Receiver<u64> {
+        self.reconnects.clone()
+    }
+
+    /// A round trip to JetStream and back: the only proof that the connection
+    /// works.
+    ///
+    /// # Errors
+    /// When no answer comes within the request timeout, or JetStream is off.
+    pub async fn probe(&self) -> Result<(), StreamError> {
+        const WHAT: &str = "health check";
+        let within = self.bounded(WHAT, self.jetstream.query_account()).await?;
+        within.map(drop).map_err(|error| match error.kind() {
+            jetstream::context::AccountErrorKind::TimedOut => self.timed_out(WHAT),
+            jetstream::context::AccountErrorKind::JetStreamUnavailable
+            | jetstream::context::AccountErrorKind::JetStream(_) => {
+                StreamError::NoJetStream { reason: error.to_string() }
+            }
+            _ => StreamError::Unavailable { what: WHAT.to_owned(), reason: error.to_string() },
+        })
+    }
+
+    /// The version that the server names.
+    #[must_use]
+    pub fn server_version(&self) -> String {
+        self.client.server_info().version
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn jetstream(&self) -> &jetstream::Context {
+        &self.jetstream
+    }
+
+    pub(super) fn in_flight(&self) -> &Semaphore {
+        &self.in_flight
+    }
+
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.request_timeout
+    }
+
+    pub(super) fn timed_out(&self, what: impl Into<String>) -> StreamError {
+        let after_ms = u64::try_from(self.request_timeout.as_millis()).unwrap_or(u64::MAX);
+        StreamError::TimedOut { what: what.into(), after_ms }
+    }
+
+    /// Bounds a call by the request timeout: the client's own time-outs start
+    /// only once the call got into its queue, which fills while disconnected.
+    pub(super) async fn bounded<F: Future>(
+        &self,
+        what: &str,
+        call: F,
+    ) -> Result<F::Output, StreamError> {
+        tokio::time::timeout(self.request_timeout, call).await.map_err(|_| self.timed_out(what))
+    }
+}
+
+/// Longer than the client's own limit for one address, so that several get
+/// their turn.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A server that stopped answering is noticed after two missed pings.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+
+async fn options(
+    spec: &ConnectSpec,
+    counter: watch::Sender<u64>,
+) -> Result<ConnectOptions, StreamError> {
+    let mut options = ConnectOptions::new()
+        .name(&spec.name)
+        .request_timeout(Some(spec.request_timeout))
+        .ping_interval(PING_INTERVAL)
+        .reconnect_delay_callback(|attempts| {
+            let ceiling_ms = 50_u64.saturating_mul(1 << attempts.min(6)).min(2_000);
+            Duration::from_millis(rand::rng().random_range(ceiling_ms / 2..=ceiling_ms))
+        });
+    // The first connection is no reconnect.
+    let first = std::sync::atomic::AtomicBool::new(true);
+    options = options.event_callback(move |event| {
+        match event {
+            Event::Connected => {
+                if !first.swap(false, std::sync::atomic::Ordering::Relaxed) {
+                    counter.send_modify(|count| *count += 1);
+                    tracing::info!("connected to NATS again");
+                }
+            }
+            Event::Disconnected => tracing::warn!("connection to NATS lost"),
+            other => tracing::debug!(event = %other, "NATS"),
+        }
+        std::future::ready(())
+    });
+    options = match &spec.auth {
+        Auth::None => options,
+        Auth::Password { user, password } => {
+            options.user_and_password(user.clone(), password.expose().to_owned())
+        }
+        Auth::CredentialsFile(path) => {
+            options.credentials_file(path).await.map_err(|error| StreamError::BadCredentials {
+                path: path.display().to_string(),
+                reason: error.to_string(),
+            })?
+        }
+    };
+    if let Some(tls) = &spec.tls {
+        options = options.require_tls(true);
+        if let Some(authorities) = &tls.authorities {
+            options = options.add_root_certificates(authorities.clone());
+        }
+        if let Some((certificate, key)) = &tls.identity {
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
+    }
+    Ok(options)
+}
+
+fn refused(servers: String, error: &async_nats::ConnectError) -> StreamError {
+    match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            StreamError::Unauthorized { servers }
+        }
+        _ => StreamError::Unreachable { servers, reason: error.to_string() },
+    }
+}
+
+fn check_version(found: &str) -> Result<(), StreamError> {
+    match found.parse::<ServerVersion>() {
+        Ok(version) if version >= ServerVersion::OLDEST => Ok(()),
+        _ => Err(StreamError::TooOld { found: found.to_owned(), needed: ServerVersion::OLDEST }),
+    }
+}
+
+/// Addresses for people: a password may stand in one.
+fn shown(urls: &[String]) -> String {
+    urls.iter().map(|url| without_credentials(url)).collect::<Vec<_>>().join(", ")
+}
+
+fn without_credentials(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::streams::testing::TestServer;
+
+    #[test]
+    fn an_old_server_is_refused_with_both_versions() {
+        assert_eq!(check_version("2.12.0"), Ok(()));
+        let error = check_version("2.9.25").unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("2.9.25") && text.contains("2.12.0"), "{text}");
+    }
+
+    #[test]
+    fn no_password_is_ever_printed() {
+        let spec = ConnectSpec::new(
+            vec!["nats://me:hunter2@h:4222".to_owned()],
+            Auth::Password { user: "me".into(), password: Redacted::new("hunter2") },
+            "test",
+        );
+        assert!(!format!("{spec:?}").contains("hunter2"));
+        assert_eq!(shown(&spec.urls), "nats://h:4222");
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_server_is_named_without_its_password() {
+        // Port 1 of the loopback is nobody's.
+        let urls = vec!["nats://me:hunter2@127.0.0.1:1".to_owned()];
+        let error = Connection::open(ConnectSpec::new(urls, Auth::None, "t")).await.unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, StreamError::Unreachable { .. }), "{text}");
+        assert!(text.contains("127.0.0.1:1") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_is_told_as_such() {
+        let server = TestServer::start().await;
+        let mut spec = server.managed.connect_spec("intruder");
+        spec.auth = Auth::Password { user: "merit".into(), password: Redacted::new("wrong") };
+        let error = Connection::open(spec).await.unwrap_err();
+        assert!(matches!(error, StreamError::Unauthorized { .. }), "{error}");
+        server.stop().await;
+    }
+}

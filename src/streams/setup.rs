@@ -1,0 +1,400 @@
+//! Declares the streams and the benefits bucket, and refuses to run on ones
+//! that would lose truth.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_nats::jetstream::{
+    self, ErrorCode,
+    context::{CreateStreamErrorKind, GetStreamErrorKind},
+    kv,
+    stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{FaultClass, StreamError, connection::Connection, subjects::StreamId};
+
+/// The bucket that has each holder's present benefits.
+pub const BENEFITS_BUCKET: &str = "merit_benefits";
+/// How many past values of a holder's benefits stay readable.
+const BENEFITS_HISTORY: i64 = 5;
+/// How long the server knows a `Nats-Msg-Id`. Only a first line: consumers
+/// recognise duplicates by position or id, for ever.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+const MIB: i64 = 1 << 20;
+/// Dead letters wait for a person. When they reach this, new ones are
+/// refused, so that whoever writes them stops and says so.
+const DEAD_LETTERS_MAX_BYTES: i64 = 256 * MIB;
+/// Notices are news: the oldest go.
+const OPERATIONS_MAX_BYTES: i64 = 64 * MIB;
+
+/// How many servers keep each message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicas(usize);
+
+impl Replicas {
+    /// A single server.
+    pub const ONE: Self = Self(1);
+
+    /// 1, 3 or 5: an even number adds a server that can fail, not one that may.
+    #[must_use]
+    pub fn new(count: usize) -> Option<Self> {
+        matches!(count, 1 | 3 | 5).then_some(Self(count))
+    }
+}
+
+/// Which stream of a name this is: the time at which the server made it, in
+/// nanoseconds since the Unix epoch. A stream that was deleted and made anew
+/// has another, and its sequences mean other messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StreamIncarnation(u64);
+
+impl StreamIncarnation {
+    pub(super) fn of(info: &Info) -> Self {
+        Self(u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0))
+    }
+}
+
+/// All streams as they are now.
+pub type Incarnations = BTreeMap<StreamId, StreamIncarnation>;
+
+/// Why the streams are not as meritd needs them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// A stream of ours has a setting that we can't live with, or can't be
+    /// changed.
+    #[error(
+        "stream {stream} has {setting} = {found}, meritd needs {needed}; change it, or back the stream up, delete it and start meritd again: it rebuilds what the chain still has"
+    )]
+    Clash {
+        /// The stream.
+        stream: String,
+        /// The setting, as `nats stream info --json` names it.
+        setting: &'static str,
+        /// What it is.
+        found: String,
+        /// What it must be.
+        needed: String,
+    },
+    /// Another stream takes our messages.
+    #[error(
+        "{stream} can't be declared: another stream of this account has subjects of `merit.v1`; remove them there ({reason})"
+    )]
+    SubjectsTaken {
+        /// Our stream.
+        stream: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// The server does not declare it.
+    #[error(
+        "{stream} can't be declared: {reason}; check replicas, storage limits and permissions of the account"
+    )]
+    Undeclared {
+        /// The stream or bucket.
+        stream: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// NATS can't be asked.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+}
+
+impl SetupError {
+    /// Whether the broker is at fault.
+    #[must_use]
+    pub fn class(&self) -> FaultClass {
+        match self {
+            Self::Stream(error) => error.class(),
+            Self::Clash { .. } | Self::SubjectsTaken { .. } | Self::Undeclared { .. } => {
+                FaultClass::Answer
+            }
+        }
+    }
+}
+
+/// Makes what is missing, mends what may be mended, and names what clashes.
+/// Changes nothing when all is as it should be.
+///
+/// # Errors
+/// See [`SetupError`].
+pub async fn declare(
+    connection: &Connection,
+    replicas: Replicas,
+) -> Result<Incarnations, SetupError> {
+    let mut incarnations = Incarnations::new();
+    for stream in StreamId::ALL {
+        incarnations.insert(stream, declare_stream(connection, stream, replicas).await?);
+    }
+    declare_bucket(connection, replicas).await?;
+    Ok(incarnations)
+}
+
+/// The stream's present incarnation.
+///
+/// # Errors
+/// When the stream does not exist or NATS does not answer.
+pub async fn incarnation(
+    connection: &Connection,
+    stream: StreamId,
+) -> Result<StreamIncarnation, StreamError> {
+    info(connection, stream).await.map(|info| StreamIncarnation::of(&info))
+}
+
+/// The stream as the server describes it.
+pub(super) async fn info(connection: &Connection, stream: StreamId) -> Result<Info, StreamError> {
+    handle(connection, stream).await.map(|handle| handle.cached_info().clone())
+}
+
+/// The stream with its info.
+pub(super) async fn handle(
+    connection: &Connection,
+    stream: StreamId,
+) -> Result<jetstream::stream::Stream, StreamError> {
+    let what = format!("stream {stream}");
+    let call = connection.jetstream().get_stream(stream.name());
+    connection.bounded(&what, call).await?.map_err(|error| match error.kind() {
+        GetStreamErrorKind::JetStream(answer) => {
+            StreamError::answered(&what, &answer, stream.name())
+        }
+        _ => StreamError::Unavailable { what, reason: error.to_string() },
+    })
+}
+
+async fn declare_stream(
+    connection: &Connection,
+    stream: StreamId,
+    replicas: Replicas,
+) -> Result<StreamIncarnation, SetupError> {
+    let found = match info(connection, stream).await {
+        Ok(info) => info,
+        Err(StreamError::NoStream { .. }) => {
+            let config = wanted(stream, replicas);
+            let made = connection
+                .bounded("declaring a stream", connection.jetstream().create_stream(config))
+                .await?
+                .map_err(|error| not_declared(stream, &error))?;
+            return Ok(StreamIncarnation::of(made.cached_info()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mended = reconcile(stream, replicas, &found.config)?;
+    if mended == found.config {
+        return Ok(StreamIncarnation::of(&found));
+    }
+    tracing::info!(stream = stream.name(), "updating the stream's settings");
+    let updated = connection
+        .bounded("updating a stream", connection.jetstream().update_stream(mended))
+        .await?
+        .map_err(|error| not_declared(stream, &error))?;
+    Ok(StreamIncarnation::of(&updated))
+}
+
+fn not_declared(stream: StreamId, error: &jetstream::context::CreateStreamError) -> SetupError {
+    let (stream, reason) = (stream.name().to_owned(), error.to_string());
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(answer)
+            if answer.error_code() == ErrorCode::STREAM_SUBJECT_OVERLAP =>
+        {
+            SetupError::SubjectsTaken { stream, reason }
+        }
+        CreateStreamErrorKind::TimedOut => {
+            StreamError::Unavailable { what: format!("declaring {stream}"), reason }.into()
+        }
+        _ => SetupError::Undeclared { stream, reason },
+    }
+}
+
+/// A stream as we make it.
+fn wanted(stream: StreamId, replicas: Replicas) -> Config {
+    let (max_bytes, discard) = match stream {
+        // Truth: no limit, and if an operator sets one, new messages are
+        // refused rather than old ones dropped.
+        StreamId::Events | StreamId::Unlocks | StreamId::Transactions | StreamId::Governance => {
+            (-1, DiscardPolicy::New)
+        }
+        StreamId::DeadLetters => (DEAD_LETTERS_MAX_BYTES, DiscardPolicy::New),
+        StreamId::Operations => (OPERATIONS_MAX_BYTES, DiscardPolicy::Old),
+    };
+    Config {
+        name: stream.name().to_owned(),
+        subjects: stream.subjects(),
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        max_bytes,
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_consumers: -1,
+        discard,
+        num_replicas: replicas.0,
+        duplicate_window: DUPLICATE_WINDOW,
+        allow_direct: true,
+        allow_atomic_publish: true,
+        ..Config::default()
+    }
+}
+
+/// What an existing stream should become: an operator's own settings stay
+/// (limits of size, placement, compression, description), ours are restored.
+/// A setting that drops or hides messages, or can't be changed, clashes.
+fn reconcile(stream: StreamId, replicas: Replicas, found: &Config) -> Result<Config, SetupError> {
+    let ours = wanted(stream, replicas);
+    let clash = |setting, found: String, needed: &str| {
+        Err(SetupError::Clash {
+            stream: stream.name().to_owned(),
+            setting,
+            found,
+            needed: needed.to_owned(),
+        })
+    };
+    if found.storage != StorageType::File {
+        return clash("storage", format!("{:?}", found.storage), "file");
+    }
+    if found.retention != RetentionPolicy::Limits {
+        return clash("retention", format!("{:?}", found.retention), "limits");
+    }
+    if found.sealed {
+        return clash("sealed", "true".to_owned(), "false");
+    }
+    if found.no_ack {
+        return clash("no_ack", "true".to_owned(), "false");
+    }
+    if found.mirror.is_some() || found.sources.is_some() {
+        return clash("mirror, sources", "set".to_owned(), "none");
+    }
+    if found.subject_transform.is_some() {
+        return clash("subject_transform", "set".to_owned(), "none");
+    }
+    let drops_old_by_age_or_subject = stream != StreamId::Operations;
+    if drops_old_by_age_or_subject && !found.max_age.is_zero() {
+        return clash(
+            "max_age",
+            format!("{:?}", found.max_age),
+            "none: its messages are the truth",
+        );
+    }
+    if drops_old_by_age_or_subject && found.max_messages_per_subject > 0 {
+        let found = found.max_messages_per_subject.to_string();
+        return clash("max_msgs_per_subject", found, "none: its messages are the truth");
+    }
+    let mut config = found.clone();
+    for subject in ours.subjects {
+        if !config.subjects.contains(&subject) {
+            config.subjects.push(subject);
+        }
+    }
+    config.discard = ours.discard;
+    config.num_replicas = ours.num_replicas;
+    config.duplicate_window = ours.duplicate_window;
+    config.allow_direct = ours.allow_direct;
+    config.allow_atomic_publish = ours.allow_atomic_publish;
+    Ok(config)
+}
+
+async fn declare_bucket(connection: &Connection, replicas: Replicas) -> Result<(), SetupError> {
+    let config = kv::Config {
+        bucket: BENEFITS_BUCKET.to_owned(),
+        description: "A holder's benefits as of the last position that governance applied"
+            .to_owned(),
+        history: BENEFITS_HISTORY,
+        storage: StorageType::File,
+        num_replicas: replicas.0,
+        ..kv::Config::default()
+    };
+    let call = connection.jetstream().create_or_update_key_value(config);
+    connection.bounded("declaring a bucket", call).await?.map(drop).map_err(|error| {
+        SetupError::Undeclared { stream: BENEFITS_BUCKET.to_owned(), reason: error.to_string() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::streams::testing::TestServer;
+
+    #[tokio::test]
+    async fn declaring_twice_changes_nothing_and_a_new_incarnation_is_told() {
+        let server = TestServer::start().await;
+        let connection = server.connect().await;
+        let first = declare(&connection, Replicas::ONE).await.unwrap();
+        assert_eq!(first.len(), StreamId::ALL.len());
+        assert_eq!(declare(&connection, Replicas::ONE).await.unwrap(), first);
+
+        connection.jetstream().delete_stream("MERIT_EVENTS").await.unwrap();
+        let gone = incarnation(&connection, StreamId::Events).await.unwrap_err();
+        assert!(matches!(gone, StreamError::NoStream { .. }), "{gone}");
+        let second = declare(&connection, Replicas::ONE).await.unwrap();
+        assert_ne!(second[&StreamId::Events], first[&StreamId::Events]);
+        assert_eq!(second[&StreamId::Unlocks], first[&StreamId::Unlocks]);
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn settings_are_restored_and_an_operators_own_ones_kept() {
+        let server = TestServer::start().await;
+        let connection = server.connect().await;
+        let mut config = wanted(StreamId::Events, Replicas::ONE);
+        config.subjects = vec!["merit.v1.events.>".to_owned()];
+        config.allow_atomic_publish = false;
+        config.max_bytes = 10 * MIB;
+        config.discard = DiscardPolicy::Old;
+        config.description = Some("ours".to_owned());
+        connection.jetstream().create_stream(config).await.unwrap();
+
+        declare(&connection, Replicas::ONE).await.unwrap();
+
+        let config = info(&connection, StreamId::Events).await.unwrap().config;
+        assert_eq!(config.subjects, StreamId::Events.subjects());
+        assert!(config.allow_atomic_publish);
+        assert_eq!(config.discard, DiscardPolicy::New);
+        assert_eq!((config.max_bytes, config.description.as_deref()), (10 * MIB, Some("ours")));
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_forgets_is_refused_by_name_and_setting() {
+        let server = TestServer::start().await;
+        let connection = server.connect().await;
+        let mut config = wanted(StreamId::Unlocks, Replicas::ONE);
+        config.max_age = Duration::from_secs(3600);
+        connection.jetstream().create_stream(config).await.unwrap();
+        let text = declare(&connection, Replicas::ONE).await.unwrap_err().to_string();
+        assert!(text.contains("MERIT_UNLOCKS") && text.contains("max_age"), "{text}");
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_foreign_stream_over_our_subjects_is_told() {
+        let server = TestServer::start().await;
+        let connection = server.connect().await;
+        let foreign = Config {
+            name: "FOREIGN".to_owned(),
+            subjects: vec!["merit.>".to_owned()],
+            ..Config::default()
+        };
+        connection.jetstream().create_stream(foreign).await.unwrap();
+        let error = declare(&connection, Replicas::ONE).await.unwrap_err();
+        assert!(matches!(error, SetupError::SubjectsTaken { .. }), "{error}");
+        server.stop().await;
+    }
+
+    #[test]
+    fn memory_storage_and_foreign_retention_clash() {
+        let found = wanted(StreamId::Events, Replicas::ONE);
+        for broken in [
+            Config { storage: StorageType::Memory, ..found.clone() },
+            Config { retention: RetentionPolicy::WorkQueue, ..found.clone() },
+            Config { sealed: true, ..found.clone() },
+            Config { no_ack: true, ..found.clone() },
+            Config { max_messages_per_subject: 1, ..found.clone() },
+        ] {
+            let error = reconcile(StreamId::Events, Replicas::ONE, &broken).unwrap_err();
+            assert!(matches!(error, SetupError::Clash { .. }), "{error}");
+        }
+        assert_eq!(reconcile(StreamId::Events, Replicas::ONE, &found), Ok(found));
+        assert_eq!((Replicas::new(2), Replicas::new(3)), (None, Some(Replicas(3))));
+    }
+}

@@ -1,0 +1,308 @@
+//! Every subject that meritd publishes on. A subject is only ever built
+//! here, from [`Name`]s, so that no token can hold a dot or a wildcard.
+
+use std::fmt;
+
+use alloy::primitives::Address;
+
+use crate::domain::{Name, UnlockState};
+
+/// The streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StreamId {
+    /// Logs as events, and watermarks.
+    Events,
+    /// What becomes of unlocks.
+    Unlocks,
+    /// What becomes of transactions.
+    Transactions,
+    /// Proposals, votes, benefits.
+    Governance,
+    /// What could not be processed.
+    DeadLetters,
+    /// Notices and the audit chain's head.
+    Operations,
+}
+
+impl StreamId {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Events,
+        Self::Unlocks,
+        Self::Transactions,
+        Self::Governance,
+        Self::DeadLetters,
+        Self::Operations,
+    ];
+
+    /// The stream's name on the server.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Events => "MERIT_EVENTS",
+            Self::Unlocks => "MERIT_UNLOCKS",
+            Self::Transactions => "MERIT_TRANSACTIONS",
+            Self::Governance => "MERIT_GOVERNANCE",
+            Self::DeadLetters => "MERIT_DEAD_LETTERS",
+            Self::Operations => "MERIT_OPERATIONS",
+        }
+    }
+
+    /// The token that names it in fence subjects.
+    fn short(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Unlocks => "unlocks",
+            Self::Transactions => "transactions",
+            Self::Governance => "governance",
+            Self::DeadLetters => "dead_letters",
+            Self::Operations => "operations",
+        }
+    }
+
+    /// The subjects it stores. A fence lives in the stream that it fences,
+    /// because a batch can only expect what its own stream holds.
+    #[must_use]
+    pub fn subjects(self) -> Vec<String> {
+        let kinds: &[&str] = match self {
+            Self::Events => &["events", "watermarks"],
+            Self::Unlocks => &["unlocks"],
+            Self::Transactions => &["transactions"],
+            Self::Governance => &["governance", "benefits"],
+            Self::DeadLetters => &["dead_letters"],
+            Self::Operations => &["notices", "audit"],
+        };
+        let mut subjects: Vec<String> =
+            kinds.iter().map(|kind| format!("merit.v1.{kind}.>")).collect();
+        subjects.push(format!("merit.v1.fences.{}.>", self.short()));
+        subjects
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The kinds of actors that write to streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WriterKind {
+    /// Reads one watched contract.
+    Contract,
+    /// Evaluates one rule set.
+    RuleSet,
+    /// Follows one governor.
+    Governor,
+    /// Lands transactions of one signer.
+    Signer,
+    /// Delivers to one sink.
+    Notifier,
+}
+
+/// One actor, as subjects and durable consumers name it: a rule set and a
+/// signer may share a configured name without sharing a fence.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Writer {
+    /// What it does.
+    pub kind: WriterKind,
+    /// Its configured name.
+    pub name: Name,
+}
+
+impl Writer {
+    /// Names an actor.
+    #[must_use]
+    pub fn new(kind: WriterKind, name: Name) -> Self {
+        Self { kind, name }
+    }
+}
+
+/// One subject token, and a valid name of a durable consumer: `rule_set-quests`.
+/// No kind is a prefix of another with its dash, so no two writers share it.
+impl fmt::Display for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            WriterKind::Contract => "contract",
+            WriterKind::RuleSet => "rule_set",
+            WriterKind::Governor => "governor",
+            WriterKind::Signer => "signer",
+            WriterKind::Notifier => "notifier",
+        };
+        write!(f, "{kind}-{}", self.name)
+    }
+}
+
+/// A log as an event.
+#[must_use]
+pub fn event(chain: &Name, contract: &Name, event: &Name) -> String {
+    format!("merit.v1.events.{chain}.{contract}.{event}")
+}
+
+/// All events of one contract.
+#[must_use]
+pub fn events_of(chain: &Name, contract: &Name) -> String {
+    format!("merit.v1.events.{chain}.{contract}.>")
+}
+
+/// Progress of one contract.
+#[must_use]
+pub fn watermark(chain: &Name, contract: &Name) -> String {
+    format!("merit.v1.watermarks.{chain}.{contract}")
+}
+
+/// What became of an unlock.
+#[must_use]
+pub fn unlock(rule_set: &Name, achievement: &Name, state: UnlockState) -> String {
+    format!("merit.v1.unlocks.{rule_set}.{achievement}.{}", state.as_str())
+}
+
+/// All unlocks that came to this state, whichever the rule set.
+#[must_use]
+pub fn unlocks_in(state: UnlockState) -> String {
+    format!("merit.v1.unlocks.*.*.{}", state.as_str())
+}
+
+/// All unlocks of one rule set.
+#[must_use]
+pub fn unlocks_of(rule_set: &Name) -> String {
+    format!("merit.v1.unlocks.{rule_set}.>")
+}
+
+/// What became of a transaction.
+#[must_use]
+pub fn transaction(signer: &Name, state: &Name) -> String {
+    format!("merit.v1.transactions.{signer}.{state}")
+}
+
+/// All transactions of one signer.
+#[must_use]
+pub fn transactions_of(signer: &Name) -> String {
+    format!("merit.v1.transactions.{signer}.>")
+}
+
+/// What happened in a governor.
+#[must_use]
+pub fn governance(chain: &Name, governor: &Name, what: &Name) -> String {
+    format!("merit.v1.governance.{chain}.{governor}.{what}")
+}
+
+/// All that happened in one governor.
+#[must_use]
+pub fn governance_of(chain: &Name, governor: &Name) -> String {
+    format!("merit.v1.governance.{chain}.{governor}.>")
+}
+
+/// A holder's benefits changed. The address is checksummed (EIP-55).
+#[must_use]
+pub fn benefits(holder: Address) -> String {
+    format!("merit.v1.benefits.{}", holder.to_checksum(None))
+}
+
+/// What an actor could not process.
+#[must_use]
+pub fn dead_letter(actor: &Writer) -> String {
+    format!("merit.v1.dead_letters.{actor}")
+}
+
+/// All dead letters.
+#[must_use]
+pub fn dead_letters() -> String {
+    "merit.v1.dead_letters.>".to_owned()
+}
+
+/// A deprecation or an incident.
+#[must_use]
+pub fn notice(topic: &Name) -> String {
+    format!("merit.v1.notices.{topic}")
+}
+
+/// A link of the audit chain.
+#[must_use]
+pub fn audit(topic: &Name) -> String {
+    format!("merit.v1.audit.{topic}")
+}
+
+/// Where the writer's epochs stand.
+#[must_use]
+pub fn fence(stream: StreamId, writer: &Writer) -> String {
+    format!("merit.v1.fences.{}.{writer}", stream.short())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use alloy::primitives::address;
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    /// Whether a filter of whole tokens, `*` and a last `>` matches.
+    fn matches(filter: &str, subject: &str) -> bool {
+        let mut subject = subject.split('.');
+        for token in filter.split('.') {
+            match (token, subject.next()) {
+                (">", Some(_)) => return true,
+                ("*", Some(_)) => {}
+                (token, Some(other)) if token == other => {}
+                _ => return false,
+            }
+        }
+        subject.next().is_none()
+    }
+
+    #[test]
+    fn each_subject_belongs_to_exactly_the_stream_of_the_design() {
+        let (a, b, c) = (name("a"), name("b"), name("c"));
+        let signer = Writer::new(WriterKind::Signer, name("awards"));
+        let holder = address!("d8da6bf26964af9d7eed9e03e53415d37aa96045");
+        let mut cases = vec![
+            (event(&a, &b, &c), StreamId::Events),
+            (watermark(&a, &b), StreamId::Events),
+            (unlock(&a, &b, UnlockState::Requested), StreamId::Unlocks),
+            (transaction(&a, &b), StreamId::Transactions),
+            (governance(&a, &b, &c), StreamId::Governance),
+            (benefits(holder), StreamId::Governance),
+            (dead_letter(&signer), StreamId::DeadLetters),
+            (notice(&a), StreamId::Operations),
+            (audit(&a), StreamId::Operations),
+        ];
+        cases.extend(StreamId::ALL.map(|stream| (fence(stream, &signer), stream)));
+        for (subject, stream) in cases {
+            for candidate in StreamId::ALL {
+                let stored = candidate.subjects().iter().any(|filter| matches(filter, &subject));
+                assert_eq!(stored, candidate == stream, "{subject} in {candidate}");
+            }
+        }
+    }
+
+    #[test]
+    fn filters_match_what_they_name_and_no_more() {
+        let (a, b, c) = (name("a"), name("b"), name("c"));
+        assert!(matches(&events_of(&a, &b), &event(&a, &b, &c)));
+        assert!(!matches(&events_of(&a, &b), &event(&a, &c, &c)));
+        let requested = unlock(&a, &b, UnlockState::Requested);
+        assert!(matches(&unlocks_in(UnlockState::Requested), &requested));
+        assert!(!matches(&unlocks_in(UnlockState::Unlocked), &requested));
+        assert!(matches(&unlocks_of(&a), &requested));
+        assert!(matches(&transactions_of(&a), &transaction(&a, &b)));
+        assert!(matches(&governance_of(&a, &b), &governance(&a, &b, &c)));
+        assert!(matches(&dead_letters(), &dead_letter(&Writer::new(WriterKind::Contract, a))));
+    }
+
+    #[test]
+    fn addresses_are_checksummed_and_writers_of_two_kinds_differ() {
+        let holder = address!("d8da6bf26964af9d7eed9e03e53415d37aa96045");
+        assert_eq!(
+            benefits(holder),
+            "merit.v1.benefits.0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"
+        );
+        let of = |kind| fence(StreamId::Unlocks, &Writer::new(kind, name("x")));
+        assert_eq!(of(WriterKind::RuleSet), "merit.v1.fences.unlocks.rule_set-x");
+        assert_ne!(of(WriterKind::RuleSet), of(WriterKind::Signer));
+    }
+}

@@ -1,0 +1,68 @@
+//! A private server for each test of this module.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    connection::Connection,
+    find_nats_server,
+    managed::{ManagedServer, ManagedSpec},
+};
+
+/// The program under test's `nats-server`, from the environment or from the
+/// checkout's own tools.
+pub(crate) fn nats_server() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/bin");
+    find_nats_server(&[own]).unwrap()
+}
+
+pub(crate) struct TestServer {
+    pub(crate) managed: ManagedServer,
+    folder: tempfile::TempDir,
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = ManagedSpec { folder: folder.path().to_path_buf(), program: nats_server() };
+        Self { managed: ManagedServer::start(spec).await.unwrap(), folder }
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.path().to_path_buf()
+    }
+
+    pub(crate) async fn connect(&self) -> Connection {
+        Connection::open(self.managed.connect_spec("test")).await.unwrap()
+    }
+
+    /// Gives up on an answer soon, for tests in which none comes.
+    pub(crate) async fn connect_impatient(&self) -> Connection {
+        let mut spec = self.managed.connect_spec("test");
+        spec.request_timeout = Duration::from_millis(500);
+        Connection::open(spec).await.unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = self.managed.pid().unwrap().cast_signed();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal)
+            .unwrap();
+    }
+
+    pub(crate) async fn stop(mut self) {
+        self.managed.stop(Duration::from_secs(5)).await;
+    }
+}
+
+/// Tries until it holds; panics after 20 s.
+pub(crate) async fn wait_until(mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "it never held");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
