@@ -1,0 +1,525 @@
+//! The life of one nonce, from its first signature to a fate that is final.
+//!
+//! ```text
+//!             Accepted/AlreadyKnown,
+//!             seen pending                 mined              deep enough
+//!  ┌────────┐ ──────────────────▶ ┌──────┐ ───────▶ ┌───────┐ ──────────▶ ┌───────────┐
+//!  │ Signed │                     │ Sent │          │ Mined │             │ Confirmed │
+//!  └────────┘ ◀────────────────── └──────┘ ◀─────── └───────┘             └───────────┘
+//!   │  ▲        not in any pool    │  ▲     reorged  │
+//!   │  │        (dropped)          │  │              │ (both executed and reverted ones)
+//!   │  └─ replaced ────────────────┘  └─ replaced    │
+//!   │                              │                 │
+//!   └──────────────────────────────┴─────────────────┴──▶ ┌───────────┐
+//!     the nonce is used, none of ours has a receipt,      │ Displaced │
+//!     and that is deep enough                             └───────────┘
+//! ```
+//!
+//! `Signed` may also go to `Mined` at once: an answer may be lost. A
+//! replacement is a further attempt of the same nonce, and the state is
+//! `Signed` until a node takes it; whichever attempt is mined counts. The
+//! machine never gives its nonce up: after an ambiguous send it sends the
+//! same bytes again, and when no node will ever take them it asks for a
+//! cancelling attempt at the same nonce.
+//!
+//! Time and chain are inputs. Answers name the head of the endpoint that
+//! gave them, so that "no receipt" of a lagging endpoint proves nothing.
+
+use alloy::primitives::{B256, Bytes};
+
+use super::{
+    ledger::{Attempt, Fate, NonceRecord},
+    send_errors::SendOutcome,
+};
+use crate::domain::BlockRef;
+
+/// Periods, all in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The same bytes are sent again this often until they are mined.
+    pub rebroadcast_every_s: u64,
+    /// A replacement is asked for when nothing was mined for so long.
+    pub bump_after_s: u64,
+}
+
+/// What an endpoint knows of the chain when it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Its newest block.
+    pub head: u64,
+    /// The newest block that counts as deep enough: `head - confirmations + 1`,
+    /// or the `safe` or `finalized` block. Everything up to it is final here.
+    pub confirmed: u64,
+}
+
+/// Where our attempts are, as one endpoint sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// It has none of them.
+    Unknown,
+    /// None is mined, at least one is in its pool.
+    Pending,
+    /// One is mined.
+    Mined(Receipt),
+}
+
+/// What the machine needs of a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which attempt.
+    pub hash: B256,
+    /// The block it is in.
+    pub block: BlockRef,
+    /// False when it reverted.
+    pub success: bool,
+}
+
+/// What the machine may be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Time passed or a block came.
+    Tick {
+        /// Seconds since the Unix epoch.
+        now_unix_s: u64,
+    },
+    /// The answer to a [`Output::Broadcast`].
+    SendAnswer {
+        /// The attempt that was sent.
+        hash: B256,
+        /// What it means; the best of several endpoints' answers.
+        outcome: SendOutcome,
+        /// Seconds since the Unix epoch.
+        now_unix_s: u64,
+    },
+    /// The answer to a [`Output::LookUp`].
+    LookedUp {
+        /// Of the endpoint that answered.
+        heads: Heads,
+        /// The signer's `latest` transaction count at the same endpoint, asked
+        /// **before** the receipts.
+        latest_nonce: u64,
+        /// Where our attempts are.
+        found: Lookup,
+    },
+    /// A replacement was signed and committed, or a cancelling attempt.
+    Signed {
+        /// Hash and bytes.
+        attempt: SignedBytes,
+        /// Seconds since the Unix epoch.
+        now_unix_s: u64,
+    },
+    /// A replacement can't be had now: its fee is above the cap or the budget.
+    BumpRefused,
+    /// Fees moved: a replacement that was refused may be possible.
+    FeesMoved,
+}
+
+/// An attempt as the machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedBytes {
+    /// Transaction hash.
+    pub hash: B256,
+    /// What is broadcast.
+    pub raw: Bytes,
+}
+
+impl From<&Attempt> for SignedBytes {
+    fn from(attempt: &Attempt) -> Self {
+        Self { hash: attempt.hash, raw: attempt.raw.clone() }
+    }
+}
+
+/// What the shell is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send these bytes and answer with [`Input::SendAnswer`].
+    Broadcast(SignedBytes),
+    /// Ask one endpoint for its head, the signer's `latest` transaction count,
+    /// then for receipts and pool entries of these, newest first; answer with
+    /// [`Input::LookedUp`].
+    LookUp(Vec<B256>),
+    /// Ask the signer for a replacement at a higher fee, of the newest
+    /// attempt's kind. It answers with [`Input::Signed`] or
+    /// [`Input::BumpRefused`].
+    Bump,
+    /// Ask the signer for a cancelling attempt, as for [`Output::Bump`].
+    Cancel,
+    /// Tell the signer.
+    Report(Report),
+}
+
+/// What the signer learns. `Mined`, `Unmined`, `Confirmed` and `Displaced`
+/// are the ledger's inputs of the same meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A node has it.
+    Sent {
+        /// The attempt.
+        hash: B256,
+    },
+    /// A newer attempt took its place.
+    Replaced {
+        /// The older attempt.
+        old: B256,
+        /// The newer one.
+        new: B256,
+    },
+    /// It is in a block.
+    Mined(Receipt),
+    /// A reorg took it off the chain.
+    Unmined {
+        /// Where it was.
+        was: Receipt,
+    },
+    /// It is deep enough. The last report.
+    Confirmed(Receipt),
+    /// No pool that was asked holds it any more; it is sent again.
+    Dropped {
+        /// The newest attempt.
+        hash: B256,
+    },
+    /// A transaction that is none of ours used the nonce, deep enough. The
+    /// last report.
+    Displaced,
+    /// An earlier nonce is missing, says a node: reconcile.
+    Gap,
+    /// It can't be sent or outbid at present; the machine tries on. Told when
+    /// the reason changes.
+    Stuck(StuckReason),
+    /// No node will take these bytes, or running them reverts. A cancelling
+    /// attempt was asked for.
+    Refused(SendOutcome),
+}
+
+/// Why a transaction does not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StuckReason {
+    /// A replacement would cost more than the cap or the budget allows.
+    AtCap,
+    /// The signer can't pay.
+    InsufficientFunds,
+    /// The node's own fee cap.
+    AboveNodeCap,
+    /// Too many of this sender's transactions are in the pool.
+    SenderLimit,
+    /// The pool is full.
+    PoolFull,
+}
+
+/// Where the nonce is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The newest attempt is written down; no node is known to have it.
+    Signed,
+    /// A node has it.
+    Sent,
+    /// An attempt is in a block that may still be orphaned.
+    Mined(Receipt),
+    /// Final: an attempt is deep enough.
+    Confirmed(Receipt),
+    /// Final: a foreign transaction is.
+    Displaced,
+}
+
+/// The machine of one nonce.
+#[derive(Clone, Debug)]
+pub struct Lifecycle {
+    nonce: u64,
+    pace: Pace,
+    attempts: Vec<SignedBytes>,
+    state: State,
+    broadcast_at_unix_s: Option<u64>,
+    // The last moment that restarts the wait for a bump: a signature, a
+    // refused bump, an orphaned block.
+    waiting_since_unix_s: u64,
+    now_unix_s: u64,
+    // What was asked of the signer, and when; asked again when no answer comes.
+    asked: Option<(Asked, u64)>,
+    // The head at which the nonce was first seen used without a receipt of ours.
+    missing_since: Option<u64>,
+    stuck: Option<StuckReason>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Bump,
+    Cancel,
+}
+
+impl Lifecycle {
+    /// The machine of a live record, also after a restart: what it does not
+    /// remember it asks the chain again. `None` when nothing was signed yet
+    /// or the fate is final.
+    #[must_use]
+    pub fn new(record: &NonceRecord, pace: Pace, now_unix_s: u64) -> Option<Self> {
+        let newest = record.newest()?;
+        let state = match &record.fate {
+            Fate::Open if record.sent => State::Sent,
+            Fate::Open => State::Signed,
+            Fate::Mined(mined) => State::Mined(Receipt {
+                hash: mined.hash,
+                block: mined.block,
+                success: matches!(mined.execution, super::ledger::Execution::Succeeded { .. }),
+            }),
+            Fate::Confirmed(_) | Fate::Foreign { .. } => return None,
+        };
+        Some(Self {
+            nonce: record.nonce,
+            pace,
+            state,
+            broadcast_at_unix_s: None,
+            waiting_since_unix_s: newest.signed_at_unix_s.min(now_unix_s),
+            now_unix_s,
+            attempts: record.attempts.iter().map(SignedBytes::from).collect(),
+            asked: None,
+            missing_since: None,
+            stuck: None,
+        })
+    }
+
+    /// The nonce.
+    #[must_use]
+    pub fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Why it does not move, if it doesn't.
+    #[must_use]
+    pub fn stuck(&self) -> Option<StuckReason> {
+        self.stuck
+    }
+
+    /// Takes an input and says what to do about it.
+    #[must_use]
+    pub fn step(&mut self, input: Input) -> Vec<Output> {
+        if matches!(self.state, State::Confirmed(_) | State::Displaced) {
+            return Vec::new();
+        }
+        match input {
+            Input::Tick { now_unix_s } => self.tick(now_unix_s),
+            Input::SendAnswer { hash, outcome, now_unix_s } => {
+                self.now_unix_s = now_unix_s;
+                self.send_answer(hash, outcome)
+            }
+            Input::LookedUp { heads, latest_nonce, found } => {
+                self.looked_up(heads, latest_nonce, found)
+            }
+            Input::Signed { attempt, now_unix_s } => self.signed(attempt, now_unix_s),
+            Input::BumpRefused => {
+                self.asked = None;
+                self.waiting_since_unix_s = self.now_unix_s;
+                self.now_stuck(StuckReason::AtCap)
+            }
+            Input::FeesMoved => {
+                if self.stuck == Some(StuckReason::AtCap) && !self.is_mined() {
+                    self.ask(Asked::Bump)
+                } else {
+                    Vec::new()
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, now_unix_s: u64) -> Vec<Output> {
+        self.now_unix_s = now_unix_s;
+        if self.is_mined() {
+            // Only a fresh look confirms: the receipt in memory may be orphaned.
+            return vec![self.look_up()];
+        }
+        let mut outputs = Vec::new();
+        let due = self
+            .broadcast_at_unix_s
+            .is_none_or(|at| now_unix_s.saturating_sub(at) >= self.pace.rebroadcast_every_s);
+        if due {
+            outputs.extend(self.broadcast());
+        }
+        outputs.push(self.look_up());
+        if now_unix_s.saturating_sub(self.waiting_since_unix_s) >= self.pace.bump_after_s {
+            outputs.extend(self.ask(Asked::Bump));
+        }
+        outputs
+    }
+
+    fn send_answer(&mut self, hash: B256, outcome: SendOutcome) -> Vec<Output> {
+        // An answer about an attempt that was outbid meanwhile says nothing
+        // about the present one, and a mined nonce needs no pool.
+        if self.is_mined() || self.newest().is_none_or(|newest| newest.hash != hash) {
+            return Vec::new();
+        }
+        match outcome {
+            SendOutcome::Accepted | SendOutcome::AlreadyKnown => self.in_pool(hash),
+            SendOutcome::NonceTooLow => vec![self.look_up()],
+            SendOutcome::NonceTooHigh => vec![Output::Report(Report::Gap)],
+            // Without a bump in between, only a foreign transaction holds the
+            // nonce in that pool; outbidding it is right as well.
+            SendOutcome::ReplacementUnderpriced | SendOutcome::FeeTooLow => self.ask(Asked::Bump),
+            SendOutcome::AboveNodeCap => self.now_stuck(StuckReason::AboveNodeCap),
+            SendOutcome::InsufficientFunds => self.now_stuck(StuckReason::InsufficientFunds),
+            SendOutcome::SenderLimit => self.now_stuck(StuckReason::SenderLimit),
+            SendOutcome::PoolFull => self.now_stuck(StuckReason::PoolFull),
+            SendOutcome::RateLimited | SendOutcome::UnknownFate => Vec::new(),
+            SendOutcome::NeverAcceptable { .. } | SendOutcome::Reverted { .. } => {
+                let mut outputs = self.ask(Asked::Cancel);
+                if !outputs.is_empty() {
+                    outputs.insert(0, Output::Report(Report::Refused(outcome)));
+                }
+                outputs
+            }
+        }
+    }
+
+    fn looked_up(&mut self, heads: Heads, latest_nonce: u64, found: Lookup) -> Vec<Output> {
+        match found {
+            Lookup::Mined(receipt) => self.seen_mined(heads, receipt),
+            Lookup::Pending | Lookup::Unknown => {
+                let mut outputs = self.not_mined(heads);
+                if latest_nonce > self.nonce {
+                    outputs.extend(self.used_by_another(heads));
+                    return outputs;
+                }
+                self.missing_since = None;
+                match (found, self.newest().map(|newest| newest.hash)) {
+                    (Lookup::Pending, Some(hash)) => outputs.extend(self.in_pool(hash)),
+                    (Lookup::Unknown, Some(hash)) if self.state == State::Sent => {
+                        self.state = State::Signed;
+                        outputs.push(Output::Report(Report::Dropped { hash }));
+                        outputs.extend(self.broadcast());
+                    }
+                    _ => {}
+                }
+                outputs
+            }
+        }
+    }
+
+    fn seen_mined(&mut self, heads: Heads, receipt: Receipt) -> Vec<Output> {
+        if self.attempts.iter().all(|attempt| attempt.hash != receipt.hash) {
+            return Vec::new();
+        }
+        self.missing_since = None;
+        self.asked = None;
+        self.stuck = None;
+        let mut outputs = Vec::new();
+        match self.state {
+            State::Mined(was) if was == receipt => {}
+            State::Mined(was) => {
+                outputs.push(Output::Report(Report::Unmined { was }));
+                outputs.push(Output::Report(Report::Mined(receipt)));
+            }
+            _ => outputs.push(Output::Report(Report::Mined(receipt))),
+        }
+        self.state = State::Mined(receipt);
+        if receipt.block.number <= heads.confirmed {
+            self.state = State::Confirmed(receipt);
+            outputs.push(Output::Report(Report::Confirmed(receipt)));
+        }
+        outputs
+    }
+
+    /// An endpoint that is past the block and has no receipt saw a reorg; one
+    /// that lags has nothing to say.
+    fn not_mined(&mut self, heads: Heads) -> Vec<Output> {
+        let State::Mined(was) = self.state else { return Vec::new() };
+        if heads.head < was.block.number {
+            return Vec::new();
+        }
+        self.state = State::Signed;
+        self.waiting_since_unix_s = self.now_unix_s;
+        let mut outputs = vec![Output::Report(Report::Unmined { was })];
+        outputs.extend(self.broadcast());
+        outputs
+    }
+
+    /// The count was asked before the receipts, so none of ours was mined when
+    /// it rose past our nonce. It is believed only when the same holds at the
+    /// depth at which blocks are final.
+    fn used_by_another(&mut self, heads: Heads) -> Vec<Output> {
+        if self.is_mined() {
+            return Vec::new();
+        }
+        let since = *self.missing_since.get_or_insert(heads.head);
+        if since <= heads.confirmed {
+            self.state = State::Displaced;
+            return vec![Output::Report(Report::Displaced)];
+        }
+        Vec::new()
+    }
+
+    fn signed(&mut self, attempt: SignedBytes, now_unix_s: u64) -> Vec<Output> {
+        self.now_unix_s = now_unix_s;
+        self.asked = None;
+        if self.attempts.iter().any(|known| known.hash == attempt.hash) {
+            return Vec::new();
+        }
+        let mut outputs = Vec::new();
+        if let Some(old) = self.newest() {
+            let (old, new) = (old.hash, attempt.hash);
+            outputs.push(Output::Report(Report::Replaced { old, new }));
+        }
+        self.attempts.push(attempt);
+        if !self.is_mined() {
+            self.state = State::Signed;
+            self.stuck = None;
+            self.waiting_since_unix_s = now_unix_s;
+            outputs.extend(self.broadcast());
+        }
+        outputs
+    }
+
+    fn in_pool(&mut self, hash: B256) -> Vec<Output> {
+        self.stuck = self.stuck.filter(|reason| *reason == StuckReason::AtCap);
+        if self.state == State::Signed {
+            self.state = State::Sent;
+            return vec![Output::Report(Report::Sent { hash })];
+        }
+        Vec::new()
+    }
+
+    fn now_stuck(&mut self, reason: StuckReason) -> Vec<Output> {
+        if self.stuck.replace(reason) == Some(reason) {
+            Vec::new()
+        } else {
+            vec![Output::Report(Report::Stuck(reason))]
+        }
+    }
+
+    // One request at a time; a cancel outranks a bump that is under way.
+    fn ask(&mut self, what: Asked) -> Vec<Output> {
+        let under_way = self.asked.is_some_and(|(asked, at)| {
+            (asked == what || asked == Asked::Cancel)
+                && self.now_unix_s.saturating_sub(at) < self.pace.bump_after_s
+        });
+        if under_way {
+            return Vec::new();
+        }
+        self.asked = Some((what, self.now_unix_s));
+        vec![match what {
+            Asked::Bump => Output::Bump,
+            Asked::Cancel => Output::Cancel,
+        }]
+    }
+
+    fn broadcast(&mut self) -> Option<Output> {
+        let newest = self.newest()?.clone();
+        self.broadcast_at_unix_s = Some(self.now_unix_s);
+        Some(Output::Broadcast(newest))
+    }
+
+    fn look_up(&self) -> Output {
+        Output::LookUp(self.attempts.iter().rev().map(|attempt| attempt.hash).collect())
+    }
+
+    fn newest(&self) -> Option<&SignedBytes> {
+        self.attempts.last()
+    }
+
+    fn is_mined(&self) -> bool {
+        matches!(self.state, State::Mined(_))
+    }
+}
