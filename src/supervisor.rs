@@ -81,6 +81,7 @@ mod step;
 mod stepper;
 mod supervise;
 mod tree;
+mod trunk;
 
 #[cfg(test)]
 mod tests;

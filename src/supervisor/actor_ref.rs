@@ -100,9 +100,9 @@ impl<A: Supervise> ActorRef<A> {
         let (incarnation, slot) = loop {
             let incarnation = self.alive(deadline).await?;
             match timeout_at(deadline, incarnation.slot()).await {
-                Ok(Some(slot)) => break (incarnation, slot),
+                Ok(Some(slot)) if incarnation.address.connected() => break (incarnation, slot),
                 // It ended before it had the message: the next one gets it.
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(_) => return Err(timed_out()),
             }
         };

@@ -20,7 +20,7 @@ use super::{
     restart::{DRAWS, RestartBudget, RestartPolicy, Verdict},
     snapshot::{ChildState, Status},
     supervise::Supervise,
-    tree::Trunk,
+    trunk::Trunk,
 };
 
 /// How a child is kept.

@@ -40,10 +40,10 @@ impl Tree {
     pub async fn drain(&self, order: &[&str], limit: Duration) -> DrainReport {
         let began = Instant::now();
         let deadline = began + limit;
-        self.close();
+        self.trunk().close();
         let mut report = DrainReport::default();
         for prefix in order.iter().chain([&""]) {
-            let mut names = self.names();
+            let mut names = self.trunk().names();
             names.retain(|name| name.starts_with(prefix));
             let ends = names.into_iter().map(|name| self.drain_one(name, deadline));
             for (name, problem) in join_all(ends).await {
@@ -64,7 +64,7 @@ impl Tree {
         let left = deadline.saturating_duration_since(Instant::now());
         // The child keeps the deadline itself, unless it is being started on a
         // thread that is blocked just now.
-        let patience = left + self.limits().abort_grace * 2;
+        let patience = left + self.trunk().limits.abort_grace * 2;
         let problem = match timeout(patience, self.remove(&name, left)).await {
             Ok(Ok(end)) => match end.reason {
                 EndReason::Drained | EndReason::Finished => None,

@@ -41,6 +41,8 @@ enum Act {
     /// Blocks its thread until the other end of the channel is dropped.
     Block(std::sync::mpsc::Receiver<()>),
     Finish,
+    /// Steps again after this time.
+    Pause(Duration),
 }
 
 #[derive(Message)]
@@ -113,6 +115,7 @@ impl Steps for Puppet {
                 let _ = until.recv();
             }
             Act::Finish => return Ok(Next::Finished),
+            Act::Pause(pause) => return Ok(Next::After(pause)),
         }
         Ok(Next::OnNudge)
     }

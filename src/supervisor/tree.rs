@@ -1,12 +1,8 @@
 //! The tree: children by name, and what may be asked of them.
 
 use std::{
-    collections::BTreeMap,
     io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -19,13 +15,13 @@ use tokio::{
 
 use super::{
     actor_ref::ActorRef,
-    arbiters::{ArbiterClass, Arbiters},
     child::{Child, ChildSpec, Command},
     end::{End, EndReason},
     snapshot::{ChildSnapshot, ChildState, Status},
     step::{StepLimits, Steps},
     stepper::Stepper,
     supervise::Supervise,
+    trunk::{Branch, Trunk},
 };
 
 /// The bounds of a tree.
@@ -115,33 +111,6 @@ pub enum TreeError {
 /// Commands to one child that may wait for its supervising task.
 const COMMANDS_MAX: usize = 8;
 
-/// What a child's supervising task shares with the tree.
-pub(super) struct Trunk {
-    pub(super) limits: TreeLimits,
-    pub(super) arbiters: Arbiters,
-    pub(super) observer: Arc<dyn TreeObserver>,
-    children: Mutex<BTreeMap<Arc<str>, Branch>>,
-    draining: AtomicBool,
-}
-
-/// A child as the tree holds it.
-struct Branch {
-    class: ArbiterClass,
-    commands: mpsc::Sender<Command>,
-    status: Arc<Status>,
-}
-
-impl Trunk {
-    fn children(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Branch>> {
-        self.children.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn forget(&self, name: &Arc<str>) {
-        self.children().remove(name);
-        self.observer.forgotten(name);
-    }
-}
-
 /// A handle to the tree; clones are the same tree. When the last one is gone,
 /// its threads stop, and what still ran ends as if killed.
 #[derive(Clone)]
@@ -181,13 +150,7 @@ impl Tree {
             }
         })?;
         let system = system.recv().map_err(io::Error::other)?;
-        let trunk = Trunk {
-            limits,
-            arbiters: Arbiters::new(limits.arbiters_per_class, limits.stuck_threads_max),
-            observer,
-            children: Mutex::default(),
-            draining: AtomicBool::new(false),
-        };
+        let trunk = Trunk::new(limits, observer);
         Ok(Self { trunk: Arc::new(trunk), root: Arc::new(Root { system, tasks }) })
     }
 
@@ -206,21 +169,7 @@ impl Tree {
         let (commander, commands) = mpsc::channel(COMMANDS_MAX);
         let status = Arc::new(Status::default());
         let branch = Branch { class: spec.class, commands: commander, status: Arc::clone(&status) };
-        {
-            let mut children = self.trunk.children();
-            let children_max = self.trunk.limits.children_max;
-            // Read under the lock under which a drain lists the children.
-            if self.trunk.draining.load(Ordering::SeqCst) {
-                return Err(NotSpawned::Draining { name: spec.name });
-            }
-            if children.contains_key(&name) {
-                return Err(NotSpawned::NameTaken { name: spec.name });
-            }
-            if children.len() >= children_max {
-                return Err(NotSpawned::Full { name: spec.name, children_max });
-            }
-            children.insert(Arc::clone(&name), branch);
-        }
+        self.trunk.add(Arc::clone(&name), branch)?;
         let child = Child {
             name: Arc::clone(&name),
             spec,
@@ -292,18 +241,8 @@ impl Tree {
         commands.send(command).await.map_err(|_| unknown(name))
     }
 
-    /// Refuses new children from now on.
-    pub(super) fn close(&self) {
-        let _children = self.trunk.children();
-        self.trunk.draining.store(true, Ordering::SeqCst);
-    }
-
-    pub(super) fn limits(&self) -> &TreeLimits {
-        &self.trunk.limits
-    }
-
-    pub(super) fn names(&self) -> Vec<Arc<str>> {
-        self.trunk.children().keys().cloned().collect()
+    pub(super) fn trunk(&self) -> &Trunk {
+        &self.trunk
     }
 }
 

@@ -59,6 +59,8 @@ async fn a_blocked_thread_is_noticed_and_its_actors_come_back_on_another() {
     let after = told(&clown, Act::Nothing).await;
     assert_ne!(after.thread, before.thread);
     assert_eq!(after.life, 2);
+    let restarts = theatre.snapshot("clown").unwrap().restarts;
+    assert_eq!(restarts, 1, "nothing was begun on the blocked thread again");
     let mut moved = told_when_alive(&sibling).await;
     while moved.life == 1 {
         moved = told_when_alive(&sibling).await;

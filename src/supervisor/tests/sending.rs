@@ -37,19 +37,39 @@ async fn a_message_whose_actor_dies_over_it_is_answered_with_that() {
 async fn nudges_and_messages_make_an_idle_actor_step() {
     let theatre = Theatre::open();
     let (_, clown) = theatre.puppet("clown");
-    let steps = || theatre.snapshot("clown").and_then(|clown| clown.pace).map(|pace| pace.steps);
-    for expected in 1..5 {
-        let stepped = async {
-            while steps() < Some(expected) {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(PATIENCE, stepped).await.unwrap();
+    for steps in 1..5 {
+        stepped(&theatre, steps).await;
         clown.nudge();
     }
     told(&clown, Act::Nothing).await;
     theatre.until(Seen::Acts("clown".into())).await;
     assert_eq!(theatre.snapshot("clown").unwrap().observed["life"], 1);
+}
+
+async fn stepped(theatre: &Theatre, steps: u64) {
+    let stepped = async {
+        while theatre.snapshot("clown").and_then(|clown| clown.pace).map(|pace| pace.steps)
+            < Some(steps)
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, stepped).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pause_ends_early_when_nudged_and_leaves_no_step_behind() {
+    let theatre = Theatre::open();
+    let (_, clown) = theatre.puppet("clown");
+    stepped(&theatre, 1).await;
+    told(&clown, Act::Pause(Duration::from_millis(300))).await;
+    stepped(&theatre, 2).await;
+    let nudged = std::time::Instant::now();
+    told(&clown, Act::Pause(Duration::from_millis(700))).await;
+
+    stepped(&theatre, 4).await;
+
+    assert!(nudged.elapsed() >= Duration::from_millis(690), "the first pause was forgotten");
 }
 
 /// A message that can be counted while it exists.
@@ -89,4 +109,22 @@ async fn the_mailbox_of_a_busy_actor_stays_within_its_bound_and_opens_again() {
         told(&clown, Act::Nothing).await;
     }
     assert_eq!(waiting(), 0);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_place_when_the_actor_dies_is_served_by_the_next() {
+    const BOUND: usize = <Stepper<Puppet> as Supervise>::MAILBOX;
+    let mut theatre = Theatre::open();
+    theatre.limits.step = Duration::from_millis(300);
+    let (_, clown) = theatre.puppet("clown");
+    told(&clown, Act::Hang).await;
+    theatre.until(Seen::Acts("clown".into())).await;
+
+    let requests = (0..2 * BOUND).map(|_| clown.tell(Do(Act::Nothing), PATIENCE));
+    let answers = futures::future::join_all(requests).await;
+
+    let died = answers.iter().filter(|answer| matches!(answer, Err(Unreachable::Died { .. })));
+    assert_eq!(died.count(), BOUND, "those whose message was in the mailbox");
+    let served = answers.iter().flatten().filter(|answer| answer.life == 2);
+    assert_eq!(served.count(), BOUND);
 }
