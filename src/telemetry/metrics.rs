@@ -92,7 +92,7 @@ impl Metrics {
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = Vec::new();
-        // Encoding checks what registration has checked, and a Vec takes all that is written.
+        // Can't fail: registration has checked the families, and a Vec takes all that is written.
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics could not be encoded");
         }
@@ -110,7 +110,17 @@ trait Family: Collector + Clone + Sized + 'static {
 }
 
 macro_rules! families {
-    ($($type:ty: $kind:ident = |$info:ident, $buckets:ident| $make:expr, $touch:expr;)*) => {$(
+    (one $type:ty, $kind:ident, |$info:ident, $buckets:ident| $make:expr) => {
+        impl Family for $type {
+            const KIND: Kind = Kind::$kind;
+            fn make($info: &MetricInfo, $buckets: &[f64]) -> prometheus::Result<Self> {
+                $make
+            }
+            #[cfg(test)]
+            fn touch(&self, _: &[&str]) {}
+        }
+    };
+    (labelled $type:ty, $kind:ident, |$info:ident, $buckets:ident| $make:expr) => {
         impl Family for $type {
             const KIND: Kind = Kind::$kind;
             fn make($info: &MetricInfo, $buckets: &[f64]) -> prometheus::Result<Self> {
@@ -118,22 +128,19 @@ macro_rules! families {
             }
             #[cfg(test)]
             fn touch(&self, labels: &[&str]) {
-                let touch: fn(&Self, &[&str]) = $touch;
-                touch(self, labels);
+                drop(self.with_label_values(labels));
             }
         }
-    )*};
+    };
 }
-
-families! {
-    IntGauge: Gauge = |info, _b| Self::with_opts(info.opts()), |_, _| ();
-    IntGaugeVec: Gauge = |info, _b| Self::new(info.opts(), info.labels), |f, l| drop(f.with_label_values(l));
-    GaugeVec: Gauge = |info, _b| Self::new(info.opts(), info.labels), |f, l| drop(f.with_label_values(l));
-    IntCounterVec: Counter = |info, _b| Self::new(info.opts(), info.labels), |f, l| drop(f.with_label_values(l));
-    Histogram: Histogram = |info, buckets| Self::with_opts(info.histogram(buckets)), |_, _| ();
-    HistogramVec: Histogram = |info, buckets| Self::new(info.histogram(buckets), info.labels),
-        |f, l| drop(f.with_label_values(l));
-}
+families!(one IntGauge, Gauge, |info, _none| Self::with_opts(info.opts()));
+families!(one Histogram, Histogram, |info, buckets| Self::with_opts(info.histogram(buckets)));
+families!(labelled IntGaugeVec, Gauge, |info, _none| Self::new(info.opts(), info.labels));
+families!(labelled GaugeVec, Gauge, |info, _none| Self::new(info.opts(), info.labels));
+families!(labelled IntCounterVec, Counter, |info, _none| Self::new(info.opts(), info.labels));
+families!(labelled HistogramVec, Histogram, |info, buckets| {
+    Self::new(info.histogram(buckets), info.labels)
+});
 
 impl MetricInfo {
     fn opts(&self) -> Opts {
@@ -207,7 +214,8 @@ metrics! {
     breaker_state: IntGaugeVec ["dependency"],
         "State of the circuit breaker: 0 closed, 1 half-open, 2 open.";
     guard_calls_total: IntCounterVec ["dependency", "outcome"],
-        "Attempts by outcome: ok, answer (refused by a working dependency), overloaded, fault, timeout, dropped, rejected_open, rejected_full.";
+        "Attempts by outcome: ok, answer (a working dependency's no), overloaded, fault, timeout, \
+         dropped, rejected_open, rejected_full.";
     guard_call_seconds: HistogramVec ["dependency"] in CALL_SECONDS,
         "Time of an attempt that reached the dependency, in seconds, without queueing.";
     guard_retries_total: IntCounterVec ["dependency"],
