@@ -6,6 +6,7 @@
 //! signer → chain. `actors` may use every module below it; the pure cores
 //! (`fold`, `rules`, `governance`, `signing`) use nothing but `domain`.
 
+pub mod actors;
 pub mod breakers;
 pub mod chain;
 pub mod cli;
