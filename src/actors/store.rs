@@ -131,7 +131,8 @@ impl StoreActor {
                 self.show_file_bytes();
             }
             Err(error) => {
-                tracing::error!(error = %Chain(error), commits = group.len(), "store commit failed");
+                let commits = group.len();
+                tracing::error!(error = %Chain(error), commits, "store commit failed");
             }
         }
         for Waiting { done, .. } in group {

@@ -148,12 +148,9 @@ fn opened(file: &Path, opener: &Opener) -> Result<redb::Database, OpenError> {
 /// redb writes its magic number last when it makes a file. A file that was
 /// killed before holds nothing; redb would refuse it for ever.
 fn was_never_finished(file: &Path, error: &DatabaseError) -> bool {
-    let refused = matches!(
-        error,
-        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == io::ErrorKind::InvalidData
-    );
+    let DatabaseError::Storage(StorageError::Io(error)) = error else { return false };
     let mut magic = [1; 9];
-    refused
+    error.kind() == io::ErrorKind::InvalidData
         && File::open(file).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
         && magic == [0; 9]
 }
