@@ -1,0 +1,120 @@
+//! What stands in the [`State`], for the API, the command line and the
+//! daemon's own questions. Nothing here changes it.
+
+use alloy::primitives::{Address, U256};
+use serde::Serialize;
+
+use super::{
+    Benefits, ProposalState, Tallies, VoterRecord, keys,
+    proposal::Proposal,
+    wire::{checksummed, optional_decimal},
+};
+use crate::{domain::unlock::decimal, fold::State};
+
+/// A proposal as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProposalView {
+    /// The proposal.
+    #[serde(with = "decimal")]
+    pub proposal_id: U256,
+    /// Its state, derived ones and [`ProposalState::AwaitingQuorum`] too.
+    pub state: ProposalState,
+    /// Who proposed it.
+    #[serde(with = "checksummed")]
+    pub proposer: Address,
+    /// First line of its description, at most 200 characters.
+    pub title: String,
+    /// The block of its creation.
+    pub created_block: u64,
+    /// Voting opens after this point of the governor's clock.
+    pub snapshot: u64,
+    /// The last point of the clock at which votes count.
+    pub deadline: u64,
+    /// When it may be executed, in seconds since the Unix epoch; 0 without a
+    /// timelock.
+    pub eta: Option<u64>,
+    /// What for and abstain have to reach, once known.
+    #[serde(with = "optional_decimal")]
+    pub quorum: Option<U256>,
+    /// Votes so far.
+    pub tallies: Tallies,
+}
+
+/// A voter of a proposal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VoterView {
+    /// Who voted.
+    #[serde(with = "checksummed")]
+    pub voter: Address,
+    /// What.
+    #[serde(flatten)]
+    pub vote: VoterRecord,
+}
+
+/// A holder and the benefits that follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HolderView {
+    /// Who holds.
+    #[serde(with = "checksummed")]
+    pub holder: Address,
+    /// What it gives.
+    pub benefits: Benefits,
+}
+
+/// All proposals, the oldest first.
+#[must_use]
+pub fn proposals(state: &State) -> Vec<ProposalView> {
+    let mut all: Vec<ProposalView> = keys::after(state, keys::PROPOSALS)
+        .filter_map(|(key, id)| Some(view(state, id, state.get(key)?)))
+        .collect();
+    all.sort_by_key(|proposal| (proposal.created_block, proposal.proposal_id));
+    all
+}
+
+/// One proposal with its voters, in the order of their addresses.
+#[must_use]
+pub fn proposal(state: &State, id: U256) -> Option<(ProposalView, Vec<VoterView>)> {
+    let proposal = view(state, id, state.get(&keys::proposal(id))?);
+    let prefix = keys::votes(id);
+    let voters = keys::after(state, &prefix)
+        .filter_map(|(key, voter)| Some(VoterView { voter, vote: state.get(key)? }))
+        .collect();
+    Some((proposal, voters))
+}
+
+/// A holder's benefits; none for who has none.
+#[must_use]
+pub fn benefits(state: &State, holder: Address) -> Option<Benefits> {
+    state.get(&keys::benefits(holder))
+}
+
+/// Everyone who has benefits, in the order of their addresses.
+#[must_use]
+pub fn holders(state: &State) -> Vec<HolderView> {
+    keys::after(state, keys::BENEFITS)
+        .filter_map(|(key, holder)| Some(HolderView { holder, benefits: state.get(key)? }))
+        .collect()
+}
+
+/// The quorums that are needed and not known: (proposal, snapshot). What
+/// [`super::Output::QuorumNeeded`] asked for and an undo or a crash before
+/// the commit took back stands here again.
+#[must_use]
+pub fn quorums_needed(state: &State) -> Vec<(U256, u64)> {
+    keys::after(state, keys::ASKED).filter_map(|(key, id)| Some((id, state.get(key)?))).collect()
+}
+
+fn view(state: &State, proposal_id: U256, proposal: Proposal) -> ProposalView {
+    ProposalView {
+        proposal_id,
+        state: proposal.state,
+        proposer: proposal.proposer,
+        title: proposal.title,
+        created_block: proposal.created,
+        snapshot: proposal.snapshot,
+        deadline: proposal.deadline,
+        eta: proposal.eta,
+        quorum: proposal.quorum,
+        tallies: state.get(&keys::tallies(proposal_id)).unwrap_or_default(),
+    }
+}

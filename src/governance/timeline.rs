@@ -1,0 +1,222 @@
+//! Proposals in the [`State`]: logs and the clock applied to them, and the
+//! indexes by which what is due is found without a look at all others.
+
+use alloy::primitives::U256;
+
+use super::{
+    Clock, Output, ProposalState, Settings, Tallies,
+    fields::Fields,
+    keys,
+    output::ProposalChange,
+    proposal::{CannotFollow, Moment, Proposal, Step, Turn},
+    unusable::Unusable,
+};
+use crate::{domain::Event, fold::State};
+
+/// Longest title, in characters.
+const TITLE_CHARS: usize = 200;
+
+/// One governor's proposals while something is applied to them.
+pub(super) struct Timeline<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) state: &'a mut State,
+    pub(super) output: &'a mut Vec<Output>,
+}
+
+impl Timeline<'_> {
+    /// Takes `proposal_created`.
+    pub(super) fn create(&mut self, event: &Event) -> Result<(), Unusable> {
+        let fields = Fields(event);
+        let id = fields.uint("proposal_id")?;
+        let proposal = Proposal {
+            proposer: fields.address("proposer")?,
+            title: title(&fields.text("description")?),
+            created: event.position.block,
+            snapshot: fields.timepoint("vote_start")?,
+            deadline: fields.timepoint("vote_end")?,
+            state: ProposalState::Pending,
+            eta: None,
+            quorum: None,
+            held: Vec::new(),
+        };
+        if self.state.get::<Proposal>(&keys::proposal(id)).is_some() {
+            return Err(Unusable::ProposalExists { id });
+        }
+        let at = moment_of(event);
+        self.announce(id, &proposal, &Tallies::default(), None, ProposalState::Pending, None, at);
+        self.store(id, None, &proposal);
+        Ok(())
+    }
+
+    /// Takes a log that moves a proposal on.
+    pub(super) fn log(&mut self, event: &Event) -> Result<(), Unusable> {
+        let fields = Fields(event);
+        let id = fields.uint("proposal_id")?;
+        let step = match event.name.as_str() {
+            "proposal_queued" => Step::Queued { eta: fields.timepoint("eta")? },
+            "proposal_executed" => Step::Executed,
+            _ => Step::Canceled,
+        };
+        let mut proposal = self.known(id)?;
+        let before = proposal.clone();
+        let (tallies, mut turns) = (self.tallies(id), Vec::new());
+        proposal.advance(step, moment_of(event), &tallies, &mut turns).map_err(
+            |CannotFollow(state)| Unusable::CannotFollow { id, state, name: event.name.clone() },
+        )?;
+        self.finish(id, &before, &proposal, &tallies, turns);
+        Ok(())
+    }
+
+    /// Takes `proposal_extended` (`GovernorPreventLateQuorum`): a deadline
+    /// only ever moves later, as the contract's `max` has it.
+    pub(super) fn extend(&mut self, event: &Event) -> Result<(), Unusable> {
+        let fields = Fields(event);
+        let id = fields.uint("proposal_id")?;
+        let extended = fields.timepoint("extended_deadline")?;
+        let before = self.known(id)?;
+        let state = before.state;
+        if !matches!(state, ProposalState::Pending | ProposalState::Active) {
+            return Err(Unusable::CannotFollow { id, state, name: event.name.clone() });
+        }
+        let deadline = before.deadline.max(extended);
+        let after = Proposal { deadline, ..before.clone() };
+        self.store(id, Some(&before), &after);
+        Ok(())
+    }
+
+    /// Moves on all that the clock is past, in the order in which it fell due.
+    pub(super) fn begin_block(&mut self, block: u64, time: u64) {
+        let clock = self.settings.clock;
+        let now = clock.at(block, time);
+        while let Some((due, id)) = keys::first_due(self.state, keys::OPEN)
+            && due < now
+        {
+            // Gone in any case: whatever stands there, this loop ends.
+            self.state.remove(&keys::open(due, id));
+            let after = due.saturating_add(1);
+            let at = match clock {
+                Clock::Block => Moment { block: Some(after), time: None },
+                Clock::Timestamp => Moment { block: None, time: Some(after) },
+            };
+            self.tick(
+                id,
+                |state| match state {
+                    ProposalState::Pending => Step::Opened,
+                    _ => Step::Deadline,
+                },
+                at,
+            );
+        }
+        while let Some((expiry, id)) = keys::first_due(self.state, keys::GRACE)
+            && expiry <= time
+        {
+            self.state.remove(&keys::grace(expiry, id));
+            self.tick(id, |_| Step::Expired, Moment { block: None, time: Some(expiry) });
+        }
+    }
+
+    /// Remembers an answer that was asked for. The next block acts on it.
+    pub(super) fn learn_quorum(&mut self, id: U256, quorum: U256) -> bool {
+        let Ok(before) = self.known(id) else { return false };
+        if !before.needs_quorum() {
+            return false;
+        }
+        let after = Proposal { quorum: Some(quorum), ..before.clone() };
+        self.store(id, Some(&before), &after);
+        true
+    }
+
+    fn tick(&mut self, id: U256, step: impl FnOnce(ProposalState) -> Step, at: Moment) {
+        let Ok(mut proposal) = self.known(id) else { return };
+        let before = proposal.clone();
+        let (tallies, mut turns) = (self.tallies(id), Vec::new());
+        if proposal.state == ProposalState::AwaitingQuorum {
+            proposal.resume(&tallies, &mut turns);
+        } else if proposal.advance(step(proposal.state), at, &tallies, &mut turns).is_err() {
+            // The indexes name only proposals in a state that the step fits.
+            return;
+        }
+        self.finish(id, &before, &proposal, &tallies, turns);
+    }
+
+    fn known(&self, id: U256) -> Result<Proposal, Unusable> {
+        self.state.get(&keys::proposal(id)).ok_or(Unusable::UnknownProposal { id })
+    }
+
+    fn tallies(&self, id: U256) -> Tallies {
+        self.state.get(&keys::tallies(id)).unwrap_or_default()
+    }
+
+    fn finish(
+        &mut self,
+        id: U256,
+        before: &Proposal,
+        after: &Proposal,
+        tallies: &Tallies,
+        turns: Vec<Turn>,
+    ) {
+        for turn in turns {
+            self.announce(id, after, tallies, Some(turn.from), turn.to, turn.quorum, turn.at);
+        }
+        self.store(id, Some(before), after);
+    }
+
+    #[allow(clippy::too_many_arguments)] // one per field of the message
+    fn announce(
+        &mut self,
+        proposal_id: U256,
+        proposal: &Proposal,
+        tallies: &Tallies,
+        from: Option<ProposalState>,
+        to: ProposalState,
+        quorum: Option<U256>,
+        at: Moment,
+    ) {
+        self.output.push(Output::ProposalState(Box::new(ProposalChange {
+            proposal_id,
+            from,
+            to,
+            proposer: proposal.proposer,
+            title: proposal.title.clone(),
+            tallies: *tallies,
+            quorum,
+            block: at.block,
+            time: at.time,
+        })));
+    }
+
+    /// Writes a record and brings the indexes to what it says.
+    fn store(&mut self, id: U256, before: Option<&Proposal>, after: &Proposal) {
+        let grace = self.settings.grace_period_s;
+        let indexed = |proposal: &Proposal| {
+            [
+                proposal.due().map(|due| keys::open(due, id)),
+                proposal.expires(grace).map(|expiry| keys::grace(expiry, id)),
+            ]
+        };
+        for key in before.map(indexed).into_iter().flatten().flatten() {
+            self.state.remove(&key);
+        }
+        for key in indexed(after).into_iter().flatten() {
+            self.state.put(&key, &());
+        }
+        match (before.is_some_and(Proposal::needs_quorum), after.needs_quorum()) {
+            (false, true) => {
+                self.state.put(&keys::asked(id), &after.snapshot);
+                let snapshot = after.snapshot;
+                self.output.push(Output::QuorumNeeded { proposal_id: id, snapshot });
+            }
+            (true, false) => self.state.remove(&keys::asked(id)),
+            _ => {}
+        }
+        self.state.put(&keys::proposal(id), after);
+    }
+}
+
+fn moment_of(event: &Event) -> Moment {
+    Moment { block: Some(event.position.block), time: Some(event.position.time) }
+}
+
+fn title(description: &str) -> String {
+    description.lines().next().unwrap_or_default().trim().chars().take(TITLE_CHARS).collect()
+}
