@@ -231,9 +231,7 @@ impl Proposal {
     }
 
     fn turn(&mut self, to: ProposalState, at: Moment, turns: &mut Vec<Turn>) {
-        // An answer before the decision may or may not be there yet.
-        let quorum = if to == ProposalState::Active { None } else { self.quorum };
-        turns.push(Turn { from: self.state, to, quorum, at });
+        turns.push(Turn { from: self.state, to, quorum: self.quorum, at });
         self.state = to;
     }
 
