@@ -7,12 +7,18 @@
 //! refusals. No I/O, clock or randomness but in [`keys`], which reads key
 //! files; nothing here knows actors, stores or brokers.
 
+pub mod batcher;
+pub mod calls;
+pub mod fees;
+pub mod gas;
 pub mod item;
+pub mod keys;
 pub mod ledger;
 pub mod lifecycle;
 pub mod ready;
 pub mod reverts;
 pub mod send_errors;
+pub mod spending;
 
 /// `u128` as a decimal string: JSON readers lose digits above 2^53.
 mod decimal_u128 {
