@@ -2,12 +2,23 @@
 //!
 //! A consumer of several contracts gets their events interleaved as they
 //! were published. This module merges them into position order behind the
-//! contracts' watermarks, applies them to a [`Fold`], remembers per block how
-//! to undo that, and undoes it when blocks are orphaned. It knows nothing of
-//! rules, governance, brokers or stores.
+//! contracts' watermarks ([`Merge`]), applies them to a [`Fold`], remembers per
+//! block how to undo that, and undoes it when blocks are orphaned
+//! ([`Engine`]). It knows nothing of rules, governance, brokers or stores.
 
+mod effects;
+mod engine;
+mod journal;
+mod lineage;
+mod merge;
+mod source;
 mod state;
+mod track;
 
+pub use effects::{Area, Effects, Emission, Emitted, RestoreError, SavedParts, Write};
+pub use engine::{Engine, Input, Observation};
+pub use merge::Merge;
+pub use source::{InputError, Source};
 pub use state::State;
 
 use crate::domain::Event;
@@ -16,6 +27,13 @@ use crate::domain::Event;
 ///
 /// All that it remembers is in the [`State`] it is handed, so that undoing a
 /// block is restoring keys.
+///
+/// What a fold must keep, for its result to be a function of the chain and
+/// not of how often it was polled: which blocks without events begin depends
+/// on when watermarks arrived, so a decision made in `begin_block` must come
+/// out the same at any later block that has not applied another event yet.
+/// "The deadline lies before `time`" is such a decision; "blocks begun so far"
+/// is not.
 pub trait Fold {
     /// What it says to the outside.
     type Output: Clone + serde::Serialize + serde::de::DeserializeOwned;
@@ -36,3 +54,6 @@ pub trait Fold {
     /// One event in position order.
     fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Self::Output>);
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::{Area, RestoreError};
+
 /// Keys and values of one fold. Keys are `/`-separated paths, values JSON.
 ///
 /// Every change since the last [`State::take_changes`] is recorded with the
@@ -19,6 +21,24 @@ impl State {
     #[must_use]
     pub fn restored(values: BTreeMap<String, Vec<u8>>) -> Self {
         Self { values, before: BTreeMap::new() }
+    }
+
+    /// A state from what [`Area::State`](super::Area) writes left.
+    ///
+    /// # Errors
+    /// When a key is no UTF-8.
+    pub fn from_saved(saved: BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Self, RestoreError> {
+        let text = |key: Vec<u8>| {
+            String::from_utf8(key).map_err(|error| RestoreError::UnknownKey {
+                area: Area::State,
+                key: alloy::hex::encode(error.as_bytes()),
+            })
+        };
+        let values = saved
+            .into_iter()
+            .map(|(key, value)| Ok((text(key)?, value)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self::restored(values))
     }
 
     /// Reads a value; a missing key, or one that an older version wrote in

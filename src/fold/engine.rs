@@ -1,0 +1,272 @@
+//! Runs a [`Fold`] over merged events, undoably.
+//!
+//! What holds after every input: the state is what the fold makes of all
+//! events up to the frontier, in position order, and of nothing else. When a
+//! retraction lowers the frontier, everything beyond it is undone, of other
+//! chains too: the new branch may bring events that sort before them.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Fold, InputError, Merge, RestoreError, SavedParts, Source, State,
+    effects::{Area, Effects, Emission, Emitted, Writes, key, read},
+    journal::{Journal, Step},
+};
+use crate::domain::{BlockRef, Event, Name, Position, Watermark};
+
+/// What a fold is fed, in stream order.
+///
+/// Repetitions of events and of progress are recognised, and so is a
+/// retraction repeated before the source's next progress. Older watermarks
+/// look like news after a reorg, so the owner skips whatever stands in the
+/// stream at or before the input position it has committed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A log.
+    Event(Event),
+    /// A contract's progress or retraction.
+    Watermark(Watermark),
+}
+
+/// What can be seen of a fold from outside.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Observation {
+    /// The newest applied block of each chain.
+    pub applied_through: BTreeMap<u64, u64>,
+    /// Events of each source that wait for other sources.
+    pub pending: BTreeMap<Name, usize>,
+    /// The source that everything waits for.
+    pub slowest: Option<Name>,
+    /// The lowest height at which sources disagree on the hash, by chain:
+    /// nothing is applied from there until one of them retracts.
+    pub disputed: BTreeMap<u64, u64>,
+    /// Blocks that can be undone.
+    pub undoable_blocks: usize,
+    /// Emissions so far.
+    pub revision: u64,
+    /// Inputs recognised as repetitions since the start of the process.
+    pub duplicates: u64,
+}
+
+/// A fold, its state, its inputs and how to undo them.
+#[derive(Debug)]
+pub struct Engine<F: Fold> {
+    fold: F,
+    state: State,
+    merge: Merge,
+    journal: Journal<F::Output>,
+    revision: u64,
+    writes: Writes,
+    emissions: Vec<Emission<F::Output>>,
+}
+
+impl<F: Fold> Engine<F> {
+    /// A fold that has seen nothing. Its first effects write its sources down.
+    #[must_use]
+    pub fn new(fold: F, sources: Vec<Source>) -> Self {
+        let mut writes = Writes::default();
+        let merge = Merge::new(sources, &mut writes);
+        Self {
+            fold,
+            state: State::default(),
+            merge,
+            journal: Journal::new(),
+            revision: 0,
+            writes,
+            emissions: Vec::new(),
+        }
+    }
+
+    /// A fold as its writes left it; [`Engine::new`] if nothing was saved.
+    ///
+    /// Whether `fold` itself is what it was (a rule set's version, say) is the
+    /// owner's to know.
+    ///
+    /// # Errors
+    /// When a saved entry is unreadable, or the sources are not those saved:
+    /// the fold must then be rebuilt from the stream.
+    pub fn restore(fold: F, sources: Vec<Source>, saved: SavedParts) -> Result<Self, RestoreError> {
+        if saved == SavedParts::default() {
+            return Ok(Self::new(fold, sources));
+        }
+        let merge = Merge::restore(sources, &saved)?;
+        let journal = Journal::restore(&saved)?;
+        let revision = match saved.meta.get(key::REVISION) {
+            Some(value) => read(Area::Meta, key::REVISION, value)?,
+            None => 0,
+        };
+        let state = State::from_saved(saved.state)?;
+        Ok(Self {
+            fold,
+            state,
+            merge,
+            journal,
+            revision,
+            writes: Writes::default(),
+            emissions: Vec::new(),
+        })
+    }
+
+    /// Takes one input and does all that it allows.
+    ///
+    /// # Errors
+    /// When the input can't be right; nothing has changed then.
+    pub fn handle(&mut self, input: Input) -> Result<(), InputError> {
+        match input {
+            // Every event is above its source's ceiling, so none can be due yet.
+            Input::Event(event) => self.merge.offer(event, &mut self.writes),
+            Input::Watermark(Watermark::Progress {
+                contract,
+                chain_id,
+                through,
+                recent,
+                finalized,
+                ..
+            }) => {
+                self.merge.progress(
+                    &contract,
+                    chain_id,
+                    through,
+                    &recent,
+                    finalized,
+                    &mut self.writes,
+                )?;
+                self.advance();
+                self.prune();
+                Ok(())
+            }
+            Input::Watermark(Watermark::Retraction {
+                contract, chain_id, from, common, ..
+            }) => self.retract(&contract, chain_id, from, common),
+        }
+    }
+
+    /// The durable writes and the emissions since the last call.
+    pub fn take_effects(&mut self) -> Effects<F::Output> {
+        Effects { writes: self.writes.take(), emissions: std::mem::take(&mut self.emissions) }
+    }
+
+    /// The fold.
+    pub fn fold(&self) -> &F {
+        &self.fold
+    }
+
+    /// What the fold remembers.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The newest applied block of each chain.
+    pub fn applied_through(&self) -> &BTreeMap<u64, u64> {
+        self.journal.begun()
+    }
+
+    /// What operators, metrics and tests see. Counts the pending events, so it
+    /// is not for every input.
+    pub fn observe(&self) -> Observation {
+        Observation {
+            applied_through: self.journal.begun().clone(),
+            pending: self.merge.pending(self.journal.applied()),
+            slowest: self.merge.slowest().cloned(),
+            disputed: self.merge.disputes(),
+            undoable_blocks: self.journal.len(),
+            revision: self.revision,
+            duplicates: self.merge.duplicates(),
+        }
+    }
+
+    /// Applies, in position order, every block of events that the frontier
+    /// covers and the newest complete block of each chain.
+    fn advance(&mut self) {
+        let Some(frontier) = self.merge.frontier() else { return };
+        let newest: Vec<Position> = self
+            .merge
+            .chains()
+            .into_iter()
+            .filter_map(|chain_id| {
+                let begun = self.journal.begun().get(&chain_id).copied();
+                self.merge.newest_complete(chain_id, begun, &frontier)
+            })
+            .collect();
+        loop {
+            let applied = self.journal.applied().copied();
+            let empty = newest.iter().filter(|end| applied.is_none_or(|a| **end > a)).min();
+            let next = self.merge.next_block(applied.as_ref(), &frontier);
+            let mut output = Vec::new();
+            let end = match (next, empty) {
+                (Some((end, events)), empty) if empty.is_none_or(|empty| end <= *empty) => {
+                    begin(&self.fold, end, &mut self.state, &mut output);
+                    for event in events {
+                        self.fold.apply(event, &mut self.state, &mut output);
+                    }
+                    end
+                }
+                (_, Some(empty)) => {
+                    begin(&self.fold, *empty, &mut self.state, &mut output);
+                    *empty
+                }
+                _ => break,
+            };
+            for said in &output {
+                self.emit(Emitted::Says(said.clone()));
+            }
+            let step = Step::record(end, &mut self.state, output, &mut self.writes);
+            self.journal.push(step, &mut self.writes);
+        }
+    }
+
+    fn retract(
+        &mut self,
+        contract: &Name,
+        chain_id: u64,
+        from: u64,
+        common: BlockRef,
+    ) -> Result<(), InputError> {
+        if !self.merge.would_retract(contract, chain_id, from, &common)? {
+            self.merge.note_duplicate();
+            return Ok(());
+        }
+        let kept = Position::end_of_block(chain_id, common.number, common.time);
+        if self.journal.floor().is_some_and(|floor| kept < *floor) {
+            let final_block = self.journal.final_block(chain_id).unwrap_or(common.number);
+            return Err(InputError::BelowFinality {
+                contract: contract.clone(),
+                chain_id,
+                from,
+                final_block,
+            });
+        }
+        self.merge.retract(contract, common, &mut self.writes);
+        if let Some(frontier) = self.merge.frontier() {
+            for step in self.journal.pop_beyond(&frontier.through, &mut self.writes) {
+                step.undo(&mut self.state, &mut self.writes);
+                for said in step.outputs.into_iter().rev() {
+                    self.emit(Emitted::TakesBack(said));
+                }
+            }
+        }
+        self.advance();
+        Ok(())
+    }
+
+    fn prune(&mut self) {
+        let (Some(final_through), Some(applied)) =
+            (self.merge.final_through(), self.journal.applied())
+        else {
+            return;
+        };
+        let applied = *applied;
+        self.journal.prune(&final_through, &mut self.writes);
+        self.merge.prune(&applied, &final_through, &mut self.writes);
+    }
+
+    fn emit(&mut self, emitted: Emitted<F::Output>) {
+        self.revision += 1;
+        self.writes.put(Area::Meta, key::REVISION.to_vec(), &self.revision);
+        self.emissions.push(Emission { revision: self.revision, emitted });
+    }
+}
+
+fn begin<F: Fold>(fold: &F, end: Position, state: &mut State, output: &mut Vec<F::Output>) {
+    fold.begin_block(end.chain_id, end.block, end.time, state, output);
+}

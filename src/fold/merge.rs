@@ -1,0 +1,412 @@
+//! Merging the events of several sources into position order.
+//!
+//! **Why comparing positions is enough, across chains too.** A source's
+//! ceiling is the end of the block its watermark names. Whatever it still
+//! sends is in a later block of the same chain, so of a time not smaller, and
+//! at the same time of a greater block number: its position is above the
+//! ceiling. So what is at or below the ceilings of all sources can't be
+//! preceded by anything still to come, whichever chains they are on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
+
+use alloy::primitives::B256;
+
+use super::{
+    InputError, Source,
+    effects::{Area, RestoreError, SavedParts, Writes, key, read},
+    lineage::Lineage,
+    track::{Frontier, KnownBlock, SavedTrack, Track},
+};
+use crate::domain::{BlockRef, Event, EventId, Name, Position};
+
+type InboxKey = (Position, EventId);
+
+/// Events of several sources, held until they can be handed out in order.
+#[derive(Debug)]
+pub struct Merge {
+    tracks: BTreeMap<Name, Track>,
+    inbox: BTreeMap<InboxKey, Event>,
+    lineage: Lineage,
+    duplicates: u64,
+}
+
+impl Merge {
+    pub(super) fn new(sources: Vec<Source>, writes: &mut Writes) -> Self {
+        let track = |source: Source| {
+            let chain_id = source.chain_id;
+            let track = Track { chain_id, through: None, finalized: 0, known: BTreeMap::new() };
+            track.save(&source.contract, writes);
+            (source.contract, track)
+        };
+        Self {
+            tracks: sources.into_iter().map(track).collect(),
+            inbox: BTreeMap::new(),
+            lineage: Lineage::default(),
+            duplicates: 0,
+        }
+    }
+
+    pub(super) fn restore(sources: Vec<Source>, saved: &SavedParts) -> Result<Self, RestoreError> {
+        let mut merge = Self::new(Vec::new(), &mut Writes::default());
+        for (name, value) in &saved.meta {
+            let unknown =
+                || RestoreError::UnknownKey { area: Area::Meta, key: alloy::hex::encode(name) };
+            if let Some(contract) = name.strip_prefix(key::SOURCE) {
+                let contract = std::str::from_utf8(contract).ok().and_then(|c| Name::new(c).ok());
+                let SavedTrack { chain_id, through, finalized } = read(Area::Meta, name, value)?;
+                let track = Track { chain_id, through, finalized, known: BTreeMap::new() };
+                merge.tracks.insert(contract.ok_or_else(unknown)?, track);
+            }
+        }
+        let then: BTreeSet<Source> = merge
+            .tracks
+            .iter()
+            .map(|(name, track)| Source { chain_id: track.chain_id, contract: name.clone() })
+            .collect();
+        let now: BTreeSet<Source> = sources.into_iter().collect();
+        if then != now {
+            return Err(RestoreError::SourcesChanged { then: listed(&then), now: listed(&now) });
+        }
+        for (name, value) in saved.meta.iter().filter(|(name, _)| name.starts_with(key::KNOWN)) {
+            let unknown =
+                || RestoreError::UnknownKey { area: Area::Meta, key: alloy::hex::encode(name) };
+            let (contract, number) = key::parse_known(name).ok_or_else(unknown)?;
+            let track = merge.tracks.get_mut(&contract).ok_or_else(unknown)?;
+            let block: KnownBlock = read(Area::Meta, name, value)?;
+            track.known.insert(number, block);
+            merge.lineage.vouch(track.chain_id, number, block.hash, block.time);
+        }
+        for (name, value) in &saved.inbox {
+            let event: Event = read(Area::Inbox, name, value)?;
+            merge.insert(event);
+        }
+        Ok(merge)
+    }
+
+    /// The names of the sources with what each still has pending after
+    /// `applied`.
+    #[must_use]
+    pub fn pending(&self, applied: Option<&Position>) -> BTreeMap<Name, usize> {
+        let mut pending: BTreeMap<Name, usize> =
+            self.tracks.keys().map(|name| (name.clone(), 0)).collect();
+        for event in self.inbox.range((after(applied), Bound::Unbounded)).map(|(_, event)| event) {
+            *pending.entry(event.contract.clone()).or_default() += 1;
+        }
+        pending
+    }
+
+    /// The source whose watermark is the lowest, or missing: what everything
+    /// else waits for.
+    #[must_use]
+    pub fn slowest(&self) -> Option<&Name> {
+        self.tracks.iter().min_by_key(|(_, track)| track.ceiling()).map(|(name, _)| name)
+    }
+
+    /// The lowest height at which sources disagree, by chain.
+    #[must_use]
+    pub fn disputes(&self) -> BTreeMap<u64, u64> {
+        self.lineage.disputes()
+    }
+
+    /// Inputs that were recognised as already known.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// Takes an event in, unless it is pending already or its source said
+    /// before that its block is complete.
+    pub(super) fn offer(&mut self, event: Event, writes: &mut Writes) -> Result<(), InputError> {
+        let track = self.track(&event.contract, event.position.chain_id)?;
+        let inconsistent =
+            |what| InputError::Inconsistent { contract: event.contract.clone(), what };
+        if event.block.number != event.position.block || event.block.time != event.position.time {
+            return Err(inconsistent("the event's position is not in its block"));
+        }
+        // A position below the ceiling in a later block than the watermark's is
+        // on a branch with other times: one that the source has left.
+        let late = track.through.is_some_and(|through| event.block.number <= through.number)
+            || track.ceiling().is_some_and(|ceiling| event.position <= ceiling);
+        let at = (event.position, event.id);
+        if late || self.inbox.contains_key(&at) {
+            self.duplicates += 1;
+            return Ok(());
+        }
+        writes.put(Area::Inbox, key::inbox(&at.0, at.1), &event);
+        self.insert(event);
+        Ok(())
+    }
+
+    fn insert(&mut self, event: Event) {
+        self.lineage.vouch(
+            event.position.chain_id,
+            event.block.number,
+            event.block.hash,
+            event.block.time,
+        );
+        self.inbox.insert((event.position, event.id), event);
+    }
+
+    fn forget(&mut self, at: &InboxKey, writes: &mut Writes) {
+        if let Some(event) = self.inbox.remove(at) {
+            self.lineage.withdraw(event.position.chain_id, event.block.number, event.block.hash);
+            writes.remove(Area::Inbox, key::inbox(&at.0, at.1));
+        }
+    }
+
+    /// Raises a source's watermark. One that is not above the present is a
+    /// repetition, and may only bring newer finality for the same block.
+    pub(super) fn progress(
+        &mut self,
+        contract: &Name,
+        chain_id: u64,
+        through: BlockRef,
+        recent: &[BlockRef],
+        finalized: u64,
+        writes: &mut Writes,
+    ) -> Result<(), InputError> {
+        let track = self.track(contract, chain_id)?;
+        let before = track.through;
+        if before.is_some_and(|before| through.number <= before.number) {
+            let same = track.known.get(&through.number).is_some_and(|b| b.hash == through.hash);
+            if same && finalized > track.finalized {
+                self.raise_finality(contract, finalized, writes);
+            } else {
+                self.duplicates += 1;
+            }
+            return Ok(());
+        }
+        let mut learned: Vec<BlockRef> = recent
+            .iter()
+            .filter(|b| b.number < through.number && before.is_none_or(|t| b.number > t.number))
+            .chain([&through])
+            .copied()
+            .collect();
+        learned.sort_by_key(|block| block.number);
+        let mut ancestor_time = before.map_or(0, |block| block.time);
+        for &BlockRef { number, time, .. } in &learned {
+            if time < ancestor_time {
+                return Err(InputError::TimeFell { chain_id, number, time, ancestor_time });
+            }
+            ancestor_time = time;
+        }
+        for block in learned {
+            self.learn(contract, block, writes);
+        }
+        if let Some(track) = self.tracks.get_mut(contract) {
+            track.through = Some(through);
+        }
+        self.raise_finality(contract, finalized, writes);
+        self.drop_contradicted(contract, before, through, writes);
+        Ok(())
+    }
+
+    fn raise_finality(&mut self, contract: &Name, finalized: u64, writes: &mut Writes) {
+        if let Some(track) = self.tracks.get_mut(contract) {
+            track.finalized = track.finalized.max(finalized);
+            track.save(contract, writes);
+        }
+    }
+
+    /// A source knows a block's hash by its watermark.
+    fn learn(&mut self, contract: &Name, block: BlockRef, writes: &mut Writes) {
+        let Some(track) = self.tracks.get_mut(contract) else { return };
+        let known = KnownBlock { hash: block.hash, time: block.time };
+        if let Some(old) = track.known.insert(block.number, known) {
+            self.lineage.withdraw(track.chain_id, block.number, old.hash);
+        }
+        self.lineage.vouch(track.chain_id, block.number, block.hash, block.time);
+        writes.put(Area::Meta, key::known(contract, block.number), &known);
+    }
+
+    /// Late copies of events from a branch that their source has left: its
+    /// watermark names another hash at their height, or their block number and
+    /// their time are on different sides of it.
+    fn drop_contradicted(
+        &mut self,
+        contract: &Name,
+        before: Option<BlockRef>,
+        through: BlockRef,
+        writes: &mut Writes,
+    ) {
+        let Some(track) = self.tracks.get(contract) else { return };
+        let end =
+            |block: BlockRef| Position::end_of_block(track.chain_id, block.number, block.time);
+        let ceiling = end(through);
+        let contradicts = |event: &Event| {
+            let complete = event.block.number <= through.number;
+            let known = track.known.get(&event.block.number);
+            complete != (event.position <= ceiling)
+                || complete && known.is_some_and(|known| known.hash != event.block.hash)
+        };
+        let contradicted: Vec<InboxKey> = self
+            .inbox
+            .range((after(before.map(end).as_ref()), Bound::Unbounded))
+            .filter(|(_, event)| event.contract == *contract && contradicts(event))
+            .map(|(at, _)| *at)
+            .collect();
+        for at in &contradicted {
+            self.forget(at, writes);
+        }
+    }
+
+    /// Whether a retraction from block `from` would retract anything the
+    /// source has announced.
+    pub(super) fn would_retract(
+        &self,
+        contract: &Name,
+        chain_id: u64,
+        from: u64,
+        common: &BlockRef,
+    ) -> Result<bool, InputError> {
+        let track = self.track(contract, chain_id)?;
+        if common.number >= from {
+            return Err(InputError::Inconsistent {
+                contract: contract.clone(),
+                what: "the last common block is among the retracted",
+            });
+        }
+        Ok(track.through.is_some_and(|through| through.number >= from))
+    }
+
+    /// Lowers a source's watermark to `common` and forgets its events above.
+    pub(super) fn retract(&mut self, contract: &Name, common: BlockRef, writes: &mut Writes) {
+        let Some(track) = self.tracks.get_mut(contract) else { return };
+        let chain_id = track.chain_id;
+        for (number, block) in track.known.split_off(&(common.number + 1)) {
+            self.lineage.withdraw(chain_id, number, block.hash);
+            writes.remove(Area::Meta, key::known(contract, number));
+        }
+        track.through = Some(common);
+        track.save(contract, writes);
+        self.learn(contract, common, writes);
+        let end = Position::end_of_block(chain_id, common.number, common.time);
+        let void: Vec<InboxKey> = self
+            .inbox
+            .range((after(Some(&end)), Bound::Unbounded))
+            .filter(|(_, event)| event.contract == *contract)
+            .map(|(at, _)| *at)
+            .collect();
+        for at in &void {
+            self.forget(at, writes);
+        }
+    }
+
+    pub(super) fn note_duplicate(&mut self) {
+        self.duplicates += 1;
+    }
+
+    /// Up to where events can be applied; `None` while a source has not said
+    /// anything yet.
+    pub(super) fn frontier(&self) -> Option<Frontier> {
+        let ceilings: Option<Vec<Position>> = self.tracks.values().map(Track::ceiling).collect();
+        Some(Frontier {
+            through: ceilings?.into_iter().min()?,
+            disputed_from: self.lineage.first_disputed(),
+        })
+    }
+
+    /// The events of the first block after `applied`, if the frontier covers
+    /// it.
+    pub(super) fn next_block(
+        &self,
+        applied: Option<&Position>,
+        frontier: &Frontier,
+    ) -> Option<(Position, impl Iterator<Item = &Event>)> {
+        let mut pending = self.inbox.range((after(applied), Bound::Unbounded)).peekable();
+        let end = end_of(pending.peek().map(|(_, event)| *event)?);
+        frontier.covers(&end).then(|| {
+            (end, pending.map(|(_, event)| event).take_while(move |event| end_of(event) == end))
+        })
+    }
+
+    /// The end of the newest block of a chain, above `begun`, that the
+    /// frontier covers.
+    pub(super) fn newest_complete(
+        &self,
+        chain_id: u64,
+        begun: Option<u64>,
+        frontier: &Frontier,
+    ) -> Option<Position> {
+        self.lineage.ends_above(chain_id, begun).take_while(|end| frontier.covers(end)).last()
+    }
+
+    /// The chains of the sources.
+    pub(super) fn chains(&self) -> BTreeSet<u64> {
+        self.tracks.values().map(|track| track.chain_id).collect()
+    }
+
+    /// Nothing at or before this can be undone by anyone any more.
+    ///
+    /// It takes all chains together: a new branch of one chain may bring an
+    /// event that sorts before a final block of another.
+    pub(super) fn final_through(&self) -> Option<Position> {
+        let ceilings: Option<Vec<Position>> =
+            self.tracks.values().map(Track::final_ceiling).collect();
+        ceilings?.into_iter().min()
+    }
+
+    /// Forgets the events up to `applied` and the hashes below `final_through`
+    /// that nothing can need again.
+    pub(super) fn prune(
+        &mut self,
+        applied: &Position,
+        final_through: &Position,
+        writes: &mut Writes,
+    ) {
+        let end = (*applied.min(final_through), EventId(B256::repeat_byte(0xff)));
+        let settled: Vec<InboxKey> = self.inbox.range(..=end).map(|(at, _)| *at).collect();
+        for at in &settled {
+            self.forget(at, writes);
+        }
+        for (contract, track) in &mut self.tracks {
+            let chain_id = track.chain_id;
+            let final_block = |(number, block): &(&u64, &KnownBlock)| {
+                Position::end_of_block(chain_id, **number, block.time) <= *final_through
+            };
+            let Some(newest) = track.known.iter().take_while(final_block).last().map(|(n, _)| *n)
+            else {
+                continue;
+            };
+            let kept = track.known.split_off(&newest);
+            for (number, block) in std::mem::replace(&mut track.known, kept) {
+                self.lineage.withdraw(chain_id, number, block.hash);
+                writes.remove(Area::Meta, key::known(contract, number));
+            }
+        }
+    }
+
+    fn track(&self, contract: &Name, chain_id: u64) -> Result<&Track, InputError> {
+        let track = self
+            .tracks
+            .get(contract)
+            .ok_or_else(|| InputError::UnknownSource { contract: contract.clone() })?;
+        if track.chain_id != chain_id {
+            return Err(InputError::WrongChain {
+                contract: contract.clone(),
+                expected: track.chain_id,
+                got: chain_id,
+            });
+        }
+        Ok(track)
+    }
+}
+
+fn end_of(event: &Event) -> Position {
+    Position::end_of_block(event.position.chain_id, event.position.block, event.position.time)
+}
+
+fn after(position: Option<&Position>) -> Bound<InboxKey> {
+    position.map_or(Bound::Unbounded, |position| {
+        Bound::Excluded((*position, EventId(B256::repeat_byte(0xff))))
+    })
+}
+
+fn listed(sources: &BTreeSet<Source>) -> String {
+    let named: Vec<String> =
+        sources.iter().map(|source| format!("{}@{}", source.contract, source.chain_id)).collect();
+    named.join(", ")
+}

@@ -1,0 +1,7 @@
+//! What the engine promises, as claims and as a property over histories.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod claims;
+mod history;
+mod property;
+mod tally;
