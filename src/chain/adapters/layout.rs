@@ -1,0 +1,169 @@
+//! One event as it is found in logs and as it is passed on.
+
+use std::collections::BTreeMap;
+
+use alloy::{
+    dyn_abi::{DynSolEvent, DynSolType},
+    json_abi::Event as AbiEvent,
+    primitives::B256,
+};
+use serde_json::Value as Json;
+
+use super::{AdapterError, fields};
+use crate::domain::{EventSchema, FieldSchema, FieldType, Name};
+
+/// One row of a kind's table.
+pub(super) struct EventSpec {
+    /// Standard name.
+    pub name: &'static str,
+    /// Solidity declaration, its parameters under their standard names.
+    pub declaration: &'static str,
+    /// Indexed addresses that are zero in this event, and left out of it. Of
+    /// rows with one declaration, those with such a condition stand first.
+    pub zero: &'static [&'static str],
+}
+
+/// An event whose types are resolved.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub name: Name,
+    pub declaration: String,
+    pub topic0: B256,
+    pub topics: usize,
+    event: DynSolEvent,
+    fields: Vec<Field>,
+}
+
+/// One parameter.
+#[derive(Clone, Debug)]
+struct Field {
+    name: String,
+    field_type: FieldType,
+    /// `Some(n)`: topic n, counted after topic 0. `None`: in the data.
+    topic: Option<usize>,
+    must_be_zero: bool,
+}
+
+/// All rows of a kind.
+pub(super) fn of_table(table: &[EventSpec]) -> Result<Vec<Layout>, AdapterError> {
+    table
+        .iter()
+        .map(|spec| {
+            let event = parse(spec.declaration)?;
+            let mut layout = Layout::new(spec.name, &event)?;
+            for field in &mut layout.fields {
+                field.must_be_zero = spec.zero.contains(&field.name.as_str());
+            }
+            Ok(layout)
+        })
+        .collect()
+}
+
+/// (topic 0, number of topics) of declarations.
+pub(super) fn topics_of(declarations: &[&str]) -> Result<Vec<(B256, usize)>, AdapterError> {
+    declarations
+        .iter()
+        .map(|text| parse(text).map(|event| (event.selector(), event.num_topics())))
+        .collect()
+}
+
+fn parse(declaration: &str) -> Result<AbiEvent, AdapterError> {
+    AbiEvent::parse(declaration).map_err(|error| AdapterError::Unresolvable {
+        signature: declaration.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+impl Layout {
+    /// An event under `name`, its parameters' names put into snake_case.
+    pub fn new(name: &str, event: &AbiEvent) -> Result<Self, AdapterError> {
+        let signature = event.signature();
+        if event.anonymous {
+            return Err(AdapterError::Anonymous { signature });
+        }
+        let unresolvable =
+            |reason: String| AdapterError::Unresolvable { signature: signature.clone(), reason };
+        let (mut indexed, mut body, mut list) = (Vec::new(), Vec::new(), Vec::<Field>::new());
+        let names = fields::member_names(event.inputs.iter().map(|input| input.name.as_str()));
+        for (input, name) in event.inputs.iter().zip(names) {
+            let solidity = DynSolType::parse(&input.selector_type())
+                .map_err(|error| unresolvable(error.to_string()))?;
+            let whole = fields::field_type(&solidity, &input.components);
+            let (field_type, topic) = if input.indexed {
+                indexed.push(solidity.clone());
+                let hashed = !matches!(
+                    solidity,
+                    DynSolType::Bool
+                        | DynSolType::Int(_)
+                        | DynSolType::Uint(_)
+                        | DynSolType::Address
+                        | DynSolType::FixedBytes(_)
+                        | DynSolType::Function
+                );
+                // Of an indexed dynamic value, only the hash is in the log.
+                (if hashed { FieldType::Bytes } else { whole }, Some(indexed.len() - 1))
+            } else {
+                body.push(solidity);
+                (whole, None)
+            };
+            list.push(Field { name, field_type, topic, must_be_zero: false });
+        }
+        let topic0 = event.selector();
+        let resolved = DynSolEvent::new(Some(topic0), indexed, DynSolType::Tuple(body))
+            .ok_or_else(|| unresolvable("it has more than three indexed parameters".into()))?;
+        let name = Name::new(name).map_err(|invalid| AdapterError::Unnameable {
+            signature: signature.clone(),
+            name: invalid.given,
+        })?;
+        Ok(Self {
+            name,
+            declaration: event.full_signature(),
+            topic0,
+            topics: event.num_topics(),
+            event: resolved,
+            fields: list,
+        })
+    }
+
+    /// What events of this layout look like.
+    pub fn schema(&self) -> EventSchema {
+        let fields = self.fields.iter().filter(|field| !field.must_be_zero);
+        EventSchema {
+            name: self.name.clone(),
+            fields: fields
+                .map(|field| FieldSchema {
+                    name: field.name.clone(),
+                    field_type: field.field_type.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Whether the topics that must be zero are.
+    pub fn applies(&self, topics: &[B256]) -> bool {
+        self.fields.iter().filter(|field| field.must_be_zero).all(|field| {
+            field.topic.and_then(|index| topics.get(index + 1)).is_some_and(B256::is_zero)
+        })
+    }
+
+    /// The fields of a log with these topics and data.
+    pub fn decode(
+        &self,
+        topics: &[B256],
+        data: &[u8],
+    ) -> Result<BTreeMap<String, Json>, alloy::dyn_abi::Error> {
+        let decoded = self.event.decode_log_parts(topics.iter().copied(), data)?;
+        let (mut indexed, mut body) = (decoded.indexed.into_iter(), decoded.body.into_iter());
+        let mut values = BTreeMap::new();
+        for field in &self.fields {
+            let value = if field.topic.is_some() { indexed.next() } else { body.next() };
+            // One value per declared type is what the decoder promises.
+            let Some(value) = value else { continue };
+            if !field.must_be_zero {
+                let value = fields::value(&field.field_type, value);
+                values.insert(field.name.clone(), value.to_json());
+            }
+        }
+        Ok(values)
+    }
+}
