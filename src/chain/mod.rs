@@ -7,3 +7,5 @@
 pub mod adapters;
 pub mod cursor;
 pub mod headers;
+pub mod ranges;
+pub mod rpc_errors;

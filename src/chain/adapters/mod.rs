@@ -161,7 +161,7 @@ pub struct LogContext {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decoded {
     /// A standard event.
-    Event(Event),
+    Event(Box<Event>),
     /// Something that this kind does not listen to.
     NotOurs,
 }
@@ -227,22 +227,24 @@ impl Adapter {
     ///
     /// # Errors
     /// When topic 0 is one of ours and the rest is not what was declared.
-    pub fn decode(&self, context: &LogContext, log: &Log) -> Result<Decoded, DecodeError> {
+    pub fn decode(&self, context: &LogContext, log: &Log) -> Result<Decoded, Box<DecodeError>> {
         let topics = log.topics();
         let Some(topic0) = topics.first().copied() else { return Ok(Decoded::NotOurs) };
         let key = (topic0, topics.len());
         if !self.known.contains(&topic0) || self.foreign.contains(&key) {
             return Ok(Decoded::NotOurs);
         }
-        let refuse = |reason| DecodeError {
-            contract: context.contract.clone(),
-            kind: self.kind,
-            block: context.block.number,
-            transaction_hash: log.transaction_hash.unwrap_or_default(),
-            log_index: log.log_index.unwrap_or(u64::MAX),
-            topic0,
-            topics: topics.len(),
-            reason,
+        let refuse = |reason| {
+            Box::new(DecodeError {
+                contract: context.contract.clone(),
+                kind: self.kind,
+                block: context.block.number,
+                transaction_hash: log.transaction_hash.unwrap_or_default(),
+                log_index: log.log_index.unwrap_or(u64::MAX),
+                topic0,
+                topics: topics.len(),
+                reason,
+            })
         };
         let missing = |what| refuse(DecodeReason::Missing(what));
         let transaction_hash = log.transaction_hash.ok_or_else(|| missing("transaction hash"))?;
@@ -260,7 +262,7 @@ impl Adapter {
             })?;
             let BlockRef { number, hash, time, .. } = context.block;
             let chain_id = context.chain_id;
-            return Ok(Decoded::Event(Event {
+            return Ok(Decoded::Event(Box::new(Event {
                 id: EventId::of(chain_id, hash, transaction_hash, log_index),
                 origin: Origin { chain_id, transaction_hash, ordinal: context.ordinal },
                 chain: context.chain.clone(),
@@ -270,7 +272,7 @@ impl Adapter {
                 position: Position { time, chain_id, block: number, transaction_index, log_index },
                 block: context.block,
                 fields,
-            }));
+            })));
         }
         Err(refuse(DecodeReason::UnknownLayout))
     }

@@ -51,7 +51,7 @@ fn uint(n: u64) -> DynSolValue {
 
 fn event(adapter: &Adapter, log: &Log) -> Event {
     match adapter.decode(&context(), log) {
-        Ok(Decoded::Event(event)) => event,
+        Ok(Decoded::Event(event)) => *event,
         other => panic!("no event: {other:?}"),
     }
 }
