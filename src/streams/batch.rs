@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use async_nats::{
     HeaderMap, HeaderValue,
+    client::PublishErrorKind,
     header::{
         NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
         NATS_EXPECTED_STREAM,
@@ -29,11 +30,10 @@ use async_nats::{
 use bytes::Bytes;
 
 use super::{
+    PublishError,
     connection::Connection,
     fence::Fence,
-    publish::{
-        OutMessage, PublishError, check_size, expect_fence, expect_last, name_the_fence, send,
-    },
+    publish::{OutMessage, check_size, expect_fence, expect_last, name_the_fence, send},
     subjects::StreamId,
 };
 
@@ -106,7 +106,10 @@ async fn stage(
     };
     let reason = match tokio::time::timeout(limit, sending).await {
         Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) if error.kind() == PublishErrorKind::Send => error.to_string(),
+        Ok(Err(error)) => {
+            return Err(PublishError::Refused { stream, code: 0, description: error.to_string() });
+        }
         Err(_) => format!("not sent within {limit:?}"),
     };
     Err(PublishError::Unavailable { stream, reason })

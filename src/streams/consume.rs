@@ -1,1 +1,382 @@
-//! consume.
+//! The inbox of an actor: each message of its subjects once, in order, from
+//! where its store says.
+//!
+//! **The store's cursor is the truth; the consumer on the server is a pump.**
+//! A consumer's own idea of what was handled can be behind the store (killed
+//! between commit and acknowledgement), ahead of it (the store was lost or
+//! restored from a backup), or about another stream of the same name. So an
+//! inbox makes its consumer anew whenever it is opened, right after the
+//! store's cursor: nothing waits for redelivery after a crash, and losing the
+//! store means reading again, not missing anything.
+//!
+//! **Acknowledgements are cumulative** (`AckPolicy::All`): messages are handled
+//! in order, so "all up to here" is the whole truth, and one confirmed
+//! acknowledgement a commit costs one round trip whatever the batch (measured
+//! 453,000/s against 130,000/s one by one). They feed the lag that operators
+//! see, and bound what is under way. Cumulative acknowledgements hide a
+//! message that never arrived, so deliveries are counted, as an ordered
+//! consumer does: after a hole (a lost connection, a dropped `fetch`, a second
+//! puller) the consumer is made anew where the inbox stopped.
+//!
+//! Deliveries are not limited in number: a message that can't be handled is
+//! for its actor to put on the dead letters and pass.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_nats::{
+    HeaderMap, Request, RequestErrorKind, Subject,
+    jetstream::{
+        ErrorCode,
+        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+        stream::ConsumerErrorKind,
+    },
+};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::{
+    StreamError,
+    connection::Connection,
+    read::{Pulled, collect, consumer_error, pull_now},
+    setup::{self, StreamIncarnation},
+    subjects::StreamId,
+};
+
+/// How many batches may be unacknowledged at once.
+const BATCHES_UNDER_WAY: usize = 4;
+
+/// Up to where a consumer has handled a stream; lies in its store, in the
+/// same transaction as what the messages caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Which stream of this name.
+    pub incarnation: StreamIncarnation,
+    /// The last sequence that was handled.
+    pub sequence: u64,
+}
+
+/// What an inbox reads.
+#[derive(Clone, Debug)]
+pub struct InboxSpec {
+    /// From where.
+    pub stream: StreamId,
+    /// The consumer's name on the server: one for each reader.
+    pub durable: String,
+    /// Which subjects; they must not overlap.
+    pub filters: Vec<String>,
+    /// The most messages that one [`Inbox::fetch`] returns.
+    pub max_batch: usize,
+    /// Longer than a batch takes to be handled, or it is sent again in vain.
+    pub ack_wait: Duration,
+    /// The store's cursor; `None` when the store has none: all is read.
+    pub resume_after: Option<Cursor>,
+}
+
+/// How the store's cursor met the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// There was no cursor: the stream is read from its start.
+    FromStart,
+    /// The stream goes on after the cursor.
+    Continued,
+    /// The cursor is of a stream that was deleted: this one is read from its
+    /// start. Known messages come again, under other sequences: the reader
+    /// recognises them by position or id.
+    NewIncarnation,
+    /// The stream ends before the cursor: the server lost its tail. What
+    /// comes next has sequences that other messages had before.
+    TailLost {
+        /// The last sequence it still has.
+        last: u64,
+    },
+}
+
+/// A message in the inbox.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// Its subject.
+    pub subject: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub payload: Bytes,
+    /// How many messages of this inbox come after it: the lag.
+    pub pending: u64,
+}
+
+/// Hands out each message once, in the stream's order. To see messages again
+/// (a commit did not succeed), open another inbox at the store's cursor.
+#[derive(Debug)]
+pub struct Inbox {
+    connection: Connection,
+    spec: InboxSpec,
+    incarnation: StreamIncarnation,
+    consumer: PullConsumer,
+    reconnects: watch::Receiver<u64>,
+    /// False while it isn't known that the consumer's next delivery is what
+    /// comes after `handed_out`.
+    in_step: bool,
+    /// The last sequence that the caller has got.
+    handed_out: u64,
+    /// How often the present consumer delivered.
+    deliveries: u64,
+    /// Where to acknowledge what was handed out.
+    unacknowledged: BTreeMap<u64, Subject>,
+}
+
+impl Inbox {
+    /// Makes the consumer anew after the store's cursor.
+    ///
+    /// # Errors
+    /// When the stream does not exist, a filter is invalid, or NATS does not
+    /// answer.
+    pub async fn open(
+        connection: &Connection,
+        spec: InboxSpec,
+    ) -> Result<(Self, Resumption), StreamError> {
+        let mut reconnects = connection.reconnects();
+        // Before the look at the stream: a reconnect during it counts.
+        reconnects.borrow_and_update();
+        let info = setup::info(connection, spec.stream).await?;
+        let incarnation = StreamIncarnation::of(&info);
+        let last = info.state.last_sequence;
+        let (handed_out, resumption) = resume(spec.resume_after, incarnation, last);
+        let consumer = make_consumer(connection, &spec, handed_out).await?;
+        let inbox = Self {
+            connection: connection.clone(),
+            spec,
+            incarnation,
+            consumer,
+            reconnects,
+            in_step: true,
+            handed_out,
+            deliveries: 0,
+            unacknowledged: BTreeMap::new(),
+        };
+        Ok((inbox, resumption))
+    }
+
+    /// The cursor to store with the handling of a message.
+    #[must_use]
+    pub fn cursor_at(&self, sequence: u64) -> Cursor {
+        Cursor { incarnation: self.incarnation, sequence }
+    }
+
+    /// Up to `max` messages (and the spec's `max_batch`), waiting up to `wait`
+    /// for the first; empty when there is none, sometimes sooner (after a
+    /// reconnect the next call finds the place again). No message comes twice.
+    ///
+    /// May be dropped while it waits: the next call goes on where the last
+    /// complete one stopped.
+    ///
+    /// # Errors
+    /// [`StreamError::Discontinued`] when the stream is not the one that was
+    /// opened any more: open the inbox again. Others when NATS does not
+    /// answer; then call again.
+    pub async fn fetch(
+        &mut self,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivered>, StreamError> {
+        let max = max.clamp(1, self.spec.max_batch.max(1));
+        if self.reconnects.has_changed().unwrap_or(false) {
+            self.reconnects.borrow_and_update();
+            self.in_step = false;
+        }
+        if !self.in_step {
+            self.step_in().await?;
+        }
+        // Whoever drops this future, or what fails in it, leaves it false.
+        self.in_step = false;
+        let pulled = match self.pull(max, wait).await {
+            Ok(pulled) => pulled,
+            Err(PullEnd::Reconnected) => return Ok(Vec::new()),
+            Err(PullEnd::Failed(reason)) => {
+                let what = format!("fetching for {}", self.spec.durable);
+                return Err(StreamError::Unavailable { what, reason });
+            }
+        };
+        let expected = self.deliveries + 1..;
+        if pulled.iter().zip(expected).any(|(message, expected)| message.delivery != expected) {
+            tracing::warn!(
+                inbox = self.spec.durable,
+                "deliveries went elsewhere; is another reader on this consumer?"
+            );
+            return Ok(Vec::new());
+        }
+        let complete = !pulled.is_empty() || self.exists().await?;
+        self.in_step = complete;
+        Ok(self.accept(pulled))
+    }
+
+    /// Tells the server that all up to `sequence` is handled, and returns
+    /// once it knows. Only after the commit of the store that says so.
+    ///
+    /// # Errors
+    /// When the server does not confirm. Nothing is lost by going on: what
+    /// was handed out is not handed out again, and the next acknowledgement
+    /// covers this one.
+    pub async fn ack_through(&mut self, sequence: u64) -> Result<(), StreamError> {
+        let Some((through, reply)) = self.unacknowledged.range(..=sequence).next_back() else {
+            return Ok(());
+        };
+        let (through, reply) = (*through, reply.clone());
+        let what = format!("acknowledging {through} of {}", self.spec.stream);
+        let request = Request::new()
+            .payload(Bytes::from_static(b"+ACK"))
+            .timeout(Some(self.connection.request_timeout()));
+        let call = self.connection.client().send_request(reply, request);
+        match self.connection.bounded(&what, call).await? {
+            Ok(_) => {
+                self.unacknowledged.retain(|sequence, _| *sequence > through);
+                Ok(())
+            }
+            Err(error) => {
+                // The consumer is gone, with all its acknowledgements.
+                if error.kind() == RequestErrorKind::NoResponders {
+                    self.in_step = false;
+                }
+                Err(StreamError::Unavailable { what, reason: error.to_string() })
+            }
+        }
+    }
+
+    /// What is there at once; else the first message within `wait` and what
+    /// came with it. A pull for many that waits would either delay the first
+    /// or leave the rest to be sent to nobody.
+    async fn pull(&mut self, max: usize, wait: Duration) -> Result<Vec<Pulled>, PullEnd> {
+        let limit = self.connection.request_timeout();
+        let late = |_| format!("no answer within {limit:?}");
+        let ready =
+            tokio::time::timeout(limit, pull_now(&self.consumer, max)).await.map_err(late)??;
+        if !ready.is_empty() || wait.is_zero() {
+            return Ok(ready);
+        }
+        let one = self.consumer.batch().max_messages(1).expires(wait).messages();
+        let one = tokio::time::timeout(limit, one).await.map_err(late)?;
+        let one = one.map_err(|error| error.to_string())?;
+        let mut first = tokio::select! {
+            first = tokio::time::timeout(wait + limit, collect(one)) => first.map_err(late)??,
+            // The pull was lost with the connection.
+            _ = self.reconnects.changed() => return Err(PullEnd::Reconnected),
+        };
+        if !first.is_empty() && max > 1 {
+            let more = pull_now(&self.consumer, max - 1);
+            first.extend(tokio::time::timeout(limit, more).await.map_err(late)??);
+        }
+        Ok(first)
+    }
+
+    fn accept(&mut self, pulled: Vec<Pulled>) -> Vec<Delivered> {
+        let mut delivered = Vec::with_capacity(pulled.len());
+        for Pulled { stored, delivery, pending, reply } in pulled {
+            self.deliveries = delivery;
+            if let Some(reply) = reply {
+                self.unacknowledged.insert(stored.sequence, reply);
+            }
+            // Sent again because its acknowledgement takes longer than
+            // `ack_wait`: the caller has it.
+            if stored.sequence <= self.handed_out {
+                continue;
+            }
+            self.handed_out = stored.sequence;
+            delivered.push(Delivered {
+                sequence: stored.sequence,
+                subject: stored.subject,
+                headers: stored.headers,
+                payload: stored.payload,
+                pending,
+            });
+        }
+        delivered
+    }
+
+    /// Whether nothing came because there is nothing, or because the
+    /// consumer is gone or delivered to nobody.
+    async fn exists(&mut self) -> Result<bool, StreamError> {
+        let what = format!("consumer {}", self.spec.durable);
+        let call = self.consumer.get_info();
+        let info = match self.connection.bounded(&what, call).await? {
+            Ok(info) => info,
+            Err(_) => return Ok(false),
+        };
+        Ok(info.delivered.consumer_sequence == self.deliveries)
+    }
+
+    /// Makes the consumer anew where the inbox stopped.
+    async fn step_in(&mut self) -> Result<(), StreamError> {
+        let info = setup::info(&self.connection, self.spec.stream).await?;
+        let same = StreamIncarnation::of(&info) == self.incarnation;
+        if !same || info.state.last_sequence < self.handed_out {
+            return Err(StreamError::Discontinued { stream: self.spec.stream.name().to_owned() });
+        }
+        self.consumer = make_consumer(&self.connection, &self.spec, self.handed_out).await?;
+        self.deliveries = 0;
+        // They name deliveries of a consumer that is gone; the new one starts
+        // after what they would acknowledge.
+        self.unacknowledged.clear();
+        self.in_step = true;
+        Ok(())
+    }
+}
+
+/// Why a pull brought nothing that can be relied on.
+enum PullEnd {
+    Reconnected,
+    Failed(String),
+}
+
+impl From<String> for PullEnd {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+}
+
+fn resume(cursor: Option<Cursor>, incarnation: StreamIncarnation, last: u64) -> (u64, Resumption) {
+    match cursor {
+        None => (0, Resumption::FromStart),
+        Some(cursor) if cursor.incarnation != incarnation => (0, Resumption::NewIncarnation),
+        Some(cursor) if cursor.sequence > last => (last, Resumption::TailLost { last }),
+        Some(cursor) => (cursor.sequence, Resumption::Continued),
+    }
+}
+
+async fn make_consumer(
+    connection: &Connection,
+    spec: &InboxSpec,
+    after: u64,
+) -> Result<PullConsumer, StreamError> {
+    let what = format!("consumer {}", spec.durable);
+    let stream = spec.stream.name();
+    let deletion = connection.jetstream().delete_consumer_from_stream(&spec.durable, stream);
+    match connection.bounded(&what, deletion).await? {
+        Ok(_) => {}
+        Err(error) => match error.kind() {
+            ConsumerErrorKind::JetStream(answer)
+                if answer.error_code() == ErrorCode::CONSUMER_NOT_FOUND => {}
+            _ => return Err(consumer_error(&what, spec.stream, &error)),
+        },
+    }
+    let under_way = spec.max_batch.max(1).saturating_mul(BATCHES_UNDER_WAY);
+    let config = pull::Config {
+        durable_name: Some(spec.durable.clone()),
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
+        ack_policy: AckPolicy::All,
+        ack_wait: spec.ack_wait,
+        max_deliver: -1,
+        max_ack_pending: i64::try_from(under_way).unwrap_or(i64::MAX),
+        filter_subjects: spec.filters.clone(),
+        ..pull::Config::default()
+    };
+    let creation = connection.jetstream().create_consumer_on_stream(config, stream);
+    connection
+        .bounded(&what, creation)
+        .await?
+        .map_err(|error| consumer_error(&what, spec.stream, &error))
+}
+
+#[cfg(test)]
+mod tests;

@@ -87,6 +87,13 @@ pub enum StreamError {
         /// Its name.
         stream: String,
     },
+    /// The stream is another than before, or lost its tail: what was known
+    /// about its sequences is void.
+    #[error("stream {stream} was made anew or lost its tail; its readers start over")]
+    Discontinued {
+        /// Its name.
+        stream: String,
+    },
     /// The server said no.
     #[error("{what}: refused by NATS: {description} (code {code})")]
     Refused {
@@ -121,6 +128,7 @@ impl StreamError {
             | Self::TooOld { .. }
             | Self::NoJetStream { .. }
             | Self::NoStream { .. }
+            | Self::Discontinued { .. }
             | Self::Refused { .. }
             | Self::Unreadable { .. } => FaultClass::Answer,
         }

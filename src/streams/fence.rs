@@ -14,9 +14,9 @@ use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FaultClass, StreamError,
+    FaultClass, PublishError, StreamError,
     connection::Connection,
-    publish::{OutMessage, PublishError, publish_one},
+    publish::{OutMessage, publish_one},
     read,
     subjects::{self, StreamId, Writer},
 };

@@ -6,12 +6,17 @@
 //! CloudEvents envelope around them.
 
 pub mod batch;
+mod connect_spec;
 pub mod connection;
+pub mod consume;
+pub mod envelope;
 mod error;
 pub mod fence;
+pub mod kv;
 pub mod managed;
 mod program;
 pub mod publish;
+mod publish_error;
 pub mod read;
 mod server_config;
 pub mod setup;
@@ -21,6 +26,8 @@ pub mod subjects;
 mod testing;
 mod version;
 
+pub use connect_spec::{Auth, ConnectSpec, Redacted, Tls};
 pub use error::{FaultClass, StreamError};
 pub use program::{ProgramError, find_nats_server};
+pub use publish_error::PublishError;
 pub use version::ServerVersion;

@@ -134,7 +134,8 @@ mod tests {
     fn a_missing_program_is_told_with_the_remedy() {
         let empty = tempfile::tempdir().unwrap();
         let folder = empty.path().to_path_buf();
-        let error = find_in(None, &folder.clone().into_os_string(), &[folder.clone()]).unwrap_err();
+        let error = find_in(None, &folder.clone().into_os_string(), std::slice::from_ref(&folder))
+            .unwrap_err();
         let text = error.to_string();
         assert!(text.contains("scripts/install-tools.sh") && text.contains("2.12.0"), "{text}");
         assert!(text.contains(&folder.display().to_string()), "{text}");

@@ -10,7 +10,7 @@ use std::{
 
 use rand::{Rng as _, distr::Alphanumeric};
 
-use super::connection::Redacted;
+use super::connect_spec::Redacted;
 
 /// The managed server's only user.
 pub(super) const USER: &str = "merit";
