@@ -193,10 +193,9 @@ mod tests {
 
     #[test]
     fn calls_and_events_are_those_of_the_built_contract() {
-        let artifact: serde_json::Value = serde_json::from_str(include_str!(
-            "../../contracts/artifacts/AchievementManager.json"
-        ))
-        .unwrap();
+        let artifact: serde_json::Value =
+            serde_json::from_str(include_str!("../../contracts/artifacts/AchievementManager.json"))
+                .unwrap();
         let contract: JsonAbi = serde_json::from_value(artifact["abi"].clone()).unwrap();
         let selectors: Vec<_> = contract.functions().map(|f| f.selector().0).collect();
         for selector in [

@@ -161,8 +161,8 @@ impl FeePolicy {
     }
 
     fn with_margin(&self, price: u128) -> u128 {
-        let percent = 100 + u128::from(self.price_margin_percent);
-        price.saturating_mul(percent).div_ceil(100)
+        let margin = price.saturating_mul(self.price_margin_percent.into()).div_ceil(100);
+        price.saturating_add(margin)
     }
 }
 

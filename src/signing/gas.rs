@@ -83,10 +83,7 @@ mod tests {
             assert!(BufferPercent::new(percent).is_ok());
         }
         for percent in [0, 19, 31, u64::MAX] {
-            assert_eq!(
-                BufferPercent::new(percent),
-                Err(GasError::BufferOutOfRange { percent })
-            );
+            assert_eq!(BufferPercent::new(percent), Err(GasError::BufferOutOfRange { percent }));
         }
     }
 }

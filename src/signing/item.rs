@@ -222,6 +222,7 @@ impl Item {
     /// Heeds a retraction. False when it was a late duplicate or of a rule
     /// set that never asked.
     pub(super) fn retract(&mut self, rule_set: &Name, order: MessageOrder) -> bool {
+        let was_wanted = self.wanted();
         match self.want_of(rule_set) {
             Some(known) if known.order < order => {
                 known.wanted = false;
@@ -229,7 +230,7 @@ impl Item {
             }
             _ => return false,
         }
-        if !self.wanted() {
+        if was_wanted && !self.wanted() {
             self.wish_changed();
         }
         true

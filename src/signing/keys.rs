@@ -85,7 +85,9 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// The given text is no private key. It is not repeated here.
-    #[error("the private key is not 32 bytes in hex (64 digits, `0x` allowed) within the curve's order")]
+    #[error(
+        "the private key is not 32 bytes in hex (64 digits, `0x` allowed) within the curve's order"
+    )]
     NotAKey,
     /// The signature failed.
     #[error("no signature could be made: {reason}")]

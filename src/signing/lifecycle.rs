@@ -1,21 +1,23 @@
 //! The life of one nonce, from its first signature to a fate that is final.
 //!
 //! ```text
-//!             Accepted/AlreadyKnown,
-//!             seen pending                 mined              deep enough
-//!  ┌────────┐ ──────────────────▶ ┌──────┐ ───────▶ ┌───────┐ ──────────▶ ┌───────────┐
-//!  │ Signed │                     │ Sent │          │ Mined │             │ Confirmed │
-//!  └────────┘ ◀────────────────── └──────┘ ◀─────── └───────┘             └───────────┘
-//!   │  ▲        not in any pool    │  ▲     reorged  │
-//!   │  │        (dropped)          │  │              │ (both executed and reverted ones)
-//!   │  └─ replaced ────────────────┘  └─ replaced    │
-//!   │                              │                 │
-//!   └──────────────────────────────┴─────────────────┴──▶ ┌───────────┐
-//!     the nonce is used, none of ours has a receipt,      │ Displaced │
-//!     and that is deep enough                             └───────────┘
+//!             a node has it            in a block            deep enough
+//!  ┌────────┐ ─────────────▶ ┌──────┐ ───────────▶ ┌───────┐ ───────────▶ ┌───────────┐
+//!  │ Signed │                │ Sent │              │ Mined │              │ Confirmed │
+//!  └────────┘ ◀───────────── └──────┘ ◀─────────── └───────┘              └───────────┘
+//!   │      │   dropped,       │        reorged       ▲   ▲ │
+//!   │      │   or replaced    │                      │   └─┘ in another block
+//!   │      └──────────────────┼──────────────────────┘
+//!   │        in a block (the node's answer was lost)
+//!   │                         │
+//!   └──────────┬──────────────┘
+//!              ▼ the nonce is used by none of ours, deep enough
+//!        ┌───────────┐
+//!        │ Displaced │
+//!        └───────────┘
 //! ```
 //!
-//! `Signed` may also go to `Mined` at once: an answer may be lost. A
+//! A reverted transaction is `Mined` like any other: its nonce is used. A
 //! replacement is a further attempt of the same nonce, and the state is
 //! `Signed` until a node takes it; whichever attempt is mined counts. The
 //! machine never gives its nonce up: after an ambiguous send it sends the
@@ -25,13 +27,16 @@
 //! Time and chain are inputs. Answers name the head of the endpoint that
 //! gave them, so that "no receipt" of a lagging endpoint proves nothing.
 
-use alloy::primitives::{B256, Bytes};
+mod messages;
+
+use alloy::primitives::B256;
+
+pub use messages::{Heads, Input, Lookup, Output, Receipt, Report, SignedBytes, StuckReason};
 
 use super::{
-    ledger::{Attempt, Fate, NonceRecord},
+    ledger::{Execution, Fate, NonceRecord},
     send_errors::SendOutcome,
 };
-use crate::domain::BlockRef;
 
 /// Periods, all in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,170 +45,6 @@ pub struct Pace {
     pub rebroadcast_every_s: u64,
     /// A replacement is asked for when nothing was mined for so long.
     pub bump_after_s: u64,
-}
-
-/// What an endpoint knows of the chain when it answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heads {
-    /// Its newest block.
-    pub head: u64,
-    /// The newest block that counts as deep enough: `head - confirmations + 1`,
-    /// or the `safe` or `finalized` block. Everything up to it is final here.
-    pub confirmed: u64,
-}
-
-/// Where our attempts are, as one endpoint sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lookup {
-    /// It has none of them.
-    Unknown,
-    /// None is mined, at least one is in its pool.
-    Pending,
-    /// One is mined.
-    Mined(Receipt),
-}
-
-/// What the machine needs of a receipt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// Which attempt.
-    pub hash: B256,
-    /// The block it is in.
-    pub block: BlockRef,
-    /// False when it reverted.
-    pub success: bool,
-}
-
-/// What the machine may be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// Time passed or a block came.
-    Tick {
-        /// Seconds since the Unix epoch.
-        now_unix_s: u64,
-    },
-    /// The answer to a [`Output::Broadcast`].
-    SendAnswer {
-        /// The attempt that was sent.
-        hash: B256,
-        /// What it means; the best of several endpoints' answers.
-        outcome: SendOutcome,
-        /// Seconds since the Unix epoch.
-        now_unix_s: u64,
-    },
-    /// The answer to a [`Output::LookUp`].
-    LookedUp {
-        /// Of the endpoint that answered.
-        heads: Heads,
-        /// The signer's `latest` transaction count at the same endpoint, asked
-        /// **before** the receipts.
-        latest_nonce: u64,
-        /// Where our attempts are.
-        found: Lookup,
-    },
-    /// A replacement was signed and committed, or a cancelling attempt.
-    Signed {
-        /// Hash and bytes.
-        attempt: SignedBytes,
-        /// Seconds since the Unix epoch.
-        now_unix_s: u64,
-    },
-    /// A replacement can't be had now: its fee is above the cap or the budget.
-    BumpRefused,
-    /// Fees moved: a replacement that was refused may be possible.
-    FeesMoved,
-}
-
-/// An attempt as the machine sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedBytes {
-    /// Transaction hash.
-    pub hash: B256,
-    /// What is broadcast.
-    pub raw: Bytes,
-}
-
-impl From<&Attempt> for SignedBytes {
-    fn from(attempt: &Attempt) -> Self {
-        Self { hash: attempt.hash, raw: attempt.raw.clone() }
-    }
-}
-
-/// What the shell is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Send these bytes and answer with [`Input::SendAnswer`].
-    Broadcast(SignedBytes),
-    /// Ask one endpoint for its head, the signer's `latest` transaction count,
-    /// then for receipts and pool entries of these, newest first; answer with
-    /// [`Input::LookedUp`].
-    LookUp(Vec<B256>),
-    /// Ask the signer for a replacement at a higher fee, of the newest
-    /// attempt's kind. It answers with [`Input::Signed`] or
-    /// [`Input::BumpRefused`].
-    Bump,
-    /// Ask the signer for a cancelling attempt, as for [`Output::Bump`].
-    Cancel,
-    /// Tell the signer.
-    Report(Report),
-}
-
-/// What the signer learns. `Mined`, `Unmined`, `Confirmed` and `Displaced`
-/// are the ledger's inputs of the same meaning.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// A node has it.
-    Sent {
-        /// The attempt.
-        hash: B256,
-    },
-    /// A newer attempt took its place.
-    Replaced {
-        /// The older attempt.
-        old: B256,
-        /// The newer one.
-        new: B256,
-    },
-    /// It is in a block.
-    Mined(Receipt),
-    /// A reorg took it off the chain.
-    Unmined {
-        /// Where it was.
-        was: Receipt,
-    },
-    /// It is deep enough. The last report.
-    Confirmed(Receipt),
-    /// No pool that was asked holds it any more; it is sent again.
-    Dropped {
-        /// The newest attempt.
-        hash: B256,
-    },
-    /// A transaction that is none of ours used the nonce, deep enough. The
-    /// last report.
-    Displaced,
-    /// An earlier nonce is missing, says a node: reconcile.
-    Gap,
-    /// It can't be sent or outbid at present; the machine tries on. Told when
-    /// the reason changes.
-    Stuck(StuckReason),
-    /// No node will take these bytes, or running them reverts. A cancelling
-    /// attempt was asked for.
-    Refused(SendOutcome),
-}
-
-/// Why a transaction does not move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StuckReason {
-    /// A replacement would cost more than the cap or the budget allows.
-    AtCap,
-    /// The signer can't pay.
-    InsufficientFunds,
-    /// The node's own fee cap.
-    AboveNodeCap,
-    /// Too many of this sender's transactions are in the pool.
-    SenderLimit,
-    /// The pool is full.
-    PoolFull,
 }
 
 /// Where the nonce is.
@@ -259,7 +100,7 @@ impl Lifecycle {
             Fate::Mined(mined) => State::Mined(Receipt {
                 hash: mined.hash,
                 block: mined.block,
-                success: matches!(mined.execution, super::ledger::Execution::Succeeded { .. }),
+                success: matches!(mined.execution, Execution::Succeeded { .. }),
             }),
             Fate::Confirmed(_) | Fate::Foreign { .. } => return None,
         };
@@ -377,23 +218,24 @@ impl Lifecycle {
     fn looked_up(&mut self, heads: Heads, latest_nonce: u64, found: Lookup) -> Vec<Output> {
         match found {
             Lookup::Mined(receipt) => self.seen_mined(heads, receipt),
-            Lookup::Pending | Lookup::Unknown => {
-                let mut outputs = self.not_mined(heads);
-                if latest_nonce > self.nonce {
-                    outputs.extend(self.used_by_another(heads));
-                    return outputs;
-                }
+            Lookup::Pending | Lookup::Unknown if self.is_mined() => {
+                self.not_mined(heads, latest_nonce)
+            }
+            Lookup::Pending | Lookup::Unknown if latest_nonce > self.nonce => {
+                self.used_by_another(heads)
+            }
+            Lookup::Pending => {
                 self.missing_since = None;
-                match (found, self.newest().map(|newest| newest.hash)) {
-                    (Lookup::Pending, Some(hash)) => outputs.extend(self.in_pool(hash)),
-                    (Lookup::Unknown, Some(hash)) if self.state == State::Sent => {
-                        self.state = State::Signed;
-                        outputs.push(Output::Report(Report::Dropped { hash }));
-                        outputs.extend(self.broadcast());
-                    }
-                    _ => {}
-                }
-                outputs
+                self.newest().map(|newest| newest.hash).map_or(Vec::new(), |h| self.in_pool(h))
+            }
+            Lookup::Unknown => {
+                self.missing_since = None;
+                let Some(newest) = self.newest().filter(|_| self.state == State::Sent) else {
+                    return Vec::new();
+                };
+                let dropped = Output::Report(Report::Dropped { hash: newest.hash });
+                self.state = State::Signed;
+                std::iter::once(dropped).chain(self.broadcast()).collect()
             }
         }
     }
@@ -424,31 +266,31 @@ impl Lifecycle {
 
     /// An endpoint that is past the block and has no receipt saw a reorg; one
     /// that lags has nothing to say.
-    fn not_mined(&mut self, heads: Heads) -> Vec<Output> {
+    fn not_mined(&mut self, heads: Heads, latest_nonce: u64) -> Vec<Output> {
         let State::Mined(was) = self.state else { return Vec::new() };
         if heads.head < was.block.number {
             return Vec::new();
         }
-        self.state = State::Signed;
+        self.state = State::Sent;
         self.waiting_since_unix_s = self.now_unix_s;
         let mut outputs = vec![Output::Report(Report::Unmined { was })];
         outputs.extend(self.broadcast());
+        if latest_nonce > self.nonce {
+            outputs.extend(self.used_by_another(heads));
+        }
         outputs
     }
 
     /// The count was asked before the receipts, so none of ours was mined when
-    /// it rose past our nonce. It is believed only when the same holds at the
-    /// depth at which blocks are final.
+    /// it rose past our nonce. It is believed only when the same still holds
+    /// after that block became deep enough.
     fn used_by_another(&mut self, heads: Heads) -> Vec<Output> {
-        if self.is_mined() {
+        let since = *self.missing_since.get_or_insert(heads.head);
+        if since > heads.confirmed {
             return Vec::new();
         }
-        let since = *self.missing_since.get_or_insert(heads.head);
-        if since <= heads.confirmed {
-            self.state = State::Displaced;
-            return vec![Output::Report(Report::Displaced)];
-        }
-        Vec::new()
+        self.state = State::Displaced;
+        vec![Output::Report(Report::Displaced)]
     }
 
     fn signed(&mut self, attempt: SignedBytes, now_unix_s: u64) -> Vec<Output> {
@@ -523,3 +365,6 @@ impl Lifecycle {
         matches!(self.state, State::Mined(_))
     }
 }
+
+#[cfg(test)]
+mod tests;

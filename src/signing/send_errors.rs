@@ -76,6 +76,10 @@ enum Meaning {
 
 /// Texts in lower case; `…` stands for anything in between. First match wins.
 const TABLE: &[(&str, Meaning)] = &[
+    // What follows these is the contract's text, which may say anything.
+    ("execution reverted", Meaning::Reverted),
+    ("vm exception while processing transaction", Meaning::Reverted),
+    ("reverted 0x", Meaning::Reverted),
     // Contains "known transaction" but says the opposite.
     ("unknown transaction", Meaning::Unknown),
     // A transaction type that this chain does not know.
@@ -139,9 +143,6 @@ const TABLE: &[(&str, Meaning)] = &[
     ("gas price … is too low", Meaning::Fee),
     ("tip above fee cap", Meaning::Fee),
     ("max priority fee per gas higher than max fee per gas", Meaning::Fee),
-    ("execution reverted", Meaning::Reverted),
-    ("vm exception while processing transaction", Meaning::Reverted),
-    ("reverted 0x", Meaning::Reverted),
     // "… out of gas" of a simulation, not "gas required exceeds allowance".
     ("out of gas", Meaning::Reverted),
     ("outofgas", Meaning::Reverted),
@@ -219,3 +220,6 @@ fn contains(text: &str, words: &str) -> bool {
         None => false,
     })
 }
+
+#[cfg(test)]
+mod tests;

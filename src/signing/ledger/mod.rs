@@ -23,10 +23,15 @@
 mod changes;
 mod error;
 mod fates;
+#[cfg(test)]
+mod model;
 mod nonce;
 mod reconcile;
+mod step;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use alloy::primitives::{Address, hex};
 use serde::{Deserialize, Serialize};
@@ -38,12 +43,15 @@ pub use nonce::{
 };
 pub use reconcile::ReconcileAction;
 
-use self::changes::{Key, META, key_kind, nonce_key, put};
+use self::{
+    changes::{Key, key_kind},
+    step::Step,
+};
 use super::{
     item::{Effect, Item, Landing, MessageOrder, OnRetract, Phase, Rejection, Want},
     ready::Ready,
 };
-use crate::domain::{Name, UnlockId, UnlockMessage, UnlockRequest, UnlockState};
+use crate::domain::{Name, UnlockId, UnlockRequest, UnlockState};
 
 /// See the module's text.
 #[derive(Debug)]
@@ -63,16 +71,6 @@ struct Meta {
     next_nonce: u64,
     // Above every nonce whose record was finished and deleted.
     settled_below: u64,
-}
-
-/// What a step touched; turned into [`Changes`] at its end.
-#[derive(Default)]
-struct Step {
-    items: BTreeSet<UnlockId>,
-    nonces: BTreeSet<u64>,
-    meta: bool,
-    messages: Vec<UnlockMessage>,
-    alerts: Vec<UnlockRequest>,
 }
 
 impl Ledger {
@@ -345,43 +343,6 @@ impl Ledger {
         }
     }
 
-    /// Turns what a step touched into writes, and forgets what is settled.
-    fn finish(&mut self, mut step: Step) -> Result<Changes, LedgerError> {
-        let finished: Vec<u64> = self
-            .nonces
-            .values()
-            .filter(|record| !record.is_live())
-            .map(|record| record.nonce)
-            .collect();
-        let excess = finished.len().saturating_sub(self.retain_nonces);
-        for nonce in finished.into_iter().take(excess) {
-            self.nonces.remove(&nonce);
-            self.settled_below = self.settled_below.max(nonce + 1);
-            step.nonces.insert(nonce);
-            step.meta = true;
-        }
-        let mut writes = Vec::new();
-        for id in step.items {
-            if let Some(item) = self.items.get(&id) {
-                writes.push(encode(item_key(id), item)?);
-                self.ready.update(item);
-            }
-            self.archive(id);
-        }
-        for nonce in step.nonces {
-            let key = nonce_key(nonce);
-            writes.push(match self.nonces.get(&nonce) {
-                Some(record) => encode(key, record)?,
-                None => Write { key, value: None },
-            });
-        }
-        if step.meta {
-            let meta = Meta { next_nonce: self.next_nonce, settled_below: self.settled_below };
-            writes.push(encode(META.to_vec(), &meta)?);
-        }
-        Ok(Changes { writes, messages: step.messages, alerts: step.alerts })
-    }
-
     /// The invariants, over everything in memory.
     fn check(&self) -> Result<(), LedgerError> {
         let contradiction = |what| Err(LedgerError::Contradiction { what });
@@ -420,59 +381,6 @@ fn parse<T: for<'de> Deserialize<'de>>(key: &[u8], value: &[u8]) -> Result<T, Le
     serde_json::from_slice(value).map_err(|error| unreadable(key, &error))
 }
 
-fn encode<T: Serialize>(key: Vec<u8>, value: &T) -> Result<Write, LedgerError> {
-    put(key.clone(), value).map_err(|error| unreadable(&key, &error))
-}
-
 fn unreadable(key: &[u8], error: &serde_json::Error) -> LedgerError {
     LedgerError::Unreadable { key: hex::encode_prefixed(key), reason: error.to_string() }
-}
-
-impl Step {
-    fn say(
-        &mut self,
-        request: UnlockRequest,
-        state: UnlockState,
-        transaction_hash: Option<alloy::primitives::B256>,
-        reason: Option<String>,
-    ) {
-        self.messages.push(UnlockMessage { state, request, transaction_hash, reason });
-    }
-
-    fn land(&mut self, item: &mut Item, landing: Landing) {
-        item.landed = Some(landing);
-        item.suspect = false;
-        item.reverts = 0;
-        for request in item.audience() {
-            self.say(request.clone(), UnlockState::Unlocked, landing.tx_hash, None);
-        }
-        self.alert_if_orphaned(item);
-    }
-
-    fn take_off(&mut self, item: &mut Item, tx_hash: Option<alloy::primitives::B256>) {
-        item.landed = None;
-        item.suspect = false;
-        item.reverts = 0;
-        for want in item.wants() {
-            self.say(want.request.clone(), UnlockState::Revoked, tx_hash, None);
-        }
-    }
-
-    fn reject(&mut self, item: &mut Item, why: Rejection) {
-        for request in item.audience() {
-            self.say(request.clone(), UnlockState::Rejected, None, Some(why.reason.clone()));
-        }
-        item.rejected = Some(why);
-    }
-
-    fn alert_if_orphaned(&mut self, item: &mut Item) {
-        if matches!(item.phase(), Phase::Landed(_))
-            && !item.wanted()
-            && item.on_retract() == OnRetract::Alert
-            && !item.alerted
-        {
-            item.alerted = true;
-            self.alerts.push(item.request().clone());
-        }
-    }
 }
