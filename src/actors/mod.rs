@@ -1,3 +1,5 @@
-//! Thin shells: they do I/O, and ask pure cores what to do.
+//! Thin shells around the pure cores: what each owns, what it may be told,
+//! and the I/O that its core asks for.
 
+pub mod endpoint;
 pub mod store;

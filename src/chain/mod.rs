@@ -1,11 +1,19 @@
 //! The EVM side: what a log means, which blocks are canonical, which to ask
-//! for next, and how endpoints say no.
+//! for next, how endpoints say no, and the calls themselves.
 //!
-//! The cores are pure: they take headers, logs and answers and say
-//! what follows from them. Nothing here knows about rules, brokers or stores.
+//! `adapters`, `headers`, `cursor`, `health`, `ranges`, `rpc_errors` and
+//! `answers` are pure: they take headers, logs and answers and say what
+//! follows. `transport` speaks HTTP for an endpoint's actor; `client` picks
+//! among the endpoints of a chain. Nothing here knows about rules, brokers or
+//! stores.
 
 pub mod adapters;
+pub mod answers;
+pub mod client;
 pub mod cursor;
 pub mod headers;
+pub mod health;
 pub mod ranges;
+pub mod rpc;
 pub mod rpc_errors;
+pub mod transport;

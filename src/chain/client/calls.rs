@@ -1,0 +1,205 @@
+//! The calls that meritd makes, typed.
+
+use std::sync::Arc;
+
+use alloy::{
+    eips::{BlockId, BlockNumberOrTag},
+    primitives::{Address, B256, Bytes, U64, U256, keccak256},
+    rpc::types::{FeeHistory, TransactionReceipt, TransactionRequest},
+};
+
+use super::ChainClient;
+use crate::chain::{answers::Header, health::compare_heads, rpc::RpcError};
+
+/// Endpoints that a transaction is sent to at once.
+const SEND_TO_MAX: usize = 3;
+
+/// What one endpoint said to a transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendOutcome {
+    /// The endpoint's name.
+    pub endpoint: Arc<str>,
+    /// The transaction's hash, or why it was not taken. After
+    /// [`RpcError::TimedOut`] or [`RpcError::Failed`] it may have been.
+    pub result: Result<B256, RpcError>,
+}
+
+impl ChainClient {
+    /// Height of the head, as the healthiest endpoint sees it.
+    ///
+    /// # Errors
+    /// See [`RpcError`], here and below: the last endpoint's, when all failed.
+    pub async fn block_number(&self) -> Result<u64, RpcError> {
+        self.any::<U64>("eth_blockNumber", ()).await.map(|number| number.to())
+    }
+
+    /// The header that a tag or number names; `None` when there is none (yet).
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn header(&self, block: BlockNumberOrTag) -> Result<Option<Header>, RpcError> {
+        let asked = block.as_number();
+        self.any_checked("eth_getBlockByNumber", (block, false), |answer: &Option<Header>| {
+            match (answer, asked) {
+                (Some(header), Some(number)) if header.block.number != number => {
+                    Err(format!("it gave block {} for {number}", header.block.number))
+                }
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// The header of a hash, canonical or not; `None` when it is unknown.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn header_by_hash(&self, hash: B256) -> Result<Option<Header>, RpcError> {
+        self.any_checked(
+            "eth_getBlockByHash",
+            (hash, false),
+            |answer: &Option<Header>| match answer {
+                Some(header) if header.block.hash != hash => {
+                    Err(format!("it gave block {} for {hash}", header.block.hash))
+                }
+                _ => Ok(()),
+            },
+        )
+        .await
+    }
+
+    /// The head of every endpoint, asked for at one time. What they say about
+    /// each other (who lags) goes into the ranking.
+    pub async fn heads(&self) -> Vec<(Arc<str>, Result<Header, RpcError>)> {
+        let method = "eth_getBlockByNumber";
+        let all = (0..self.shared.endpoints.len()).map(|index| async move {
+            let head = async {
+                let params = self.raw(method, (BlockNumberOrTag::Latest, false))?;
+                self.at::<Header>(index, method, &params).await
+            };
+            (Arc::clone(self.name(index)), head.await)
+        });
+        let heads = futures::future::join_all(all).await;
+        let heights: Vec<_> = heads
+            .iter()
+            .map(|(_, head)| head.as_ref().ok().map(|header| header.block.number))
+            .collect();
+        compare_heads(&mut self.health(), &heights);
+        heads
+    }
+
+    /// Calls a contract without a transaction. A revert is
+    /// [`RpcError::semantic`], its bytes in the data.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn call(
+        &self,
+        request: &TransactionRequest,
+        block: BlockId,
+    ) -> Result<Bytes, RpcError> {
+        self.any("eth_call", (request, block)).await
+    }
+
+    /// Reads from a contract.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn read(&self, to: Address, data: Bytes, block: BlockId) -> Result<Bytes, RpcError> {
+        self.call(&TransactionRequest::default().to(to).input(data.into()), block).await
+    }
+
+    /// Gas that a transaction would use.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn estimate_gas(&self, request: &TransactionRequest) -> Result<u64, RpcError> {
+        self.any::<U64>("eth_estimateGas", [request]).await.map(|gas| gas.to())
+    }
+
+    /// The code at an address; empty when there is none.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn code_at(&self, address: Address, block: BlockId) -> Result<Bytes, RpcError> {
+        self.any("eth_getCode", (address, block)).await
+    }
+
+    /// Transactions sent from an address: its next nonce.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn transaction_count(
+        &self,
+        address: Address,
+        block: BlockNumberOrTag,
+    ) -> Result<u64, RpcError> {
+        let count = self.any::<U64>("eth_getTransactionCount", (address, block)).await;
+        count.map(|count| count.to())
+    }
+
+    /// An address's balance in wei.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn balance(
+        &self,
+        address: Address,
+        block: BlockNumberOrTag,
+    ) -> Result<U256, RpcError> {
+        self.any("eth_getBalance", (address, block)).await
+    }
+
+    /// The receipt of a transaction; `None` while it is in no block that the
+    /// endpoint knows.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn receipt(&self, hash: B256) -> Result<Option<TransactionReceipt>, RpcError> {
+        let check = |answer: &Option<TransactionReceipt>| match answer {
+            Some(receipt) if receipt.transaction_hash != hash => {
+                Err(format!("it gave the receipt of {} for {hash}", receipt.transaction_hash))
+            }
+            _ => Ok(()),
+        };
+        self.any_checked("eth_getTransactionReceipt", [hash], check).await
+    }
+
+    /// Base fees of `blocks` blocks up to `newest`, and the priority fees paid
+    /// at `percentiles` (ascending, 0 to 100).
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn fee_history(
+        &self,
+        blocks: u64,
+        newest: BlockNumberOrTag,
+        percentiles: &[f64],
+    ) -> Result<FeeHistory, RpcError> {
+        self.any("eth_feeHistory", (U64::from(blocks), newest, percentiles)).await
+    }
+
+    /// Sends a signed transaction once to each of the healthiest endpoints.
+    /// Nothing is repeated: what to do is the nonce's owner's decision. Empty
+    /// when there is no endpoint.
+    pub async fn send_raw(&self, raw: &Bytes) -> Vec<SendOutcome> {
+        let hash = keccak256(raw);
+        let all = self.order().into_iter().take(SEND_TO_MAX).map(|index| async move {
+            let endpoint = Arc::clone(self.name(index));
+            SendOutcome { endpoint, result: self.send_raw_to(index, raw, hash).await }
+        });
+        futures::future::join_all(all).await
+    }
+
+    async fn send_raw_to(&self, index: usize, raw: &Bytes, hash: B256) -> Result<B256, RpcError> {
+        let method = "eth_sendRawTransaction";
+        self.ensure_chain(index).await?;
+        let params = self.raw(method, [raw])?;
+        let answer = self.send(index, method, &params, false).await?;
+        match serde_json::from_str::<B256>(answer.get()) {
+            Ok(answered) if answered == hash => Ok(hash),
+            Ok(other) => Err(self.wrong(index, method, format!("it gave {other} for {hash}"))),
+            Err(error) => Err(self.wrong(index, method, error)),
+        }
+    }
+}

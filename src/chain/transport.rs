@@ -1,0 +1,236 @@
+//! HTTP to one RPC endpoint.
+//!
+//! alloy's own transport has no bound on an answer's size, puts the URL (and
+//! the key in it) into its tracing spans, and forgets the HTTP status when the
+//! body is JSON-RPC. This one bounds, redacts and remembers.
+
+use std::{
+    fmt,
+    str::FromStr,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use alloy::{
+    rpc::{client::RpcClient, json_rpc::RequestPacket, json_rpc::ResponsePacket},
+    transports::{TransportError, TransportErrorKind, TransportFut},
+};
+use reqwest::{Url, header};
+use tower_service::Service;
+
+/// What of an answer that is no JSON-RPC is kept for its error, in bytes.
+const ERROR_BODY_MAX: usize = 4096;
+
+/// Where an endpoint listens. The path, query and user may hold keys: all that
+/// is ever shown is scheme, host and port.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EndpointUrl(Url);
+
+/// The text is no URL of an endpoint. It is not repeated, as it may hold a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEndpointUrl {
+    /// No URL at all.
+    #[error("it is no URL; use one like `https://host/path`")]
+    NoUrl,
+    /// Another scheme.
+    #[error("its scheme is neither `http` nor `https`")]
+    Scheme,
+}
+
+impl FromStr for EndpointUrl {
+    type Err = InvalidEndpointUrl;
+    fn from_str(text: &str) -> Result<Self, InvalidEndpointUrl> {
+        let url: Url = text.trim().parse().map_err(|_| InvalidEndpointUrl::NoUrl)?;
+        match url.scheme() {
+            "http" | "https" => Ok(Self(url)),
+            _ => Err(InvalidEndpointUrl::Scheme),
+        }
+    }
+}
+
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.0.scheme(), self.0.host_str().unwrap_or("?"))?;
+        self.0.port().map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl fmt::Debug for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EndpointUrl({self})")
+    }
+}
+
+/// Bounds of one connection pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Longest time to connect, TLS included.
+    pub connect_timeout: Duration,
+    /// Longest time of a whole call, as a backstop behind the guard's.
+    pub total_timeout: Duration,
+    /// Largest answer, in bytes, unpacked.
+    pub response_bytes_max: usize,
+}
+
+/// No HTTP client can be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no HTTP client for {url}: {reason} (https needs the system's CA certificates)")]
+pub struct NoHttpClient {
+    /// The endpoint.
+    pub url: EndpointUrl,
+    /// What the TLS or HTTP library says.
+    pub reason: String,
+}
+
+/// Why no answer came, beyond what HTTP statuses say.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportFault {
+    /// Refused, cut, timed out.
+    #[error("{0}")]
+    Http(String),
+    /// More than the endpoint may answer.
+    #[error("its answer is larger than {max} bytes")]
+    TooLarge {
+        /// The limit.
+        max: usize,
+    },
+    /// An answer that is no JSON-RPC.
+    #[error("its answer is no JSON-RPC ({reason}): `{start}`")]
+    NotJson {
+        /// What the parser says.
+        reason: String,
+        /// The answer's first characters.
+        start: String,
+    },
+}
+
+/// A JSON-RPC client over HTTP.
+///
+/// # Errors
+/// When TLS has no trusted roots to work with, for an `https` URL.
+pub fn connect(url: EndpointUrl, limits: HttpLimits) -> Result<RpcClient, NoHttpClient> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(limits.connect_timeout)
+        .timeout(limits.total_timeout)
+        .tcp_nodelay(true)
+        // A redirect would carry the key to another host.
+        .redirect(reqwest::redirect::Policy::none());
+    if url.0.scheme() == "http" {
+        // Building fails where the system has no CA certificates, which a
+        // plain connection does not need.
+        builder = builder.tls_certs_only([]).no_proxy();
+    }
+    let client = builder.build().map_err(|error| NoHttpClient {
+        url: url.clone(),
+        reason: chain_of(&error.without_url()),
+    })?;
+    Ok(RpcClient::new(Http { client, url, response_bytes_max: limits.response_bytes_max }, false))
+}
+
+#[derive(Clone)]
+struct Http {
+    client: reqwest::Client,
+    url: EndpointUrl,
+    response_bytes_max: usize,
+}
+
+impl Http {
+    async fn post(self, request: RequestPacket) -> Result<ResponsePacket, TransportError> {
+        let body = serde_json::to_vec(&request).map_err(TransportError::ser_err)?;
+        let sent = self
+            .client
+            .post(self.url.0.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body)
+            .send();
+        let mut response = sent.await.map_err(|error| fault(http(error)))?;
+        let status = response.status();
+        let retry_after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+            .map(Duration::from_secs);
+        // Of a failure only the start is read: the rest tells nothing.
+        let max = if status.is_success() { self.response_bytes_max } else { ERROR_BODY_MAX };
+        let mut answer = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(|error| fault(http(error)))? {
+            if answer.len() + part.len() > max {
+                if status.is_success() {
+                    return Err(fault(TransportFault::TooLarge { max }));
+                }
+                answer.extend_from_slice(part.get(..max - answer.len()).unwrap_or_default());
+                break;
+            }
+            answer.extend_from_slice(&part);
+        }
+        if !status.is_success() {
+            let body = String::from_utf8_lossy(&answer).into_owned();
+            return Err(TransportErrorKind::http_error_with_retry_after(
+                status.as_u16(),
+                body,
+                retry_after,
+            ));
+        }
+        serde_json::from_slice(&answer).map_err(|error| {
+            let start = String::from_utf8_lossy(&answer).chars().take(80).collect();
+            fault(TransportFault::NotJson { reason: error.to_string(), start })
+        })
+    }
+}
+
+impl Service<RequestPacket> for Http {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: RequestPacket) -> Self::Future {
+        Box::pin(self.clone().post(request))
+    }
+}
+
+fn fault(fault: TransportFault) -> TransportError {
+    TransportErrorKind::custom(fault)
+}
+
+fn http(error: reqwest::Error) -> TransportFault {
+    TransportFault::Http(chain_of(&error.without_url()))
+}
+
+/// An error with its sources, which is where reqwest says what happened.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use super::*;
+
+    #[test]
+    fn a_key_in_a_url_is_never_shown() {
+        let url: EndpointUrl =
+            "https://user:secret@node.example:8443/v3/secret?key=secret".parse().unwrap();
+        for shown in [format!("{url}"), format!("{url:?}")] {
+            assert!(shown.contains("https://node.example:8443"), "{shown}");
+            assert!(!shown.contains("secret"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_url_is_refused_without_being_repeated() {
+        assert_eq!("not a url".parse::<EndpointUrl>(), Err(InvalidEndpointUrl::NoUrl));
+        assert_eq!("ws://secret".parse::<EndpointUrl>(), Err(InvalidEndpointUrl::Scheme));
+    }
+}
