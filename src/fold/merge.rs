@@ -12,17 +12,13 @@ use std::{
     ops::Bound,
 };
 
-use alloy::primitives::B256;
-
 use super::{
     InputError, Source,
     effects::{Area, RestoreError, SavedParts, Writes, key, read},
     lineage::Lineage,
-    track::{Frontier, KnownBlock, SavedTrack, Track},
+    track::{Frontier, InboxKey, KnownBlock, LAST_ID, SavedTrack, Track},
 };
-use crate::domain::{BlockRef, Event, EventId, Name, Position};
-
-type InboxKey = (Position, EventId);
+use crate::domain::{BlockRef, Event, Name, Position};
 
 /// Events of several sources, held until they can be handed out in order.
 #[derive(Debug)]
@@ -37,7 +33,7 @@ impl Merge {
     pub(super) fn new(sources: Vec<Source>, writes: &mut Writes) -> Self {
         let track = |source: Source| {
             let chain_id = source.chain_id;
-            let track = Track { chain_id, through: None, finalized: 0, known: BTreeMap::new() };
+            let track = Track::new(chain_id);
             track.save(&source.contract, writes);
             (source.contract, track)
         };
@@ -57,7 +53,7 @@ impl Merge {
             if let Some(contract) = name.strip_prefix(key::SOURCE) {
                 let contract = std::str::from_utf8(contract).ok().and_then(|c| Name::new(c).ok());
                 let SavedTrack { chain_id, through, finalized } = read(Area::Meta, name, value)?;
-                let track = Track { chain_id, through, finalized, known: BTreeMap::new() };
+                let track = Track { through, finalized, ..Track::new(chain_id) };
                 merge.tracks.insert(contract.ok_or_else(unknown)?, track);
             }
         }
@@ -147,11 +143,18 @@ impl Merge {
             event.block.hash,
             event.block.time,
         );
-        self.inbox.insert((event.position, event.id), event);
+        let at = (event.position, event.id);
+        if let Some(track) = self.tracks.get_mut(&event.contract) {
+            track.held.insert((event.block.number, at));
+        }
+        self.inbox.insert(at, event);
     }
 
     fn forget(&mut self, at: &InboxKey, writes: &mut Writes) {
         if let Some(event) = self.inbox.remove(at) {
+            if let Some(track) = self.tracks.get_mut(&event.contract) {
+                track.held.remove(&(event.block.number, *at));
+            }
             self.lineage.withdraw(event.position.chain_id, event.block.number, event.block.hash);
             writes.remove(Area::Inbox, key::inbox(&at.0, at.1));
         }
@@ -222,9 +225,9 @@ impl Merge {
         writes.put(Area::Meta, key::known(contract, block.number), &known);
     }
 
-    /// Late copies of events from a branch that their source has left: its
-    /// watermark names another hash at their height, or their block number and
-    /// their time are on different sides of it.
+    /// Drops late copies of events from a branch that their source has left:
+    /// its watermark names another hash at their height, or lies between their
+    /// block number and their time.
     fn drop_contradicted(
         &mut self,
         contract: &Name,
@@ -233,20 +236,17 @@ impl Merge {
         writes: &mut Writes,
     ) {
         let Some(track) = self.tracks.get(contract) else { return };
-        let end =
-            |block: BlockRef| Position::end_of_block(track.chain_id, block.number, block.time);
-        let ceiling = end(through);
-        let contradicts = |event: &Event| {
-            let complete = event.block.number <= through.number;
-            let known = track.known.get(&event.block.number);
-            complete != (event.position <= ceiling)
-                || complete && known.is_some_and(|known| known.hash != event.block.hash)
+        let ceiling = Position::end_of_block(track.chain_id, through.number, through.time);
+        let contradicts = |(number, at): &&(u64, InboxKey)| {
+            let known = track.known.get(number).map(|known| known.hash);
+            let hash = self.inbox.get(at).map(|event| event.block.hash);
+            (*number <= through.number) != (at.0 <= ceiling)
+                || known.is_some_and(|known| hash != Some(known))
         };
-        let contradicted: Vec<InboxKey> = self
-            .inbox
-            .range((after(before.map(end).as_ref()), Bound::Unbounded))
-            .filter(|(_, event)| event.contract == *contract && contradicts(event))
-            .map(|(at, _)| *at)
+        let contradicted: Vec<InboxKey> = track
+            .held_above(before.map(|block| block.number))
+            .filter(contradicts)
+            .map(|(_, at)| *at)
             .collect();
         for at in &contradicted {
             self.forget(at, writes);
@@ -276,6 +276,8 @@ impl Merge {
     pub(super) fn retract(&mut self, contract: &Name, common: BlockRef, writes: &mut Writes) {
         let Some(track) = self.tracks.get_mut(contract) else { return };
         let chain_id = track.chain_id;
+        let void: Vec<InboxKey> =
+            track.held_above(Some(common.number)).map(|(_, at)| *at).collect();
         for (number, block) in track.known.split_off(&(common.number + 1)) {
             self.lineage.withdraw(chain_id, number, block.hash);
             writes.remove(Area::Meta, key::known(contract, number));
@@ -283,13 +285,6 @@ impl Merge {
         track.through = Some(common);
         track.save(contract, writes);
         self.learn(contract, common, writes);
-        let end = Position::end_of_block(chain_id, common.number, common.time);
-        let void: Vec<InboxKey> = self
-            .inbox
-            .range((after(Some(&end)), Bound::Unbounded))
-            .filter(|(_, event)| event.contract == *contract)
-            .map(|(at, _)| *at)
-            .collect();
         for at in &void {
             self.forget(at, writes);
         }
@@ -357,7 +352,7 @@ impl Merge {
         final_through: &Position,
         writes: &mut Writes,
     ) {
-        let end = (*applied.min(final_through), EventId(B256::repeat_byte(0xff)));
+        let end = (*applied.min(final_through), LAST_ID);
         let settled: Vec<InboxKey> = self.inbox.range(..=end).map(|(at, _)| *at).collect();
         for at in &settled {
             self.forget(at, writes);
@@ -400,9 +395,7 @@ fn end_of(event: &Event) -> Position {
 }
 
 fn after(position: Option<&Position>) -> Bound<InboxKey> {
-    position.map_or(Bound::Unbounded, |position| {
-        Bound::Excluded((*position, EventId(B256::repeat_byte(0xff))))
-    })
+    position.map_or(Bound::Unbounded, |position| Bound::Excluded((*position, LAST_ID)))
 }
 
 fn listed(sources: &BTreeSet<Source>) -> String {

@@ -1,12 +1,15 @@
 //! What is known of one source, and the frontier that all of them make.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use alloy::primitives::B256;
 use serde::{Deserialize, Serialize};
 
 use super::effects::{Area, Writes, key};
-use crate::domain::{BlockRef, Name, Position};
+use crate::domain::{BlockRef, EventId, Name, Position};
 
 /// Up to where events can be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,12 @@ impl Frontier {
     }
 }
 
+/// Where an event stands in the inbox.
+pub(super) type InboxKey = (Position, EventId);
+
+/// Sorts after every other id of its position.
+pub(super) const LAST_ID: EventId = EventId(B256::repeat_byte(0xff));
+
 /// What is known of one source.
 #[derive(Debug)]
 pub(super) struct Track {
@@ -31,6 +40,8 @@ pub(super) struct Track {
     pub(super) through: Option<BlockRef>,
     pub(super) finalized: u64,
     pub(super) known: BTreeMap<u64, KnownBlock>,
+    /// Its events in the inbox by block number.
+    pub(super) held: BTreeSet<(u64, InboxKey)>,
 }
 
 /// A block that a watermark named; its number is its key.
@@ -48,6 +59,19 @@ pub(super) struct SavedTrack {
 }
 
 impl Track {
+    pub(super) fn new(chain_id: u64) -> Self {
+        let (known, held) = (BTreeMap::new(), BTreeSet::new());
+        Self { chain_id, through: None, finalized: 0, known, held }
+    }
+
+    /// Its events in the inbox of blocks above `number`.
+    pub(super) fn held_above(&self, number: Option<u64>) -> impl Iterator<Item = &(u64, InboxKey)> {
+        // Ends are after every log of a block, whatever its time and chain.
+        let end = Position::end_of_block(u64::MAX, u64::MAX, u64::MAX);
+        let from = number.map_or(Bound::Unbounded, |n| Bound::Excluded((n, (end, LAST_ID))));
+        self.held.range((from, Bound::Unbounded))
+    }
+
     pub(super) fn ceiling(&self) -> Option<Position> {
         self.through.map(|block| Position::end_of_block(self.chain_id, block.number, block.time))
     }

@@ -1,1 +1,47 @@
-//! rules.
+//! Rule sets: TOML files that say who earns which achievement, compiled
+//! against the configured contracts and evaluated as a [`Fold`](crate::fold::Fold)
+//! over their events. The language is described in `docs/rules.md`.
+//!
+//! Pure: whoever reads files, streams and stores hands over text, events and
+//! saved state.
+
+mod canonical;
+mod catalog;
+mod compile;
+mod conditions;
+mod document;
+mod error;
+mod evaluate;
+mod explain;
+mod fields;
+mod literal;
+mod model;
+mod prerequisites;
+mod progress;
+
+pub use catalog::{Catalog, CatalogContract};
+pub use error::{Problem, RuleError};
+pub use evaluate::Unlock;
+pub use explain::{
+    ConditionReport, Explanation, LeafReport, PrerequisiteReport, UnknownAchievement,
+};
+pub use model::{Achievement, OnRetract, RuleSet};
+
+/// Exact limits of the language, so that a file can't make the daemon slow.
+pub mod limits {
+    /// Bytes of one file.
+    pub const FILE_BYTES: usize = 1 << 20;
+    /// Achievements of one set.
+    pub const ACHIEVEMENTS: usize = 1_000;
+    /// How deep `all` and `any` nest.
+    pub const DEPTH: usize = 8;
+    /// Conditions that are not groups, of one achievement.
+    pub const LEAVES: usize = 64;
+    /// Entries of a list (`event`, `in`, `requires`) or of `where`.
+    pub const ENTRIES: usize = 256;
+    /// The highest `count` and `at_least`.
+    pub const COUNT: u64 = 1_000_000_000;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! What rules can refer to: the configured contracts and signers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy::primitives::Address;
+
+use crate::domain::{EventSchema, Name};
+
+/// The names that configuration defines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalog {
+    /// Watched contracts by name.
+    pub contracts: BTreeMap<Name, CatalogContract>,
+    /// Names of the signers.
+    pub signers: BTreeSet<Name>,
+}
+
+/// A watched contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogContract {
+    /// EIP-155 id of its chain.
+    pub chain_id: u64,
+    /// Its address.
+    pub address: Address,
+    /// Its kind, as configured.
+    pub kind: String,
+    /// The events it is decoded into.
+    pub events: Vec<EventSchema>,
+}
+
+impl CatalogContract {
+    /// The kind of contracts that keep achievements.
+    pub const ACHIEVEMENTS: &'static str = "achievements";
+
+    pub(super) fn event(&self, name: &str) -> Option<&EventSchema> {
+        self.events.iter().find(|schema| schema.name.as_str() == name)
+    }
+}

@@ -1,0 +1,267 @@
+//! Compiling a rule file against a catalog, reporting all that is wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy::primitives::{B256, U256};
+use toml::de::DeTable;
+
+use super::{
+    canonical,
+    catalog::{Catalog, CatalogContract},
+    conditions::{Conditions, read_by},
+    document::{Errors, Node, Table},
+    error::{Problem, RuleError, suggest},
+    fields::event,
+    limits, literal,
+    model::{Achievement, ContractRef, Index, Number, OnRetract, RuleSet},
+    prerequisites::{self, Required},
+};
+use crate::domain::{FieldType, Name};
+
+const SET_KEYS: [&str; 4] = ["id", "signer", "achievements_contract", "achievements"];
+const ACHIEVEMENT_KEYS: [&str; 6] = ["name", "id", "signer", "on_retract", "requires", "when"];
+const NAME_REMEDY: &str = "give a name in quotes, like \"first-vote\"";
+const ID_REMEDY: &str = "give the id in the achievements contract, like id = 1";
+
+impl RuleSet {
+    /// Compiles the text of a rule file. `file` is named in errors.
+    ///
+    /// # Errors
+    /// All that is wrong with it, in the order of its lines.
+    pub fn compile(file: &str, text: &str, catalog: &Catalog) -> Result<Self, Vec<RuleError>> {
+        if text.len() > limits::FILE_BYTES {
+            let problem = Problem::TooLarge { bytes: text.len(), max: limits::FILE_BYTES };
+            let mut errors = Errors::new(file, "");
+            errors.push(0, String::new(), "", problem, "split it into several sets".to_owned());
+            return Err(errors.list);
+        }
+        let mut errors = Errors::new(file, text);
+        let (document, syntax) = DeTable::parse_recoverable(text);
+        for error in &syntax {
+            let span = error.span().unwrap_or_default();
+            let problem = Problem::Syntax { message: error.message().to_owned() };
+            let remedy = "see https://toml.io".to_owned();
+            errors.push(span.start, String::new(), "", problem, remedy);
+        }
+        // What a broken document says is guesswork: mend the syntax first.
+        let compiled = syntax.is_empty().then(|| {
+            let root = Table { path: String::new(), start: 0, entries: document.get_ref() };
+            set(&root, catalog, &mut errors)
+        });
+        errors.list.sort_by_key(|error| error.line);
+        match compiled.flatten() {
+            Some(set) if errors.list.is_empty() => Ok(set),
+            _ => Err(errors.list),
+        }
+    }
+}
+
+fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<RuleSet> {
+    root.deny_others(&SET_KEYS, errors);
+    let id = root.require("id", errors, "give the set a stable name, like id = \"participation\"");
+    let id = id.and_then(|node| node.name(errors, NAME_REMEDY));
+    let remedy = "name the signer that lands this set's achievements";
+    let default_signer = root.get("signer").map(|node| signer(&node, catalog, errors));
+    let contract = root
+        .require("achievements_contract", errors, "name the contract of kind achievements")
+        .and_then(|node| achievements_contract(&node, catalog, errors));
+    let remedy_list = "add [[achievements]] with name, id and when";
+    let nodes = root
+        .require("achievements", errors, remedy_list)
+        .and_then(|node| node.list(errors, "achievements", limits::ACHIEVEMENTS, remedy_list))
+        .unwrap_or_default();
+
+    let mut seen = Seen::default();
+    let mut achievements = Vec::new();
+    let mut whole = true;
+    for node in &nodes {
+        let compiled = node.table(errors, remedy_list).and_then(|table| {
+            if default_signer.is_none() && table.get("signer").is_none() {
+                table.require("signer", errors, remedy);
+            }
+            achievement(&table, catalog, default_signer.as_ref(), &mut seen, errors)
+        });
+        match compiled {
+            Some(achievement) => achievements.push(achievement),
+            None => whole = false,
+        }
+    }
+    let requires = seen.requires.values().any(|requires| !requires.is_empty());
+    if let (Some(contract), true) = (&contract, requires) {
+        let node = root.get("achievements_contract")?;
+        let known = catalog.contracts.get(&contract.name)?;
+        for name in prerequisites::EVENTS {
+            event(contract.name.as_str(), known, name, &node, errors);
+        }
+    }
+    prerequisites::check(&seen.requires, &seen.names, errors);
+    let (id, contract) = (id?, contract?);
+    if !whole || !errors.list.is_empty() {
+        return None;
+    }
+    achievements.sort_by(|a: &Achievement, b| a.name.cmp(&b.name));
+    let mut read: BTreeSet<Name> =
+        achievements.iter().flat_map(|achievement| read_by(&achievement.leaves)).collect();
+    if achievements.iter().any(|achievement| !achievement.requires.is_empty()) {
+        read.insert(contract.name.clone());
+    }
+    let read: BTreeMap<Name, ContractRef> = read
+        .into_iter()
+        .filter_map(|name| {
+            let known = catalog.contracts.get(&name)?;
+            Some((name.clone(), resolved(&name, known)))
+        })
+        .collect();
+    let index = Index::of(&achievements);
+    let mut set = RuleSet { id, contract, achievements, read, index, version: B256::ZERO };
+    set.version = canonical::version(&set);
+    Some(set)
+}
+
+fn resolved(name: &Name, contract: &CatalogContract) -> ContractRef {
+    let (chain_id, address) = (contract.chain_id, contract.address);
+    ContractRef { name: name.clone(), chain_id, address }
+}
+
+fn signer(node: &Node<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<Name> {
+    let name = node.name(errors, "name a signer of the configuration")?;
+    if !catalog.signers.contains(&name) {
+        let known = catalog.signers.iter().map(Name::as_str);
+        let remedy = suggest(name.as_str(), known, "add it to [[signers]] in the configuration");
+        errors.report(node, Problem::UnknownSigner { signer: name.to_string() }, remedy);
+        return None;
+    }
+    Some(name)
+}
+
+fn achievements_contract(
+    node: &Node<'_>,
+    catalog: &Catalog,
+    errors: &mut Errors<'_>,
+) -> Option<ContractRef> {
+    let name = node.text(errors, "name the contract of kind achievements")?;
+    let conditions = Conditions { catalog, leaves: Vec::new() };
+    let (name, contract) = conditions.contract(name, node, errors)?;
+    if contract.kind != CatalogContract::ACHIEVEMENTS {
+        let fitting = catalog
+            .contracts
+            .iter()
+            .filter(|(_, other)| other.kind == CatalogContract::ACHIEVEMENTS)
+            .map(|(name, _)| name.as_str());
+        let remedy = suggest(name.as_str(), fitting, "configure one");
+        let problem = Problem::WrongKind {
+            contract: name.to_string(),
+            kind: contract.kind.clone(),
+            needed: CatalogContract::ACHIEVEMENTS,
+        };
+        errors.report(node, problem, remedy);
+        return None;
+    }
+    Some(resolved(name, contract))
+}
+
+/// What must be unique, with the offset where it stands first, and who
+/// requires whom.
+#[derive(Default)]
+struct Seen<'a> {
+    names: BTreeMap<Name, usize>,
+    ids: BTreeMap<U256, usize>,
+    requires: Required<'a>,
+}
+
+fn achievement<'a>(
+    table: &Table<'a>,
+    catalog: &Catalog,
+    default_signer: Option<&Option<Name>>,
+    seen: &mut Seen<'a>,
+    errors: &mut Errors<'_>,
+) -> Option<Achievement> {
+    table.deny_others(&ACHIEVEMENT_KEYS, errors);
+    let name = table.require("name", errors, NAME_REMEDY).and_then(|node| {
+        let name = node.name(errors, NAME_REMEDY)?;
+        let first = *seen.names.entry(name.clone()).or_insert(node.span.start);
+        unique("name", name.to_string(), first, &node, errors).then_some(name)
+    });
+    let id = table.require("id", errors, ID_REMEDY).and_then(|node| {
+        let id = match literal::number(&FieldType::Uint, node.value) {
+            Ok(Number::Uint(id)) => id,
+            Ok(Number::Int(_)) => return None,
+            Err((problem, _)) => {
+                errors.report(&node, problem, ID_REMEDY);
+                return None;
+            }
+        };
+        let first = *seen.ids.entry(id).or_insert(node.span.start);
+        unique("id", id.to_string(), first, &node, errors).then_some(id)
+    });
+    let own_signer = table.get("signer").map(|node| signer(&node, catalog, errors));
+    let signer = own_signer.as_ref().or(default_signer).cloned().flatten();
+    let on_retract = match table.get("on_retract") {
+        Some(node) => on_retract(&node, errors),
+        None => Some(OnRetract::default()),
+    };
+    let requires = match table.get("requires") {
+        Some(node) => prerequisites::read(&node, errors),
+        None => Some(Vec::new()),
+    };
+    if let (Some(name), Some(requires)) = (&name, &requires) {
+        seen.requires.insert(name.clone(), requires.clone());
+    }
+    let mut conditions = Conditions { catalog, leaves: Vec::new() };
+    let remedy = "add [achievements.when] with what earns it";
+    // An achievement that only crowns others needs no condition of its own.
+    let when = if table.get("when").is_none() && requires.as_ref().is_some_and(|r| !r.is_empty()) {
+        Some(super::model::Condition::All(Vec::new()))
+    } else {
+        let node = table.require("when", errors, remedy);
+        node.and_then(|node| {
+            let when = conditions.condition(&node, 0, errors)?;
+            let (count, max) = (conditions.leaves.len(), limits::LEAVES);
+            if count > max {
+                let problem = Problem::TooMany { what: "conditions", count, max };
+                errors.report(&node, problem, "split the achievement");
+                return None;
+            }
+            Some(when)
+        })
+    };
+    let mut requires: Vec<Name> = requires?.into_iter().map(|(name, _)| name).collect();
+    requires.sort();
+    Some(Achievement {
+        name: name?,
+        id: id?,
+        signer: signer?,
+        on_retract: on_retract?,
+        requires,
+        when: when?,
+        leaves: conditions.leaves,
+    })
+}
+
+/// Whether `node` is where the value stands first.
+fn unique(
+    what: &'static str,
+    value: String,
+    first: usize,
+    node: &Node<'_>,
+    errors: &mut Errors<'_>,
+) -> bool {
+    if first != node.span.start {
+        let problem = Problem::Duplicate { what, value, first_line: errors.line(first) };
+        errors.report(node, problem, format!("choose another {what}"));
+    }
+    first == node.span.start
+}
+
+fn on_retract(node: &Node<'_>, errors: &mut Errors<'_>) -> Option<OnRetract> {
+    let remedy = "choose \"revoke\", \"alert\" or \"keep\"";
+    let word = node.text(errors, remedy)?;
+    let found = [OnRetract::Revoke, OnRetract::Alert, OnRetract::Keep]
+        .into_iter()
+        .find(|policy| policy.as_str() == word);
+    if found.is_none() {
+        let allowed = OnRetract::WORDS.to_vec();
+        errors.report(node, Problem::BadWord { word: word.to_owned(), allowed }, remedy);
+    }
+    found
+}

@@ -1,0 +1,243 @@
+//! What a leaf does with the fields of its events: tests and measures, each
+//! checked against the events' schemas.
+
+use super::{
+    catalog::CatalogContract,
+    document::{Errors, Node, Table},
+    error::{Problem, suggest},
+    limits, literal,
+    model::{Comparison, EventKind, FieldTest, Measure},
+};
+use crate::domain::{EventSchema, FieldType, Value};
+
+const COMPARISONS: [&str; 7] = ["eq", "ne", "gt", "gte", "lt", "lte", "in"];
+
+/// An event that a leaf names, with what it looks like.
+pub(super) struct Named<'c> {
+    pub(super) kind: EventKind,
+    pub(super) contract: &'c CatalogContract,
+    pub(super) schema: &'c EventSchema,
+}
+
+impl Named<'_> {
+    fn label(&self) -> String {
+        format!("{}.{}", self.kind.contract, self.kind.event)
+    }
+}
+
+/// An event of a contract, or the report that it has none.
+pub(super) fn event<'c>(
+    contract_name: &str,
+    contract: &'c CatalogContract,
+    event_name: &str,
+    node: &Node<'_>,
+    errors: &mut Errors<'_>,
+) -> Option<&'c EventSchema> {
+    let found = contract.event(event_name);
+    if found.is_none() {
+        let problem = Problem::UnknownEvent {
+            contract: contract_name.to_owned(),
+            kind: contract.kind.clone(),
+            event: event_name.to_owned(),
+        };
+        let known = contract.events.iter().map(|schema| schema.name.as_str());
+        let remedy = suggest(event_name, known, "give the contract an ABI that has it");
+        errors.report(node, problem, remedy);
+    }
+    found
+}
+
+/// The type of a field that all named events have alike.
+pub(super) fn field_type(
+    named: &[Named<'_>],
+    field: &str,
+    node: &Node<'_>,
+    errors: &mut Errors<'_>,
+) -> Option<FieldType> {
+    let mut common: Option<&FieldType> = None;
+    for event in named {
+        let Some(found) = event.schema.field(field) else {
+            let problem = Problem::UnknownField { event: event.label(), field: field.to_owned() };
+            let known = event.schema.fields.iter().map(|field| field.name.as_str());
+            let remedy = suggest(field, known, "the event has no fields");
+            errors.report(node, problem, remedy);
+            return None;
+        };
+        if let Some(common) = common.filter(|common| *common != found) {
+            let needed = format!("{common}, as in `{}`", named.first()?.label());
+            wrong_field(std::slice::from_ref(event), field, found.clone(), &needed, node, errors);
+            return None;
+        }
+        common = Some(found);
+    }
+    common.cloned()
+}
+
+pub(super) fn wrong_field(
+    named: &[Named<'_>],
+    field: &str,
+    found: FieldType,
+    needed: &str,
+    node: &Node<'_>,
+    errors: &mut Errors<'_>,
+) {
+    let Some(event) = named.first() else { return };
+    let fitting = event.schema.fields.iter().filter(|f| f.field_type.to_string() == needed);
+    let known: Vec<&str> = fitting.map(|field| field.name.as_str()).collect();
+    let remedy = match known.is_empty() {
+        true => format!("choose another event of contract kind {}", event.contract.kind),
+        false => format!("fields that fit: `{}`", known.join("`, `")),
+    };
+    let (event, field) = (event.label(), field.to_owned());
+    let problem = Problem::WrongFieldType { event, field, found, needed: needed.to_owned() };
+    errors.report(node, problem, remedy);
+}
+
+pub(super) fn tests(
+    named: &[Named<'_>],
+    node: &Node<'_>,
+    errors: &mut Errors<'_>,
+) -> Option<Vec<FieldTest>> {
+    let remedy = "write where = { <field> = <value>, <field> = { gte = <value> } }";
+    let table = node.table(errors, remedy)?;
+    let mut tests = Some(Vec::new());
+    for (field, node) in table.nodes() {
+        let Some(field_type) = field_type(named, field, &node, errors) else {
+            tests = None;
+            continue;
+        };
+        let comparisons = match node.table(&mut Errors::new("", ""), "") {
+            Some(table) => {
+                table.deny_others(&COMPARISONS, errors);
+                if table.entries.is_empty() {
+                    errors.report(&node, Problem::Empty { key: field.to_owned() }, remedy);
+                    tests = None;
+                }
+                table.nodes().filter(|(word, _)| COMPARISONS.contains(word)).collect()
+            }
+            None => vec![("eq", node)],
+        };
+        for (word, literal) in comparisons {
+            match comparison(word, named, field, &field_type, &literal, errors) {
+                Some(comparison) => {
+                    let (field, field_type) = (field.to_owned(), field_type.clone());
+                    if let Some(tests) = &mut tests {
+                        tests.push(FieldTest { field, field_type, comparison });
+                    }
+                }
+                None => tests = None,
+            }
+        }
+    }
+    if let Some(tests) = &mut tests {
+        // The order of a table means nothing.
+        tests.sort_by(|a, b| {
+            (&a.field, a.comparison.parts().0).cmp(&(&b.field, b.comparison.parts().0))
+        });
+    }
+    tests
+}
+
+fn comparison(
+    word: &str,
+    named: &[Named<'_>],
+    field: &str,
+    field_type: &FieldType,
+    node: &Node<'_>,
+    errors: &mut Errors<'_>,
+) -> Option<Comparison> {
+    if matches!(word, "gt" | "gte" | "lt" | "lte") && !is_number(field_type) {
+        wrong_field(named, field, field_type.clone(), "an unsigned integer", node, errors);
+        return None;
+    }
+    let mut read = |node: &Node<'_>| one_value(field_type, node, errors);
+    Some(match word {
+        "in" => {
+            let remedy = "list the values: in = [1, 2]";
+            let list = node.list(errors, "values", limits::ENTRIES, remedy)?;
+            let values: Vec<_> =
+                list.iter().map(|node| one_value(field_type, node, errors)).collect();
+            let mut values = values.into_iter().collect::<Option<Vec<_>>>()?;
+            // The order of a list means nothing.
+            values.sort_by_key(|value| value.to_json().to_string());
+            values.dedup();
+            Comparison::In(values)
+        }
+        "ne" => Comparison::NotEqual(read(node)?),
+        "gt" => Comparison::Greater(read(node)?),
+        "gte" => Comparison::AtLeast(read(node)?),
+        "lt" => Comparison::Less(read(node)?),
+        "lte" => Comparison::AtMost(read(node)?),
+        _ => Comparison::Equal(read(node)?),
+    })
+}
+
+fn one_value(field_type: &FieldType, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Value> {
+    match literal::value(field_type, node.value) {
+        Ok(value) => Some(value),
+        Err((problem, remedy)) => {
+            errors.report(node, problem, remedy);
+            None
+        }
+    }
+}
+
+pub(super) fn measure(
+    named: &[Named<'_>],
+    table: &Table<'_>,
+    errors: &mut Errors<'_>,
+) -> Option<Measure> {
+    let count = table.get("count");
+    let distinct = table.get("distinct");
+    if let Some(node) = table.get("sum") {
+        let others = [("count", count.is_some()), ("distinct", distinct.is_some())];
+        let mut keys: Vec<&'static str> =
+            others.into_iter().filter(|(_, there)| *there).map(|(key, _)| key).collect();
+        if !keys.is_empty() {
+            keys.push("sum");
+            let remedy = "make two conditions of it, under `all`";
+            errors.report(&node, Problem::Conflict { keys }, remedy);
+            return None;
+        }
+        return sum(named, &node, errors);
+    }
+    let at_least = match count {
+        Some(node) => node.count(errors, limits::COUNT),
+        None => Some(1),
+    };
+    let Some(node) = distinct else { return Some(Measure::Count { at_least: at_least? }) };
+    let field = node.text(errors, "name the field whose values are counted once each")?;
+    let field_type = field_type(named, field, &node, errors)?;
+    if matches!(field_type, FieldType::List(_) | FieldType::Tuple(_)) {
+        wrong_field(named, field, field_type, "a plain field", &node, errors);
+        return None;
+    }
+    Some(Measure::Distinct { field: field.to_owned(), field_type, at_least: at_least? })
+}
+
+fn sum(named: &[Named<'_>], node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Measure> {
+    let remedy = "write sum = { field = \"weight\", gte = \"1000e18\" }";
+    let table = node.table(errors, remedy)?;
+    table.deny_others(&["field", "gte"], errors);
+    let (field, gte) =
+        (table.require("field", errors, remedy), table.require("gte", errors, remedy));
+    let field_node = field?;
+    let field = field_node.text(errors, remedy)?;
+    let found = field_type(named, field, &field_node, errors)?;
+    if !is_number(&found) {
+        wrong_field(named, field, found, "an unsigned integer", &field_node, errors);
+        return None;
+    }
+    let gte = gte?;
+    match literal::number(&found, gte.value) {
+        Ok(at_least) => Some(Measure::Sum { field: field.to_owned(), at_least }),
+        Err((problem, remedy)) => {
+            errors.report(&gte, problem, remedy);
+            None
+        }
+    }
+}
+
+fn is_number(field_type: &FieldType) -> bool {
+    matches!(field_type, FieldType::Uint | FieldType::Int)
+}

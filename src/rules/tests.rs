@@ -1,0 +1,8 @@
+//! What the rule language promises, as claims.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bad_input;
+mod evaluation;
+mod explanation;
+mod reorg;
+mod world;

@@ -1,0 +1,194 @@
+//! The demo's contracts, and events on them.
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::{Address, U256, keccak256};
+use serde_json::{Value as Json, json};
+
+use super::super::{Catalog, CatalogContract, RuleSet, Unlock};
+use crate::{
+    domain::{
+        BlockRef, Event, EventId, EventSchema, FieldSchema, FieldType, Name, Origin, Position,
+    },
+    fold::{Fold, State},
+};
+
+pub(super) const EXAMPLE: &str = include_str!("../../../config/rules/participation.toml");
+
+pub(super) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+pub(super) fn user(n: u8) -> Address {
+    Address::repeat_byte(n)
+}
+
+fn schema(event: &str, fields: &[(&str, FieldType)]) -> EventSchema {
+    let field = |(field, kind): &(&str, FieldType)| FieldSchema {
+        name: (*field).to_owned(),
+        field_type: kind.clone(),
+    };
+    EventSchema { name: name(event), fields: fields.iter().map(field).collect() }
+}
+
+fn contract(chain_id: u64, address: u8, kind: &str, events: Vec<EventSchema>) -> CatalogContract {
+    CatalogContract { chain_id, address: user(address), kind: kind.to_owned(), events }
+}
+
+pub(super) fn catalog() -> Catalog {
+    use FieldType::{Address, Bool, Bytes, Int, List, Text, Uint};
+    let list = |item: FieldType| List(Box::new(item));
+    let vote = [
+        ("voter", Address),
+        ("proposal_id", Uint),
+        ("support", Uint),
+        ("weight", Uint),
+        ("reason", Text),
+    ];
+    let params = [vote.as_slice(), &[("params", Bytes)]].concat();
+    let dao = vec![
+        schema(
+            "proposal_created",
+            &[
+                ("proposal_id", Uint),
+                ("proposer", Address),
+                ("targets", list(Address)),
+                ("vote_start", Uint),
+                ("vote_end", Uint),
+                ("description", Text),
+            ],
+        ),
+        schema("vote_cast", &vote),
+        schema("vote_cast_with_params", &params),
+        schema("proposal_queued", &[("proposal_id", Uint), ("eta", Uint)]),
+    ];
+    let badge = vec![
+        schema("minted", &[("to", Address), ("token_id", Uint)]),
+        schema("transferred", &[("from", Address), ("to", Address), ("token_id", Uint)]),
+        schema("burned", &[("from", Address), ("token_id", Uint)]),
+    ];
+    let contributions = vec![
+        schema(
+            "contributed",
+            &[("member", Address), ("topic", Bytes), ("amount", Uint), ("note", Text)],
+        ),
+        schema("rated", &[("member", Address), ("points", Int), ("final", Bool)]),
+    ];
+    let achievements = vec![
+        schema(
+            "achievement_unlocked",
+            &[("user", Address), ("id", Uint), ("token_id", Uint), ("proof_data", Bytes)],
+        ),
+        schema(
+            "achievement_revoked",
+            &[("user", Address), ("id", Uint), ("token_id", Uint), ("reason", Text)],
+        ),
+    ];
+    Catalog {
+        contracts: BTreeMap::from([
+            (name("dao"), contract(1, 0xd0, "governor", dao)),
+            (name("badge"), contract(1, 0xba, "erc721", badge)),
+            (name("contributions"), contract(1, 0xc0, "abi", contributions)),
+            (name("achievements"), contract(1, 0xac, "achievements", achievements)),
+        ]),
+        signers: [name("awards"), name("treasury")].into(),
+    }
+}
+
+/// A set with one achievement, `a`, and the given `when` and further lines.
+pub(super) fn set_of(when: &str) -> String {
+    format!(
+        "id = \"set\"\nsigner = \"awards\"\nachievements_contract = \"achievements\"\n\
+         [[achievements]]\nname = \"a\"\nid = 1\n{when}\n"
+    )
+}
+
+pub(super) fn compiled(text: &str) -> RuleSet {
+    match RuleSet::compile("rules.toml", text, &catalog()) {
+        Ok(set) => set,
+        Err(errors) => panic!("{}", errors.iter().map(|e| format!("{e}\n")).collect::<String>()),
+    }
+}
+
+pub(super) fn when(condition: &str) -> RuleSet {
+    compiled(&set_of(&format!("[achievements.when]\n{condition}")))
+}
+
+/// A block of chain 1; `branch` tells branches apart.
+pub(super) fn block(number: u64, branch: u8) -> BlockRef {
+    let hash = |number: u64| keccak256([number.to_be_bytes().as_slice(), &[branch]].concat());
+    BlockRef {
+        number,
+        hash: hash(number),
+        parent_hash: hash(number.saturating_sub(1)),
+        time: 1_000 + number,
+    }
+}
+
+/// The one event of a block.
+pub(super) fn event_in(block: BlockRef, event: &str, fields: &Json) -> Event {
+    let (contract, event) = event.split_once('.').unwrap();
+    Event {
+        id: EventId::of(1, block.hash, block.hash, 0),
+        origin: Origin { chain_id: 1, transaction_hash: block.hash, ordinal: 0 },
+        chain: name("local"),
+        contract: name(contract),
+        address: catalog().contracts[contract].address,
+        name: name(event),
+        position: Position {
+            time: block.time,
+            chain_id: 1,
+            block: block.number,
+            transaction_index: 0,
+            log_index: 0,
+        },
+        block,
+        fields: fields.as_object().unwrap().clone().into_iter().collect(),
+    }
+}
+
+/// A set with its state; each event is in a block of its own.
+pub(super) struct World {
+    pub(super) set: RuleSet,
+    pub(super) state: State,
+    block: u64,
+}
+
+impl World {
+    pub(super) fn new(set: RuleSet) -> Self {
+        Self { set, state: State::default(), block: 0 }
+    }
+
+    /// Applies one event and says who was found to have earned what.
+    pub(super) fn apply(&mut self, event: &str, fields: &Json) -> Vec<Unlock> {
+        self.block += 1;
+        let event = event_in(block(self.block, 0), event, fields);
+        let mut unlocks = Vec::new();
+        self.set.apply(&event, &mut self.state, &mut unlocks);
+        unlocks
+    }
+
+    /// The achievements earned by one event, with their users.
+    pub(super) fn earned(&mut self, event: &str, fields: &Json) -> Vec<(Address, String)> {
+        let unlocks = self.apply(event, fields);
+        unlocks.into_iter().map(|u| (u.request.user, u.request.achievement.to_string())).collect()
+    }
+
+    pub(super) fn vote(&mut self, voter: u8, proposal: u64, weight: &str) -> usize {
+        self.apply("dao.vote_cast", &ballot(voter, proposal, 1, weight)).len()
+    }
+}
+
+pub(super) fn ballot(voter: u8, proposal: u64, support: u8, weight: &str) -> Json {
+    json!({
+        "voter": user(voter).to_checksum(None),
+        "proposal_id": proposal.to_string(),
+        "support": support.to_string(),
+        "weight": weight,
+        "reason": "because",
+    })
+}
+
+pub(super) fn ether(n: u64) -> String {
+    (U256::from(n) * U256::from(10).pow(U256::from(18))).to_string()
+}
