@@ -122,6 +122,9 @@ pub struct Item {
     pub suspect: bool,
     /// How often a confirmed transaction with it had no effect.
     pub reverts: u32,
+    /// A reorg of what was final shook `landed`: ask the chain before anything
+    /// else is done about it.
+    pub unsure: bool,
     /// Its retraction after landing was told.
     pub alerted: bool,
     /// When it began to wait, in milliseconds since the Unix epoch.
@@ -142,6 +145,7 @@ impl Item {
             rejected: None,
             suspect: false,
             reverts: 0,
+            unsure: false,
             alerted: false,
             since_unix_ms: now_unix_ms,
         }
@@ -183,10 +187,17 @@ impl Item {
         }
     }
 
+    /// Whether the chain must be asked if it is there ([`super::ledger::Ledger::found`]).
+    #[must_use]
+    pub fn needs_check(&self) -> bool {
+        self.unsure && self.bound.is_none()
+    }
+
     /// What a transaction should do about it now, if anything.
     #[must_use]
     pub fn next_work(&self) -> Option<Effect> {
         match self.phase() {
+            _ if self.unsure => None,
             Phase::Waiting => Some(Effect::Unlock),
             Phase::Landed(_) if !self.wanted() && self.on_retract() == OnRetract::Revoke => {
                 Some(Effect::Revoke)

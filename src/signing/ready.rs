@@ -27,6 +27,7 @@ pub struct Queued {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
+    Unsure,
     Revokes,
     Suspects,
     Lane(Lane),
@@ -35,6 +36,7 @@ enum Place {
 /// Waiting items by kind and age.
 #[derive(Debug, Default)]
 pub struct Ready {
+    unsure: BTreeSet<Queued>,
     pub(super) revokes: BTreeSet<Queued>,
     pub(super) suspects: BTreeSet<Queued>,
     pub(super) lanes: BTreeMap<Lane, BTreeSet<Queued>>,
@@ -54,10 +56,15 @@ impl Ready {
         self.places.is_empty()
     }
 
+    /// Items about which the chain must be asked before they go on, oldest first.
+    pub fn unsure(&self) -> impl Iterator<Item = UnlockId> {
+        self.unsure.iter().map(|queued| queued.id)
+    }
+
     /// Puts an item where it belongs now, or nowhere.
     pub(super) fn update(&mut self, item: &Item) {
         let queued = Queued { since_unix_ms: item.since_unix_ms, id: item.id };
-        let place = item.next_work().map(|work| match work {
+        let work = item.next_work().map(|work| match work {
             Effect::Revoke => Place::Revokes,
             Effect::Unlock if item.suspect => Place::Suspects,
             Effect::Unlock => Place::Lane(Lane {
@@ -65,11 +72,13 @@ impl Ready {
                 rule_set: item.request().rule_set.clone(),
             }),
         });
+        let place = item.needs_check().then_some(Place::Unsure).or(work);
         if let Some((old, was)) = self.places.remove(&item.id) {
             self.take(&old, &was);
         }
         if let Some(place) = place {
             match &place {
+                Place::Unsure => self.unsure.insert(queued),
                 Place::Revokes => self.revokes.insert(queued),
                 Place::Suspects => self.suspects.insert(queued),
                 Place::Lane(lane) => self.lanes.entry(lane.clone()).or_default().insert(queued),
@@ -80,6 +89,7 @@ impl Ready {
 
     fn take(&mut self, place: &Place, queued: &Queued) {
         match place {
+            Place::Unsure => _ = self.unsure.remove(queued),
             Place::Revokes => _ = self.revokes.remove(queued),
             Place::Suspects => _ = self.suspects.remove(queued),
             Place::Lane(lane) => {

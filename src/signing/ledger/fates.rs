@@ -164,10 +164,12 @@ impl Ledger {
 
     /// A reorg took the nonce's transaction off the chain. The nonce is open
     /// again with the same attempts: they are broadcast again, and nothing
-    /// else is signed for its effect. That holds even when the fate was final
-    /// and the record is still retained, though then an item that has been
-    /// given to a later nonce meanwhile stays there: the chain mines the
-    /// earlier nonce first, and the later one then finds its work done.
+    /// else is signed for its effect.
+    ///
+    /// That holds even when the fate was final and the record is still
+    /// retained. Then an item that was given to a later nonce meanwhile stays
+    /// there; the chain mines the earlier one first, and what both did in the
+    /// end is asked of the chain.
     ///
     /// # Errors
     /// When the nonce is unknown, or items of a final one are archived.
@@ -176,26 +178,20 @@ impl Ledger {
         if record.fate == Fate::Open {
             return Ok(Changes::default());
         }
-        let ids = record.purpose.items().to_vec();
-        let was_final = !record.is_live();
         let mut step = Step::of_nonce(nonce);
-        if was_final && let Some(effect) = record.purpose.effect() {
-            let block = match &record.fate {
-                Fate::Confirmed(mined) => mined.block.number,
-                _ => 0,
-            };
+        if !record.is_live()
+            && let Some(effect) = record.purpose.effect()
+        {
+            let ids = record.purpose.items().to_vec();
             self.require_items(&ids)?;
             for id in ids {
                 let Some(item) = self.items.get_mut(&id) else { continue };
+                item.unsure = true;
+                item.rejected = None;
                 if item.bound.is_none() && item.last_nonce == Some(nonce) {
                     bind(item, nonce, effect);
-                    item.rejected = None;
-                    item.landed = match effect {
-                        Effect::Unlock => None,
-                        Effect::Revoke => item.landed.or(Some(Landing { tx_hash: None, block })),
-                    };
-                    step.items.insert(id);
                 }
+                step.items.insert(id);
             }
         }
         self.record_mut(nonce)?.fate = Fate::Open;
@@ -205,8 +201,12 @@ impl Ledger {
     /// The mined attempt is deep enough: its outcomes become facts.
     ///
     /// # Errors
-    /// When no attempt is known to be mined.
+    /// When no attempt is known to be mined, or, after a deep reorg, an item
+    /// is archived.
     pub fn confirmed(&mut self, nonce: u64) -> Result<Changes, LedgerError> {
+        if self.record(nonce)?.is_live() {
+            self.require_items(self.record(nonce)?.purpose.items())?;
+        }
         let record = self.record_mut(nonce)?;
         let mined = match &record.fate {
             Fate::Mined(mined) => mined.clone(),
@@ -218,6 +218,14 @@ impl Ledger {
         record.fate = Fate::Confirmed(mined.clone());
         let cancelled = record.attempt(mined.hash).is_some_and(|a| a.kind == AttemptKind::Cancel);
         let mut step = Step::of_nonce(nonce);
+        let ids = record.purpose.items().to_vec();
+        for id in ids {
+            let elsewhere = |item: &&mut Item| item.bound.is_none_or(|b| b.nonce != nonce);
+            if let Some(item) = self.items.get_mut(&id).filter(elsewhere) {
+                item.unsure = true;
+                step.items.insert(id);
+            }
+        }
         self.unbind(nonce, &mut step, |item, step| {
             if cancelled {
                 item.suspect = true;

@@ -15,6 +15,10 @@
 //! in the stream already before allocating, since history passes through
 //! wishes that no longer hold.
 //!
+//! When a reorg undoes what was final, no bookkeeping tells what the chain
+//! holds now: the items concerned become unsure, and the shell asks the chain
+//! about [`Ready::unsure`] before they go on.
+//!
 //! Memory is bounded by what is unsettled. A settled item (nothing to do, its
 //! nonce compacted) leaves memory but for its 32-byte id; its record stays on
 //! disk and is read back by [`Ledger::recall`] when a message names it again.
@@ -257,9 +261,12 @@ impl Ledger {
         self.finish(step)
     }
 
-    /// The chain was asked whether the user has the achievement, at `block`:
-    /// a waiting unlock that is there already lands without a transaction, a
-    /// waiting revoke of what is gone is done.
+    /// The chain was asked whether the user has the achievement: a waiting
+    /// unlock that is there already lands without a transaction, a waiting
+    /// revoke of what is gone is done, and an unsure item is sure again.
+    ///
+    /// Ask at `block`, a block that is deep enough: what is seen at the head
+    /// may be orphaned without a word to us.
     ///
     /// # Errors
     /// When the item is not in memory.
@@ -271,12 +278,20 @@ impl Ledger {
     ) -> Result<Changes, LedgerError> {
         let item = self.items.get_mut(&id).ok_or(LedgerError::UnknownItem { id })?;
         let mut step = Step::default();
-        match (item.next_work(), on_chain) {
-            (Some(Effect::Unlock), true) => {
-                step.land(item, Landing { tx_hash: None, block });
+        let landing = Landing { tx_hash: None, block };
+        if item.needs_check() {
+            item.unsure = false;
+            match (item.landed, on_chain) {
+                (None, true) => step.land(item, landing),
+                (Some(_), false) => item.landed = None,
+                _ => {}
             }
-            (Some(Effect::Revoke), false) => step.take_off(item, None),
-            _ => return Ok(Changes::default()),
+        } else {
+            match (item.next_work(), on_chain) {
+                (Some(Effect::Unlock), true) => step.land(item, landing),
+                (Some(Effect::Revoke), false) => step.take_off(item, None),
+                _ => return Ok(Changes::default()),
+            }
         }
         step.items.insert(id);
         self.finish(step)
@@ -374,7 +389,7 @@ impl Ledger {
 
 /// Nothing to do and nothing under way: only its wish can change that.
 fn is_settled(item: &Item) -> bool {
-    item.bound.is_none() && item.next_work().is_none()
+    item.bound.is_none() && item.next_work().is_none() && !item.unsure
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(key: &[u8], value: &[u8]) -> Result<T, LedgerError> {

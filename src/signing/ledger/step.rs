@@ -38,6 +38,7 @@ impl Step {
 
     pub(super) fn land(&mut self, item: &mut Item, landing: Landing) {
         item.landed = Some(landing);
+        item.unsure = false;
         item.suspect = false;
         item.reverts = 0;
         for request in item.audience() {
@@ -48,6 +49,7 @@ impl Step {
 
     pub(super) fn take_off(&mut self, item: &mut Item, tx_hash: Option<B256>) {
         item.landed = None;
+        item.unsure = false;
         item.suspect = false;
         item.reverts = 0;
         for want in item.wants() {

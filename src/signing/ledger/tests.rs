@@ -244,6 +244,26 @@ fn a_foreign_transaction_displaces_the_batch_and_doubles_nothing() {
 }
 
 #[test]
+fn what_a_returned_nonce_did_is_asked_of_the_chain() {
+    let mut ledger = ledger();
+    let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);
+    let (first, hash) = send(&mut ledger, unlock(1));
+    let _ = ledger.displaced(first, None).unwrap();
+    let (second, _) = send(&mut ledger, unlock(1));
+    let cancel = attempt_of(ledger.nonce(second).unwrap(), 20, AttemptKind::Cancel);
+    let _ = ledger.record_attempt(second, cancel.clone()).unwrap();
+    let _ = ledger.retract(effect_id(1), &name("first"), order(2)).unwrap();
+    // A deep reorg drops the foreign transaction: the first unlock lands after all.
+    let _ = ledger.unmined(first).unwrap();
+    let _ = confirm(&mut ledger, first, hash, did(1, Outcome::Unlocked));
+    let nothing = Execution::Succeeded { outcomes: vec![] };
+    let _ = confirm(&mut ledger, second, cancel.hash, nothing);
+    assert_eq!(ledger.ready().unsure().collect::<Vec<_>>(), [effect_id(1)]);
+    let _ = ledger.found(effect_id(1), true, 9).unwrap();
+    assert_eq!(ledger.item(effect_id(1)).unwrap().next_work(), Some(Effect::Revoke));
+}
+
+#[test]
 fn three_confirmed_reverts_give_an_item_up_until_it_is_wanted_anew() {
     let mut ledger = ledger();
     let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);

@@ -108,13 +108,18 @@ impl World {
 
     /// As the shell does: ask the chain at depth, then bind, sign, commit.
     pub(super) fn allocate(&mut self, max_items: usize) -> bool {
+        let there = self.on_chain(self.final_len);
+        let unsure: Vec<UnlockId> = self.ledger.ready().unsure().collect();
+        for id in unsure {
+            let changes = self.ledger.found(id, there.contains(&id), 0).unwrap();
+            self.commit(changes);
+        }
         let ready: Vec<(UnlockId, Effect)> = self
             .ledger
             .items
             .values()
             .filter_map(|item| Some((item.id, item.next_work()?)))
             .collect();
-        let there = self.on_chain(self.final_len);
         for (id, _) in &ready {
             let changes = self.ledger.found(*id, there.contains(id), 0).unwrap();
             self.commit(changes);
@@ -318,6 +323,7 @@ impl World {
     pub(super) fn crash(&mut self) {
         let restored = Ledger::restore(SIGNER, self.retain, self.disk.clone()).unwrap();
         assert_eq!(restored.next_nonce, self.ledger.next_nonce);
+        assert_eq!(restored.settled_below, self.ledger.settled_below);
         assert_eq!(restored.nonces, self.ledger.nonces);
         for (id, item) in &restored.items {
             assert_eq!(Some(item), self.ledger.items.get(id));
