@@ -7,7 +7,7 @@ use super::{
     Outcome, Purpose, Step,
 };
 use crate::{
-    domain::UnlockState,
+    domain::{UnlockId, UnlockState},
     signing::item::{Bound, Effect, Item, Landing, Rejection},
 };
 
@@ -201,12 +201,8 @@ impl Ledger {
     /// The mined attempt is deep enough: its outcomes become facts.
     ///
     /// # Errors
-    /// When no attempt is known to be mined, or, after a deep reorg, an item
-    /// is archived.
+    /// When no attempt is known to be mined.
     pub fn confirmed(&mut self, nonce: u64) -> Result<Changes, LedgerError> {
-        if self.record(nonce)?.is_live() {
-            self.require_items(self.record(nonce)?.purpose.items())?;
-        }
         let record = self.record_mut(nonce)?;
         let mined = match &record.fate {
             Fate::Mined(mined) => mined.clone(),
@@ -218,14 +214,6 @@ impl Ledger {
         record.fate = Fate::Confirmed(mined.clone());
         let cancelled = record.attempt(mined.hash).is_some_and(|a| a.kind == AttemptKind::Cancel);
         let mut step = Step::of_nonce(nonce);
-        let ids = record.purpose.items().to_vec();
-        for id in ids {
-            let elsewhere = |item: &&mut Item| item.bound.is_none_or(|b| b.nonce != nonce);
-            if let Some(item) = self.items.get_mut(&id).filter(elsewhere) {
-                item.unsure = true;
-                step.items.insert(id);
-            }
-        }
         self.unbind(nonce, &mut step, |item, step| {
             if cancelled {
                 item.suspect = true;
@@ -272,16 +260,25 @@ impl Ledger {
         step.nonces.insert(nonce);
     }
 
-    /// Frees the items that are bound to the nonce, and lets `then` judge each.
+    /// Ends a nonce's hold on its items: `then` judges those that are bound to
+    /// it. After a deep reorg, one may belong to another nonce by now, or be
+    /// carried by another live one as well: then only the chain knows.
     fn unbind(&mut self, nonce: u64, step: &mut Step, mut then: impl FnMut(&mut Item, &mut Step)) {
-        let ids = self.nonces.get(&nonce).map_or(&[][..], |record| record.purpose.items());
-        for id in ids {
+        let ids: Vec<UnlockId> =
+            self.nonces.get(&nonce).map_or(Vec::new(), |record| record.purpose.items().to_vec());
+        for id in &ids {
+            let shared = self
+                .live_nonces()
+                .any(|other| other.nonce != nonce && other.purpose.items().contains(id));
             let Some(item) = self.items.get_mut(id) else { continue };
             if item.bound.is_some_and(|bound| bound.nonce == nonce) {
                 item.bound = None;
-                step.items.insert(*id);
                 then(item, step);
+                item.unsure |= shared;
+            } else {
+                item.unsure = true;
             }
+            step.items.insert(*id);
         }
     }
 

@@ -266,7 +266,8 @@ impl Ledger {
     /// revoke of what is gone is done, and an unsure item is sure again.
     ///
     /// Ask at `block`, a block that is deep enough: what is seen at the head
-    /// may be orphaned without a word to us.
+    /// may be orphaned without a word to us. While a live nonce carries the
+    /// item, the answer is not yet final and changes nothing.
     ///
     /// # Errors
     /// When the item is not in memory.
@@ -276,7 +277,11 @@ impl Ledger {
         on_chain: bool,
         block: u64,
     ) -> Result<Changes, LedgerError> {
+        let carried = self.live_nonces().any(|record| record.purpose.items().contains(&id));
         let item = self.items.get_mut(&id).ok_or(LedgerError::UnknownItem { id })?;
+        if carried {
+            return Ok(Changes::default());
+        }
         let mut step = Step::default();
         let landing = Landing { tx_hash: None, block };
         if item.needs_check() {
@@ -368,6 +373,17 @@ impl Ledger {
                 "nonce {last} has a record but the next nonce is {}",
                 self.next_nonce
             ));
+        }
+        for record in self.live_nonces() {
+            let loose = |id: &&UnlockId| {
+                self.items.get(id).is_none_or(|item| item.bound.is_none() && !item.unsure)
+            };
+            if let Some(id) = record.purpose.items().iter().find(loose) {
+                return contradiction(format!(
+                    "nonce {} carries item {id}, which does not know of it",
+                    record.nonce
+                ));
+            }
         }
         for item in self.items.values() {
             let Some(bound) = item.bound else { continue };

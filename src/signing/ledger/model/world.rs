@@ -138,6 +138,10 @@ impl World {
             (None, items) if !items.is_empty() => Purpose::Unlock { items },
             _ => return false,
         };
+        for record in self.ledger.live_nonces() {
+            let carries = |id| record.purpose.items().contains(id);
+            assert!(!purpose.items().iter().any(carries), "a second live nonce is signed");
+        }
         let call = call_of(&purpose);
         let (nonce, mut changes) = self.ledger.allocate(purpose, call).unwrap();
         changes.then(self.sign(nonce, AttemptKind::Effect).unwrap());
