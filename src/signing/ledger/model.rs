@@ -101,7 +101,11 @@ enum Op {
     Reorg(u8),
     /// Only in the second property: also final blocks go.
     DeepReorg(u8),
-    Observe,
+    /// Tells the newest nonces' fates first, and not the first few at all.
+    Observe {
+        newest_first: bool,
+        skip: u8,
+    },
     Reconcile,
     Crash,
 }
@@ -127,7 +131,8 @@ fn ops(deep: bool) -> impl Strategy<Value = Vec<Op>> {
             1 => Just(Op::ForeignNonce),
             2 => (0..4_u8).prop_map(Op::Finalise),
             2 => (0..4_u8).prop_map(Op::Reorg),
-            4 => Just(Op::Observe),
+            4 => (any::<bool>(), 0..3_u8)
+                .prop_map(|(newest_first, skip)| Op::Observe { newest_first, skip }),
             1 => Just(Op::Reconcile),
             1 => Just(Op::Crash),
             1 => last,
@@ -172,9 +177,11 @@ impl World {
             Op::DeepReorg(depth) => {
                 self.chain.truncate(self.chain.len().saturating_sub(depth as usize));
                 self.final_len = self.final_len.min(self.chain.len());
-                self.observe(true);
+                self.observe(true, false, 0);
             }
-            Op::Observe => self.observe(deep),
+            Op::Observe { newest_first, skip } => {
+                self.observe(deep, newest_first, skip as usize);
+            }
             Op::Reconcile => self.reconcile(),
             Op::Crash => self.crash(),
         }
@@ -205,7 +212,7 @@ impl World {
                 }
             }
             self.final_len = self.chain.len();
-            self.observe(deep);
+            self.observe(deep, false, 0);
             let idle = self.ledger.live_nonces().next().is_none() && self.ledger.ready.is_empty();
             if idle && before == self.chain.len() {
                 return;

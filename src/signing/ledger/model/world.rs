@@ -243,15 +243,18 @@ impl World {
     }
 
     /// Tells the ledger what the chain says of each nonce it keeps.
-    pub(super) fn observe(&mut self, also_final: bool) {
-        let nonces: Vec<u64> = self
+    pub(super) fn observe(&mut self, also_final: bool, newest_first: bool, skip: usize) {
+        let mut nonces: Vec<u64> = self
             .ledger
             .nonces
             .values()
             .filter(|record| also_final || record.is_live())
             .map(|record| record.nonce)
             .collect();
-        for nonce in nonces {
+        if newest_first {
+            nonces.reverse();
+        }
+        for nonce in nonces.into_iter().skip(skip) {
             let Some(record) = self.ledger.nonce(nonce) else { continue };
             let fate = record.fate.clone();
             let entry = self.entry_of(nonce).map(|(at, entry)| (at, entry.clone()));
