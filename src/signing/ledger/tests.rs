@@ -264,6 +264,24 @@ fn what_a_returned_nonce_did_is_asked_of_the_chain() {
 }
 
 #[test]
+fn an_effect_in_two_nonces_after_a_deep_reorg_waits_for_both_fates() {
+    let mut ledger = ledger();
+    let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);
+    let (first, hash) = send(&mut ledger, unlock(1));
+    let _ = ledger.displaced(first, None).unwrap();
+    let (second, second_hash) = send(&mut ledger, unlock(1));
+    let _ = ledger.unmined(first).unwrap();
+    // The later fate is told first: the earlier nonce still carries the effect.
+    let _ = confirm(&mut ledger, second, second_hash, did(1, Outcome::Skipped));
+    let _ = ledger.retract(effect_id(1), &name("first"), order(2)).unwrap();
+    assert!(ledger.found(effect_id(1), true, 9).unwrap().is_empty());
+    assert_eq!(ledger.item(effect_id(1)).unwrap().next_work(), None);
+    let _ = confirm(&mut ledger, first, hash, did(1, Outcome::Unlocked));
+    let _ = ledger.found(effect_id(1), true, 9).unwrap();
+    assert_eq!(ledger.item(effect_id(1)).unwrap().next_work(), Some(Effect::Revoke));
+}
+
+#[test]
 fn three_confirmed_reverts_give_an_item_up_until_it_is_wanted_anew() {
     let mut ledger = ledger();
     let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);
