@@ -2,7 +2,7 @@
 //!
 //! A consumer of several contracts gets their events interleaved as they
 //! were published. This module merges them into position order behind the
-//! contracts' watermarks ([`Merge`]), applies them to a [`Fold`], remembers per
+//! contracts' watermarks, applies them to a [`Fold`], remembers per
 //! block how to undo that, and undoes it when blocks are orphaned
 //! ([`Engine`]). It knows nothing of rules, governance, brokers or stores.
 
@@ -17,7 +17,7 @@ mod track;
 
 pub use effects::{Area, Effects, Emission, Emitted, RestoreError, SavedParts, Write};
 pub use engine::{Engine, Input, Observation};
-pub use merge::Merge;
+use merge::Merge;
 pub use source::{InputError, Source};
 pub use state::State;
 

@@ -28,7 +28,7 @@ pub use explain::{
 pub use model::{Achievement, OnRetract, RuleSet};
 
 /// Exact limits of the language, so that a file can't make the daemon slow.
-pub mod limits {
+mod limits {
     /// Bytes of one file.
     pub const FILE_BYTES: usize = 1 << 20;
     /// Achievements of one set.
