@@ -8,7 +8,7 @@ use super::{Area, RestoreError};
 
 /// Keys and values of one fold. Keys are `/`-separated paths, values JSON.
 ///
-/// Every change since the last [`State::take_changes`] is recorded with the
+/// Every change since the last `take_changes` is recorded with the
 /// value before it, which makes one step both durable and undoable.
 #[derive(Debug, Default)]
 pub struct State {
