@@ -7,10 +7,13 @@
 //! (`fold`, `rules`, `governance`, `signing`) use nothing but `domain`.
 
 pub mod actors;
+pub mod api;
 pub mod breakers;
 pub mod chain;
 pub mod cli;
+
 pub mod config;
+pub mod daemon;
 pub mod domain;
 pub mod fold;
 pub mod governance;

@@ -1,3 +1,7 @@
-//! The command line of meritd.
+//! The command line of meritd; each subcommand is a file in `cli/`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    meritd::cli::main()
+}

@@ -64,6 +64,12 @@ impl Endpoint {
         &self.name
     }
 
+    /// Its guard, for `status` and readiness.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// A new incarnation of its actor.
     #[must_use]
     pub fn actor(&self) -> EndpointActor {

@@ -1,5 +1,15 @@
 //! Thin shells around the pure cores: what each owns, what it may be told,
 //! and the I/O that its core asks for.
 
+pub mod contract;
 pub mod endpoint;
+pub mod fold;
+pub mod governance;
+pub mod head;
+pub mod messages;
+pub mod outbox;
+pub mod rule_set;
+pub mod shared;
+pub mod signer;
 pub mod store;
+pub mod transaction;

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     store::{Database, Page, Session, StoreError, Table, Write},
+    supervisor::{Draining, Observation, Observe, Supervise},
     telemetry::Metrics,
 };
 
@@ -150,9 +151,25 @@ impl StoreActor {
 impl Actor for StoreActor {
     type Context = Context<Self>;
 
-    fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(MAILBOX);
+    fn started(&mut self, _: &mut Self::Context) {
         self.show_file_bytes();
+    }
+}
+
+impl Supervise for StoreActor {
+    const MAILBOX: usize = MAILBOX;
+
+    fn drain(&mut self, _: &mut Self::Context) -> Draining<Self> {
+        self.flush();
+        Box::pin(actix::fut::ready(()))
+    }
+}
+
+impl Handler<Observe> for StoreActor {
+    type Result = Observation;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Observation {
+        serde_json::to_value(self.observation()).unwrap_or_default().into()
     }
 }
 

@@ -132,7 +132,6 @@ async fn after_a_panic_in_a_commit_the_next_incarnation_goes_on_with_the_same_fi
             matches!(poisoned, Err(StoreError::Interrupted | StoreError::Unreachable(_))),
             "{poisoned:?}"
         );
-        store.restart();
         let round = format!("after {round}");
         store.handle.commit(put(&round, "1")).await.unwrap();
         assert_eq!(value(&store, &round).await.as_deref(), Some("1"));

@@ -1,3 +1,100 @@
 //! The command line: one file a subcommand.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod check;
+mod client;
 pub mod demo;
+mod explain;
+mod run;
+mod status;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config};
+
+/// Watches governance and NFT contracts, turns what people did into
+/// achievements, and lands them on chain exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "meritd", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon until SIGTERM
+    #[command(after_help = "Example:\n  meritd run --config config --environment production")]
+    Run(ConfigArgs),
+    /// Play a whole story on a private chain and check its outcome
+    #[command(after_help = "Example:\n  meritd demo --keep-running")]
+    Demo(demo::DemoArgs),
+    /// Check configuration, endpoints, contracts, roles and the broker
+    #[command(after_help = "Example:\n  meritd check --config config --environment production")]
+    Check(check::CheckArgs),
+    /// Show the actors, breakers and lags of a running daemon
+    #[command(
+        after_help = "Example:\n  meritd status --json | jq '.actors[] | select(.state != \"running\")'"
+    )]
+    Status(status::StatusArgs),
+    /// Say why a user has an achievement, or what is missing
+    #[command(
+        after_help = "Example:\n  meritd explain first-vote 0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    )]
+    Explain(explain::ExplainArgs),
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Args)]
+struct ConfigArgs {
+    /// Folder with default.toml, <environment>.toml and rules/
+    #[arg(long, value_name = "DIR", default_value = "config", env = "MERITD_CONFIG")]
+    config: PathBuf,
+    /// Which <environment>.toml; else `environment` of default.toml
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<Config, Failure> {
+        config::load(&self.config, self.environment.as_deref())
+            .map_err(|error| Failure::Usage(error.to_string()))
+    }
+}
+
+/// How a command ends other than well.
+#[derive(Debug)]
+enum Failure {
+    /// Wrong usage or configuration: exit code 2.
+    Usage(String),
+    /// It did not work: exit code 1.
+    Failed(String),
+}
+
+impl Failure {
+    fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Parses the arguments and runs the command.
+#[must_use]
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Explain(args) => explain::run(&args),
+    };
+    let (code, text) = match done {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Failed(text)) => (1, text),
+        Err(Failure::Usage(text)) => (2, text),
+    };
+    eprintln!("meritd: {text}");
+    ExitCode::from(code)
+}

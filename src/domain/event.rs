@@ -57,6 +57,7 @@ pub struct Event {
     /// The contract's configured name.
     pub contract: Name,
     /// The contract's address.
+    #[serde(with = "super::unlock::checksummed")]
     pub address: Address,
     /// Standard name in snake_case, or the ABI's name in snake_case.
     pub name: Name,

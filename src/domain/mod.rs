@@ -5,6 +5,7 @@
 mod block;
 mod event;
 mod names;
+mod transaction;
 pub(crate) mod unlock;
 mod value;
 mod watermark;
@@ -12,6 +13,9 @@ mod watermark;
 pub use block::{BlockRef, Position};
 pub use event::{Event, EventId, EventSchema, FieldSchema, Origin};
 pub use names::{InvalidName, Name};
-pub use unlock::{Evidence, EvidenceItem, UnlockId, UnlockMessage, UnlockRequest, UnlockState};
+pub use transaction::{TransactionMessage, TransactionState};
+pub use unlock::{
+    Evidence, EvidenceItem, OnRetract, UnlockId, UnlockMessage, UnlockRequest, UnlockState,
+};
 pub use value::{FieldType, Value, ValueError};
 pub use watermark::Watermark;

@@ -83,6 +83,39 @@ impl Evidence {
     }
 }
 
+/// What becomes of a landed achievement whose evidence is retracted.
+///
+/// Several rule sets may ask for one effect with different policies: the
+/// mildest counts, since `keep` promises its members that what is earned stays.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum OnRetract {
+    /// Take it back on chain.
+    #[default]
+    Revoke,
+    /// Leave it and tell an operator, once.
+    Alert,
+    /// Leave it.
+    Keep,
+}
+
+impl OnRetract {
+    /// All words of rule files.
+    pub const WORDS: [&'static str; 3] = ["revoke", "alert", "keep"];
+
+    /// The word in rule files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoke => "revoke",
+            Self::Alert => "alert",
+            Self::Keep => "keep",
+        }
+    }
+}
+
 /// A rule set's demand that a user gets an achievement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnlockRequest {
@@ -100,7 +133,10 @@ pub struct UnlockRequest {
     /// The signer that lands it.
     pub signer: Name,
     /// Who earned it.
+    #[serde(with = "checksummed")]
     pub user: Address,
+    /// What becomes of it when its evidence is orphaned.
+    pub on_retract: OnRetract,
     /// Why.
     pub evidence: Evidence,
 }
@@ -151,6 +187,28 @@ pub struct UnlockMessage {
     /// Why it was rejected, decoded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+}
+
+/// Addresses as EIP-55 checksummed text; any case is read.
+pub mod checksummed {
+    use alloy::primitives::Address;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes the checksummed form.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(value: &Address, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&value.to_checksum(None))
+    }
+
+    /// Reads an address in any case.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+        Address::deserialize(deserializer)
+    }
 }
 
 /// 256-bit integers as decimal strings.

@@ -141,6 +141,15 @@ impl<F: Fold> Engine<F> {
         }
     }
 
+    /// Changes the state between blocks: for what the owner learns from
+    /// elsewhere (a contract's answer). It is undone with the last applied
+    /// block, and has to be learned again then.
+    pub fn amend<T>(&mut self, change: impl FnOnce(&F, &mut State) -> T) -> T {
+        let answer = change(&self.fold, &mut self.state);
+        self.journal.amend(&mut self.state, &mut self.writes);
+        answer
+    }
+
     /// The durable writes and the emissions since the last call.
     pub fn take_effects(&mut self) -> Effects<F::Output> {
         Effects { writes: self.writes.take(), emissions: std::mem::take(&mut self.emissions) }

@@ -137,6 +137,22 @@ impl<O: Serialize + DeserializeOwned> Journal<O> {
         self.steps.push_back(step);
     }
 
+    /// Adds what `state` recorded since its changes were last taken to the
+    /// last step, so that it is undone with it. Below finality nothing is
+    /// undone, and the values are only written down.
+    pub(super) fn amend(&mut self, state: &mut State, writes: &mut Writes) {
+        for (key, old) in state.take_changes() {
+            writes.raw(Area::State, key.clone().into_bytes(), state.raw(&key).map(<[u8]>::to_vec));
+            if let Some(last) = self.steps.back_mut() {
+                let old = old.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                last.before.entry(key).or_insert(old);
+            }
+        }
+        if let Some(last) = self.steps.back() {
+            writes.put(Area::Journal, key::block(&last.end()), last);
+        }
+    }
+
     /// Takes the steps beyond `through` off, the newest first.
     pub(super) fn pop_beyond(&mut self, through: &Position, writes: &mut Writes) -> Vec<Step<O>> {
         let mut undone = Vec::new();

@@ -57,3 +57,23 @@ pub trait Fold {
 
 #[cfg(test)]
 mod tests;
+
+/// A shared fold is a fold.
+impl<F: Fold> Fold for std::sync::Arc<F> {
+    type Output = F::Output;
+
+    fn begin_block(
+        &self,
+        chain_id: u64,
+        block: u64,
+        time: u64,
+        state: &mut State,
+        output: &mut Vec<F::Output>,
+    ) {
+        (**self).begin_block(chain_id, block, time, state, output);
+    }
+
+    fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<F::Output>) {
+        (**self).apply(event, state, output);
+    }
+}

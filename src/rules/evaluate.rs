@@ -9,7 +9,7 @@ use alloy::primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model::{Achievement, Comparison, Condition, EventKind, FieldTest, Leaf, OnRetract, RuleSet},
+    model::{Achievement, Comparison, Condition, EventKind, FieldTest, Leaf, RuleSet},
     prerequisites,
     progress::{self, Counted},
 };
@@ -25,8 +25,6 @@ use crate::{
 pub struct Unlock {
     /// What is asked of the signer.
     pub request: UnlockRequest,
-    /// What to do when this is taken back after it landed.
-    pub on_retract: OnRetract,
 }
 
 /// Users with an achievement (by index) whose conditions an event may have
@@ -53,7 +51,7 @@ impl Fold for RuleSet {
             }
             let request = self.request(state, user, achievement);
             progress::set_requested(state, user, &achievement.name, &Counted::of(event));
-            output.push(Unlock { request, on_retract: achievement.on_retract });
+            output.push(Unlock { request });
         }
     }
 }
@@ -129,6 +127,7 @@ impl RuleSet {
             contract: contract.name.clone(),
             signer: achievement.signer.clone(),
             user,
+            on_retract: achievement.on_retract,
             evidence: self.evidence(state, user, achievement),
         }
     }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, B256, U256};
-use serde::{Deserialize, Serialize};
 
+pub use crate::domain::OnRetract;
 use crate::{
     domain::{FieldType, Name, Value},
     fold::Source,
@@ -49,33 +49,6 @@ pub struct Achievement {
     pub requires: Vec<Name>,
     pub(super) when: Condition,
     pub(super) leaves: Vec<Leaf>,
-}
-
-/// What becomes of an unlock whose evidence was orphaned after it landed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnRetract {
-    /// It is revoked on chain.
-    #[default]
-    Revoke,
-    /// An operator is told.
-    Alert,
-    /// It stays.
-    Keep,
-}
-
-impl OnRetract {
-    pub(super) const WORDS: [&'static str; 3] = ["revoke", "alert", "keep"];
-
-    /// The word in rule files.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Revoke => "revoke",
-            Self::Alert => "alert",
-            Self::Keep => "keep",
-        }
-    }
 }
 
 /// A tree over an achievement's leaves.

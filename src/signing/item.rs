@@ -8,22 +8,8 @@
 use alloy::primitives::B256;
 use serde::{Deserialize, Serialize};
 
+pub use crate::domain::OnRetract;
 use crate::domain::{Name, UnlockId, UnlockRequest};
-
-/// What becomes of a landed achievement whose evidence is retracted.
-///
-/// Several rule sets may ask for one effect with different policies: the
-/// mildest counts, since `keep` promises its members that what is earned stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnRetract {
-    /// Take it back on chain.
-    Revoke,
-    /// Leave it and tell an operator, once.
-    Alert,
-    /// Leave it.
-    Keep,
-}
 
 /// Where a message stood in the unlocks stream. A message at or before the
 /// last one that was heeded is a late duplicate.

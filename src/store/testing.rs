@@ -13,59 +13,44 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, Arbiter};
-use redb::{BackendError, StorageBackend, backends::FileBackend};
-use tokio::sync::watch;
-
 use super::{Database, StoreHandle, StoreLimits};
 use crate::{
     actors::store::StoreActor,
     breakers::{BreakerSpec, Guard, GuardSpec, RetrySpec},
-    supervisor::ActorRef,
+    supervisor::{ArbiterClass, ChildSpec, EndReason, Tree, TreeLimits, TreeObserver},
     telemetry::Metrics,
 };
+use redb::{BackendError, StorageBackend, backends::FileBackend};
 
-/// A store actor on an arbiter of its own, until this is dropped. Needs a
-/// running actix system.
+/// A store actor in a tree of its own, until this is dropped.
 pub(crate) struct Detached {
     pub(crate) handle: StoreHandle,
-    database: Arc<Database>,
-    metrics: Metrics,
-    publish: watch::Sender<Option<Addr<StoreActor>>>,
-    arbiter: Option<Arbiter>,
+    _tree: Tree,
+}
+
+/// Metrics are not what these tests are about.
+struct Unobserved;
+
+impl TreeObserver for Unobserved {
+    fn up(&self, _: &str, _: bool) {}
+    fn restarted(&self, _: &str, _: EndReason) {}
+    fn failed(&self, _: &str) {}
+    fn forgotten(&self, _: &str) {}
 }
 
 impl Detached {
     pub(crate) fn start(database: Arc<Database>, metrics: &Metrics) -> Self {
-        let (publish, current) = watch::channel(None);
+        let tree = Tree::start(TreeLimits::default(), Arc::new(Unobserved)).unwrap();
+        let spec = ChildSpec::new("store", ArbiterClass::Dedicated);
+        let counts = metrics.clone();
+        let actor = tree.spawn(spec, move || StoreActor::new(&database, counts.clone())).unwrap();
         let limit = Duration::from_secs(20);
         let handle = StoreHandle::new(
-            ActorRef::new("store".into(), current),
+            actor,
             Guard::new(guard_spec(limit), metrics).unwrap(),
             StoreLimits { commit: limit, read: limit },
         );
-        let arbiter = Some(Arbiter::new());
-        let this = Self { handle, database, metrics: metrics.clone(), publish, arbiter };
-        this.restart();
-        this
-    }
-
-    /// A fresh incarnation over the same file, as a supervisor makes after a panic.
-    pub(crate) fn restart(&self) {
-        let (database, metrics) = (Arc::clone(&self.database), self.metrics.clone());
-        let actor = move |_: &mut _| StoreActor::new(&database, metrics);
-        let address = StoreActor::start_in_arbiter(&self.arbiter.as_ref().unwrap().handle(), actor);
-        self.publish.send_replace(Some(address));
-    }
-}
-
-impl Drop for Detached {
-    /// Waits for the thread: the file is closed when the last owner is gone.
-    fn drop(&mut self) {
-        if let Some(arbiter) = self.arbiter.take() {
-            arbiter.stop();
-            let _ = arbiter.join();
-        }
+        Self { handle, _tree: tree }
     }
 }
 

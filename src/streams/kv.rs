@@ -11,6 +11,8 @@ use super::{StreamError, connection::Connection};
 const ATTEMPTS: u32 = 10;
 /// The member of each value that says how new it is.
 const REVISION: &str = "revision";
+/// The member that says by which rules it was computed.
+const VERSION: &str = "version";
 
 /// What came of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,8 @@ impl Bucket {
     /// Writes the value with its revision, unless the bucket has one of a
     /// higher revision. Of two with the same revision the last one stays: what
     /// is computed anew from the same place in the stream replaces the old.
+    /// Revisions compare only within one `version` (a member of the value, if
+    /// it has one): other rules count anew, and their value replaces the old.
     ///
     /// # Errors
     /// When the key is invalid or NATS does not answer. The value may have
@@ -76,12 +80,14 @@ impl Bucket {
         mut value: Map<String, Json>,
     ) -> Result<PutOutcome, StreamError> {
         value.insert(REVISION.to_owned(), Json::from(revision));
-        let bytes = Bytes::from(Json::Object(value).to_string());
+        let bytes = Bytes::from(Json::Object(value.clone()).to_string());
         for attempt in 0..ATTEMPTS {
             let (last, present) = self.entry(key).await?;
             match present.as_ref().map(|present| (present, read(present))) {
                 Some((present, _)) if *present == bytes => return Ok(PutOutcome::Written),
-                Some((_, Ok((present, _)))) if present > revision => {
+                Some((_, Ok((present, old))))
+                    if present > revision && old.get(VERSION) == value.get(VERSION) =>
+                {
                     return Ok(PutOutcome::Stale { present });
                 }
                 Some((_, Err(reason))) => {

@@ -88,6 +88,14 @@ fn find_in(
 /// # Errors
 /// When it does not run or is too old.
 pub(super) async fn check(program: &Path) -> Result<(), ProgramError> {
+    nats_server_version(program).await.map(drop)
+}
+
+/// The program's version, when it is new enough.
+///
+/// # Errors
+/// When it does not run or is too old.
+pub async fn nats_server_version(program: &Path) -> Result<ServerVersion, ProgramError> {
     let shown = || program.display().to_string();
     let does_not_run = |reason: String| ProgramError::DoesNotRun {
         program: shown(),
@@ -109,12 +117,12 @@ pub(super) async fn check(program: &Path) -> Result<(), ProgramError> {
 }
 
 /// Judges what `nats-server --version` printed: `nats-server: v2.15.1`.
-fn accept(program: &Path, printed: &str) -> Result<(), ProgramError> {
+fn accept(program: &Path, printed: &str) -> Result<ServerVersion, ProgramError> {
     let program = program.display().to_string();
     let needed = ServerVersion::OLDEST;
     let version = printed.split_whitespace().find_map(|word| word.parse::<ServerVersion>().ok());
     match version {
-        Some(version) if version >= needed => Ok(()),
+        Some(version) if version >= needed => Ok(version),
         Some(version) => Err(ProgramError::TooOld { program, found: version.to_string(), needed }),
         None => Err(ProgramError::DoesNotRun {
             program,
@@ -152,7 +160,7 @@ mod tests {
     #[test]
     fn an_old_program_is_refused() {
         let at = Path::new("/usr/sbin/nats-server");
-        assert_eq!(accept(at, "nats-server: v2.15.1\n"), Ok(()));
+        assert!(accept(at, "nats-server: v2.15.1\n").is_ok());
         let error = accept(at, "nats-server: v2.9.10\n").unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, ProgramError::TooOld { .. }), "{text}");

@@ -50,6 +50,12 @@ impl Replicas {
 pub struct StreamIncarnation(u64);
 
 impl StreamIncarnation {
+    /// When the stream was made, milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn unix_ms(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
     pub(super) fn of(info: &Info) -> Self {
         Self(u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0))
     }

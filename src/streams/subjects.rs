@@ -4,11 +4,13 @@
 use std::fmt;
 
 use alloy::primitives::Address;
+use serde::{Deserialize, Serialize};
 
-use crate::domain::{Name, UnlockState};
+use crate::domain::{Name, TransactionState, UnlockState};
 
 /// The streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StreamId {
     /// Logs as events, and watermarks.
     Events,
@@ -171,8 +173,8 @@ pub fn unlocks_of(rule_set: &Name) -> String {
 
 /// What became of a transaction.
 #[must_use]
-pub fn transaction(signer: &Name, state: &Name) -> String {
-    format!("merit.v1.transactions.{signer}.{state}")
+pub fn transaction(signer: &Name, state: TransactionState) -> String {
+    format!("merit.v1.transactions.{signer}.{}", state.as_str())
 }
 
 /// All transactions of one signer.
@@ -264,7 +266,7 @@ mod tests {
             (event(&a, &b, &c), StreamId::Events),
             (watermark(&a, &b), StreamId::Events),
             (unlock(&a, &b, UnlockState::Requested), StreamId::Unlocks),
-            (transaction(&a, &b), StreamId::Transactions),
+            (transaction(&a, TransactionState::Signed), StreamId::Transactions),
             (governance(&a, &b, &c), StreamId::Governance),
             (benefits(holder), StreamId::Governance),
             (dead_letter(&signer), StreamId::DeadLetters),
@@ -289,7 +291,7 @@ mod tests {
         assert!(matches(&unlocks_in(UnlockState::Requested), &requested));
         assert!(!matches(&unlocks_in(UnlockState::Unlocked), &requested));
         assert!(matches(&unlocks_of(&a), &requested));
-        assert!(matches(&transactions_of(&a), &transaction(&a, &b)));
+        assert!(matches(&transactions_of(&a), &transaction(&a, TransactionState::Sent)));
         assert!(matches(&governance_of(&a, &b), &governance(&a, &b, &c)));
         assert!(matches(&dead_letters(), &dead_letter(&Writer::new(WriterKind::Contract, a))));
     }

@@ -165,6 +165,24 @@ impl ChainClient {
         self.any_checked("eth_getTransactionReceipt", [hash], check).await
     }
 
+    /// Whether an endpoint knows the transaction, mined or in its pool.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn knows_transaction(&self, hash: B256) -> Result<bool, RpcError> {
+        let found: Option<serde::de::IgnoredAny> =
+            self.any("eth_getTransactionByHash", [hash]).await?;
+        Ok(found.is_some())
+    }
+
+    /// What a chain without EIP-1559 asks per gas, in wei.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn gas_price(&self) -> Result<u128, RpcError> {
+        self.any::<alloy::primitives::U128>("eth_gasPrice", ()).await.map(|price| price.to())
+    }
+
     /// Base fees of `blocks` blocks up to `newest`, and the priority fees paid
     /// at `percentiles` (ascending, 0 to 100).
     ///

@@ -99,6 +99,7 @@ sol! {
     #[allow(missing_docs)]
     interface IAchievements {
         event AchievementUnlocked(address indexed user, uint256 indexed id, uint256 tokenId, bytes proofData);
+        event AchievementRevoked(address indexed user, uint256 indexed id, uint256 tokenId, bytes reason);
         function defineAchievement(uint256 id, string uri) external;
         function hasAchievement(address user, uint256 id) external view returns (bool);
         function unlockAchievement(address user, uint256 id, bytes proofData) external;

@@ -2,6 +2,8 @@
 
 use alloy::{
     primitives::{Address, B256, U256, keccak256},
+    providers::Provider,
+    rpc::types::TransactionRequest,
     sol_types::SolCall,
 };
 
@@ -153,6 +155,7 @@ impl World {
             IToken::delegateCall { delegatee: delegate },
         )
         .await
+        .map(drop)
     }
 
     /// Proposes to call the inbox.
@@ -188,7 +191,7 @@ impl World {
         Ok(proposal)
     }
 
-    /// Casts a vote.
+    /// Casts a vote. Returns the block it is in.
     ///
     /// # Errors
     /// When the node refuses, or the vote is not open.
@@ -198,7 +201,7 @@ impl World {
         proposal: &Proposal,
         ballot: Ballot,
         reason: &str,
-    ) -> Result<(), AnvilError> {
+    ) -> Result<u64, AnvilError> {
         let call = IGovernor::castVoteWithReasonCall {
             proposalId: proposal.id,
             support: ballot as u8,
@@ -228,7 +231,40 @@ impl World {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         let execute = IGovernor::executeCall { targets, values, calldatas, descriptionHash: hash };
-        self.member_call("execute", by, self.governor, execute).await
+        self.member_call("execute", by, self.governor, execute).await.map(drop)
+    }
+
+    /// A proposal's state by the governor: 0 pending, 1 active, 2 canceled,
+    /// 3 defeated, 4 succeeded, 5 queued, 6 expired, 7 executed.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn proposal_state(&self, proposal: &Proposal) -> Result<u8, AnvilError> {
+        let call = IGovernor::stateCall { proposalId: proposal.id };
+        self.read("state", self.governor, call).await
+    }
+
+    /// What the contract says of a member and an achievement.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn has_achievement(&self, user: Address, id: u64) -> Result<bool, AnvilError> {
+        let call = IAchievements::hasAchievementCall { user, id: U256::from(id) };
+        self.read("hasAchievement", self.achievements, call).await
+    }
+
+    async fn read<C: SolCall>(
+        &self,
+        what: &str,
+        to: Address,
+        call: C,
+    ) -> Result<C::Return, AnvilError> {
+        let failed =
+            |why: String| AnvilError::Call { method: "eth_call", why: format!("{what}: {why}") };
+        let request = TransactionRequest::default().to(to).input(call.abi_encode().into());
+        let provider = self.anvil.provider();
+        let answer = provider.call(request).await.map_err(|e| failed(e.to_string()))?;
+        C::abi_decode_returns(&answer).map_err(|e| failed(e.to_string()))
     }
 
     /// Mints the next badge; ids count from 1.
@@ -249,10 +285,10 @@ impl World {
         to: Address,
         call: impl SolCall,
     ) -> Result<(), AnvilError> {
-        self.member_call(what, self.admin, to, call).await
+        self.member_call(what, self.admin, to, call).await.map(drop)
     }
 
-    /// Any call of a member.
+    /// Any call of a member. Returns the block it is in.
     ///
     /// # Errors
     /// When the node refuses, or the call reverts.
@@ -262,8 +298,9 @@ impl World {
         from: Address,
         to: Address,
         call: impl SolCall,
-    ) -> Result<(), AnvilError> {
-        self.anvil.transact(what, from, Some(to), call.abi_encode()).await.map(drop)
+    ) -> Result<u64, AnvilError> {
+        let receipt = self.anvil.transact(what, from, Some(to), call.abi_encode()).await?;
+        Ok(receipt.block_number.unwrap_or_default())
     }
 }
 

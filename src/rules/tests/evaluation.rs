@@ -24,7 +24,7 @@ fn an_event_earns_once_and_only_for_its_subject() {
     assert_eq!((request.user, &request.signer), (user(1), &name("awards")));
     assert_eq!(request.evidence.rule_version, world.set.version());
     assert_eq!((request.evidence.items.len(), request.evidence.total), (1, 1));
-    assert_eq!(unlocks[0].on_retract, OnRetract::Revoke);
+    assert_eq!(unlocks[0].request.on_retract, OnRetract::Revoke);
     assert_eq!(world.vote(1, 8, "5"), 0);
     assert_eq!(world.vote(2, 8, "5"), 1);
 }

@@ -29,6 +29,7 @@ fn item(n: u8, contract: &str, rule_set: &str, since: u64) -> Item {
         contract: Name::new(contract).unwrap(),
         signer: Name::new("awards").unwrap(),
         user: Address::repeat_byte(n),
+        on_retract: crate::domain::OnRetract::Revoke,
         evidence: Evidence { rule_version: B256::ZERO, items: vec![], total: 0 },
     };
     let order = MessageOrder { stream_created_unix_ms: 0, sequence: 1 };

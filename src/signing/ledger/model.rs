@@ -43,6 +43,7 @@ pub(super) fn request_of(n: u8, rule_set: &str) -> UnlockRequest {
         contract: name("awards"),
         signer: name("signer"),
         user: Address::repeat_byte(n),
+        on_retract: crate::domain::OnRetract::Revoke,
         evidence: Evidence { rule_version: B256::ZERO, items: Vec::new(), total: 0 },
     }
 }

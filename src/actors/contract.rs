@@ -1,0 +1,472 @@
+//! The contract actor, one per watched contract: reads its logs in block
+//! order, publishes them as events behind watermarks, and retracts what a
+//! reorg orphaned.
+//!
+//! Its cursor is the stream itself: the last watermark says how far the
+//! contract is complete, and each batch expects that very watermark to be
+//! the last (compare and set), so that a batch whose fate is unknown, a
+//! crash or a second daemon can neither skip nor repeat an event. It needs
+//! no local store.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use alloy::{primitives::Address, rpc::types::Log};
+use serde_json::{Value as Json, json};
+
+use super::{
+    head::to_gauge,
+    messages::{self, MessageError},
+    outbox::OutboxError,
+    shared::{ChainLink, Shared},
+};
+use crate::{
+    chain::{
+        adapters::{Adapter, DecodeError, Decoded, LogContext, ordinals},
+        answers::LogFilter,
+        cursor::{ChainView, Confirmations, Cursor, Frozen, Limits, Plan, Unlinked},
+        rpc::RpcError,
+    },
+    config,
+    domain::{BlockRef, Event, Name, Watermark},
+    streams::{
+        PublishError, StreamError,
+        batch::{BATCH_MAX, publish_atomic},
+        fence::{Fence, FenceError},
+        publish::OutMessage,
+        read::{last_by_subject, tail},
+        subjects::{self, StreamId, Writer, WriterKind},
+    },
+    supervisor::{Next, Steps},
+};
+
+/// What it owns: the cursor, while the stream agrees with it.
+pub struct ContractActor {
+    shared: Shared,
+    holder: String,
+    link: ChainLink,
+    name: Name,
+    address: Address,
+    start_block: u64,
+    confirmations: Confirmations,
+    adapter: Adapter,
+    limits: Limits,
+    pause: Duration,
+    reading: Option<Reading>,
+    older: BTreeMap<u64, BlockRef>,
+    trouble: Option<String>,
+    frozen: Option<Frozen>,
+    published: u64,
+}
+
+/// The cursor together with what proves that it may write.
+struct Reading {
+    cursor: Cursor,
+    fence: Fence,
+    /// Sequence of the last watermark, 0 before the first.
+    watermark: u64,
+    reconnects: u64,
+}
+
+/// Why a step did not get through; all of it is tried again.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error(transparent)]
+    DeadLetter(#[from] OutboxError),
+    #[error(transparent)]
+    Moved(#[from] Unlinked),
+    #[error("block {number} of the logs is {log_hash}, of the chain {header_hash}: it moved")]
+    OtherBranch {
+        number: u64,
+        log_hash: alloy::primitives::B256,
+        header_hash: alloy::primitives::B256,
+    },
+    #[error("the endpoint answered a log without {0}")]
+    Incomplete(&'static str),
+}
+
+/// Why an incarnation ends.
+#[derive(Debug, thiserror::Error)]
+pub enum ContractFailure {
+    /// Another daemon writes for this contract now.
+    #[error(transparent)]
+    Fenced(PublishError),
+}
+
+/// Watermarks read back at a start: enough for the deepest undo.
+const TAIL_SEQUENCES: u64 = 20_000;
+/// Headers fetched at once.
+const HEADERS_AT_ONCE: usize = 8;
+
+impl ContractActor {
+    /// An actor that will find its cursor in the stream.
+    #[must_use]
+    pub fn new(
+        shared: Shared,
+        link: ChainLink,
+        chain: &config::Chain,
+        contract: &config::Contract,
+        adapter: Adapter,
+    ) -> Self {
+        let confirmations = match contract.confirmations {
+            config::Confirmations::Blocks(blocks) => Confirmations::Blocks(blocks),
+            config::Confirmations::Safe => Confirmations::Safe,
+            config::Confirmations::Finalized => Confirmations::Finalized,
+        };
+        let holder = shared.incarnation();
+        Self {
+            shared,
+            holder,
+            link,
+            name: contract.name.clone(),
+            address: contract.address,
+            start_block: contract.start_block,
+            confirmations,
+            adapter,
+            limits: Limits { blocks: chain.max_range, unfinalized_blocks: chain.max_range.min(64) },
+            pause: chain.poll_interval,
+            reading: None,
+            older: BTreeMap::new(),
+            trouble: None,
+            frozen: None,
+            published: 0,
+        }
+    }
+
+    fn writer(&self) -> Writer {
+        Writer::new(WriterKind::Contract, self.name.clone())
+    }
+
+    /// Takes the fence and rebuilds the cursor from the watermarks.
+    async fn recover(&self) -> Result<Reading, Trouble> {
+        let connection = &self.shared.connection;
+        let reconnects = *connection.reconnects().borrow();
+        let fence =
+            Fence::acquire(connection, StreamId::Events, &self.writer(), &self.holder).await?;
+        let subject = subjects::watermark(&self.link.name, &self.name);
+        let mut cursor = Cursor::new(self.start_block, self.confirmations);
+        let mut watermark = 0;
+        // The tail has the recent hashes; a quiet contract's last watermark
+        // may lie before it.
+        if let Some(last) = last_by_subject(connection, StreamId::Events, &subject).await? {
+            let recent = tail(connection, StreamId::Events, &subject, TAIL_SEQUENCES).await?;
+            for stored in recent.iter().filter(|m| m.sequence < last.sequence).chain([&last]) {
+                cursor.replay(&messages::read::<Watermark>(&stored.payload)?);
+            }
+            watermark = last.sequence;
+        }
+        tracing::info!(contract = %self.name, next_block = cursor.next(), "contract cursor found");
+        Ok(Reading { cursor, fence, watermark, reconnects })
+    }
+
+    /// One round: plan, fetch, publish. Returns when to go on.
+    async fn advance(&mut self) -> Result<Next, Trouble> {
+        let reconnects = *self.shared.connection.reconnects().borrow();
+        let mut reading = match self.reading.take() {
+            // After a reconnect the stream may be another: look again.
+            Some(reading) if reading.reconnects == reconnects => reading,
+            _ => self.recover().await?,
+        };
+        let Some(mut view) = self.link.view.borrow().clone() else {
+            self.reading = Some(reading);
+            return Ok(Next::After(self.pause));
+        };
+        view.older = std::mem::take(&mut self.older);
+        let plan = reading.cursor.plan(&view, &self.limits);
+        self.frozen = None;
+        let next = match plan {
+            Plan::Idle => Next::After(self.pause),
+            Plan::NeedHeader { number } => {
+                let header = self.link.block(number.into()).await;
+                match header {
+                    Ok(header) => {
+                        self.older = view.older;
+                        self.older.insert(number, header.block);
+                        Next::Again
+                    }
+                    Err(error) => {
+                        self.reading = Some(reading);
+                        return Err(error.into());
+                    }
+                }
+            }
+            Plan::Frozen { reason } => {
+                tracing::error!(contract = %self.name, "{reason}");
+                self.frozen = Some(reason);
+                Next::After(self.pause.max(Duration::from_secs(5)))
+            }
+            Plan::Retract { from, to, common } => {
+                self.retract(&mut reading, from, to, common).await?;
+                Next::Again
+            }
+            Plan::Fetch { from, to } => {
+                let fetched = self.fetch(&view, from, to).await;
+                let (events, through, blocks) = match fetched {
+                    Ok(fetched) => fetched,
+                    Err(trouble) => {
+                        self.reading = Some(reading);
+                        return Err(trouble);
+                    }
+                };
+                let recent: Vec<BlockRef> =
+                    blocks.iter().filter(|b| b.number > view.finalized).copied().collect();
+                if let Err(moved) = reading.cursor.links(&recent) {
+                    self.reading = Some(reading);
+                    return Err(moved.into());
+                }
+                self.publish(&mut reading, &view, events, through, &recent).await?;
+                Next::Again
+            }
+        };
+        self.reading = Some(reading);
+        Ok(next)
+    }
+
+    /// The events of a range, its last block, and all its blocks whose
+    /// headers are known.
+    async fn fetch(
+        &self,
+        view: &ChainView,
+        from: u64,
+        to: u64,
+    ) -> Result<(Vec<Event>, BlockRef, Vec<BlockRef>), Trouble> {
+        let filter = LogFilter { addresses: vec![self.address], topics0: self.adapter.topics0() };
+        let range = self.link.client.logs(&filter, from, to).await?;
+        let (logs, to) = (range.logs, range.through.min(to));
+        let mut headers: BTreeMap<u64, BlockRef> = (from.max(view.finalized + 1)..=to)
+            .filter_map(|number| view.header(number).map(|header| (number, *header)))
+            .collect();
+        let mut wanted: BTreeSet<u64> = logs.iter().filter_map(|log| log.block_number).collect();
+        wanted.insert(to);
+        wanted.extend(from.max(view.finalized + 1)..=to);
+        let missing: Vec<u64> =
+            wanted.into_iter().filter(|number| !headers.contains_key(number)).collect();
+        for numbers in missing.chunks(HEADERS_AT_ONCE) {
+            let asked = numbers.iter().map(|number| self.link.block((*number).into()));
+            for header in futures::future::try_join_all(asked).await? {
+                headers.insert(header.block.number, header.block);
+            }
+        }
+        let mut events = Vec::new();
+        for (log, ordinal) in logs.iter().zip(ordinals(&logs)) {
+            let number = log.block_number.ok_or(Trouble::Incomplete("a block number"))?;
+            let log_hash = log.block_hash.ok_or(Trouble::Incomplete("a block hash"))?;
+            let block = *headers.get(&number).ok_or(Trouble::Incomplete("a block in range"))?;
+            if block.hash != log_hash {
+                return Err(Trouble::OtherBranch { number, log_hash, header_hash: block.hash });
+            }
+            let context = LogContext {
+                chain: self.link.name.clone(),
+                chain_id: self.link.chain_id,
+                contract: self.name.clone(),
+                ordinal,
+                block,
+            };
+            match self.adapter.decode(&context, log) {
+                Ok(Decoded::Event(event)) => events.push(*event),
+                Ok(Decoded::NotOurs) => {}
+                Err(error) => self.bury(log, &error).await?,
+            }
+        }
+        events.sort_by_key(|event| event.position);
+        let through = *headers.get(&to).ok_or(Trouble::Incomplete("the range's last block"))?;
+        Ok((events, through, headers.into_values().collect()))
+    }
+
+    /// Publishes events in batches, each closed by a watermark where a block
+    /// is complete. A block too large for one batch is spread over several of
+    /// which only the last has the watermark; consumers know repeated events
+    /// by their ids.
+    async fn publish(
+        &mut self,
+        reading: &mut Reading,
+        view: &ChainView,
+        events: Vec<Event>,
+        through: BlockRef,
+        blocks: &[BlockRef],
+    ) -> Result<(), Trouble> {
+        let mut batches: Vec<Vec<Event>> = vec![Vec::new()];
+        for event in events {
+            let full = batches.last().is_some_and(|batch| batch.len() + 1 >= BATCH_MAX);
+            if full {
+                batches.push(Vec::new());
+            }
+            if let Some(batch) = batches.last_mut() {
+                batch.push(event);
+            }
+        }
+        let last = batches.len() - 1;
+        for (i, batch) in batches.iter().enumerate() {
+            let next_block = batches.get(i + 1).and_then(|b| b.first()).map(|e| e.block.number);
+            let tip = batch.last().map(|event| event.block);
+            let complete = match (i == last, tip, next_block) {
+                (true, _, _) => Some(through),
+                (false, Some(tip), Some(next)) if tip.number < next => Some(tip),
+                _ => None,
+            };
+            let mut out = Vec::with_capacity(batch.len() + 1);
+            for event in batch {
+                out.push(messages::event(event)?);
+            }
+            let mut recent = Vec::new();
+            if let Some(complete) = complete {
+                let after = reading.cursor.tip().map(|tip| tip.number);
+                recent.extend(
+                    blocks
+                        .iter()
+                        .filter(|b| {
+                            b.number <= complete.number && after.is_none_or(|a| b.number > a)
+                        })
+                        .copied(),
+                );
+                let watermark = Watermark::Progress {
+                    chain: self.link.name.clone(),
+                    chain_id: self.link.chain_id,
+                    contract: self.name.clone(),
+                    through: complete,
+                    recent: recent.clone(),
+                    finalized: view.finalized,
+                };
+                out.push(
+                    messages::watermark(&self.link.name, &watermark)?.expecting(reading.watermark),
+                );
+            }
+            let count = batch.len() as u64;
+            let ack = self.publish_batch(out, &reading.fence).await?;
+            self.published += count;
+            let labels = [self.link.name.as_str(), self.name.as_str()];
+            self.shared.metrics.events_published_total.with_label_values(&labels).inc_by(count);
+            if let Some(complete) = complete {
+                reading.watermark = ack;
+                reading.cursor.advanced(complete, &recent, view.finalized);
+                self.shared
+                    .metrics
+                    .contract_cursor_block
+                    .with_label_values(&labels)
+                    .set(to_gauge(complete.number));
+            }
+        }
+        Ok(())
+    }
+
+    async fn retract(
+        &self,
+        reading: &mut Reading,
+        from: u64,
+        to: u64,
+        common: BlockRef,
+    ) -> Result<(), Trouble> {
+        tracing::warn!(contract = %self.name, from, to, "retracting orphaned blocks");
+        let watermark = Watermark::Retraction {
+            chain: self.link.name.clone(),
+            chain_id: self.link.chain_id,
+            contract: self.name.clone(),
+            from,
+            to,
+            common,
+        };
+        let message =
+            messages::watermark(&self.link.name, &watermark)?.expecting(reading.watermark);
+        reading.watermark = self.publish_batch(vec![message], &reading.fence).await?;
+        reading.cursor.retracted(common);
+        let labels = [self.link.name.as_str(), self.name.as_str()];
+        self.shared.metrics.retractions_total.with_label_values(&labels).inc();
+        Ok(())
+    }
+
+    /// Publishes all or nothing; returns the sequence of the last message.
+    async fn publish_batch(&self, out: Vec<OutMessage>, fence: &Fence) -> Result<u64, Trouble> {
+        let connection = &self.shared.connection;
+        let timer = self
+            .shared
+            .metrics
+            .stream_publish_seconds
+            .with_label_values(&[StreamId::Events.name()])
+            .start_timer();
+        let count = out.len() as u64;
+        let ack = publish_atomic(connection, StreamId::Events, out, Some(fence)).await?;
+        timer.observe_duration();
+        self.shared
+            .metrics
+            .stream_published_total
+            .with_label_values(&[StreamId::Events.name()])
+            .inc_by(count);
+        Ok(ack.last_sequence)
+    }
+
+    /// What can't be decoded is told, once, and does not stop the rest.
+    async fn bury(&self, log: &Log, error: &DecodeError) -> Result<(), Trouble> {
+        let id = format!(
+            "undecodable-{}-{}-{}",
+            self.link.chain_id,
+            log.block_hash.unwrap_or_default(),
+            log.log_index.unwrap_or_default()
+        );
+        let origin = serde_json::to_value(log).unwrap_or_default();
+        self.shared.bury(&self.writer(), &id, &error.to_string(), origin).await?;
+        Ok(())
+    }
+}
+
+impl Steps for ContractActor {
+    type Failure = ContractFailure;
+
+    async fn started(&mut self) -> Result<(), ContractFailure> {
+        Ok(())
+    }
+
+    async fn step(&mut self) -> Result<Next, ContractFailure> {
+        let outcome = self.advance().await;
+        let head = self.link.view.borrow().as_ref().map(|view| view.latest.number);
+        if let (Some(head), Some(reading)) = (head, &self.reading) {
+            let lag = (head + 1).saturating_sub(reading.cursor.next());
+            self.shared
+                .metrics
+                .contract_lag_blocks
+                .with_label_values(&[self.link.name.as_str(), self.name.as_str()])
+                .set(to_gauge(lag));
+        }
+        match outcome {
+            Ok(next) => {
+                if self.trouble.take().is_some() {
+                    tracing::info!(contract = %self.name, "contract is read again");
+                }
+                Ok(next)
+            }
+            Err(Trouble::Publish(fenced @ PublishError::Fenced { .. })) => {
+                Err(ContractFailure::Fenced(fenced))
+            }
+            Err(trouble) => {
+                let why = trouble.to_string();
+                if self.trouble.as_ref() != Some(&why) {
+                    tracing::warn!(contract = %self.name, "{why}");
+                }
+                self.trouble = Some(why);
+                Ok(Next::After(self.pause.max(Duration::from_millis(250))))
+            }
+        }
+    }
+
+    async fn drain(&mut self) {}
+
+    fn observe(&self) -> Json {
+        let frozen = self.frozen.as_ref().map(ToString::to_string);
+        json!({
+            "next_block": self.reading.as_ref().map(|reading| reading.cursor.next()),
+            "events_published": self.published,
+            "not_ready": frozen.as_ref().or(self.trouble.as_ref()),
+        })
+    }
+}

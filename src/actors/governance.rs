@@ -1,0 +1,217 @@
+//! The governance actor, one per governor: proposals with derived outcomes,
+//! votes with the voter's benefits as of that position, and benefits.
+
+use std::collections::BTreeMap;
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Address, U256},
+    sol,
+    sol_types::SolCall,
+};
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    fold::{FoldActor, Folding},
+    messages::{self, MessageError},
+    outbox::Outgoing,
+    shared::{ChainLink, Shared},
+};
+use crate::{
+    chain::rpc::RpcError,
+    domain::Name,
+    fold::{Emission, Emitted, Engine, Source},
+    governance::{Benefits, Governance, Output, queries},
+    streams::{
+        envelope::{Envelope, UnixTime},
+        setup::BENEFITS_BUCKET,
+        subjects::{self, StreamId, Writer, WriterKind},
+    },
+};
+
+sol! {
+    // OpenZeppelin Governor; the quorum at a past timepoint is read from
+    // checkpoints, so the answer is a function of the canonical chain.
+    function quorum(uint256 timepoint) external view returns (uint256);
+}
+
+/// The actor.
+pub type GovernanceActor = FoldActor<Governor>;
+
+/// What makes a governor's fold an actor.
+#[derive(Clone)]
+pub struct Governor {
+    /// Its configured name.
+    pub name: Name,
+    /// Its address, asked for quorums.
+    pub address: Address,
+    /// Its chain.
+    pub link: ChainLink,
+    /// The fold.
+    pub fold: Governance,
+    /// The governor itself and every contract that gives benefits.
+    pub sources: Vec<Source>,
+}
+
+/// Quorums asked for in one round.
+const ASK_AT_ONCE: usize = 16;
+
+impl Governor {
+    fn envelope<T: serde::Serialize>(
+        &self,
+        id: String,
+        kind: &str,
+        schema: &str,
+        data: T,
+    ) -> Envelope<T> {
+        let source = format!("/meritd/governors/{}", self.name);
+        let time = UnixTime(super::transaction::unix_s());
+        Envelope::new(id, source, kind, time, data).schema(messages::schema_of(schema))
+    }
+
+    /// A holder's benefits changed: a message, and the present value.
+    fn benefits(
+        &self,
+        revision: u64,
+        holder: Address,
+        now: &Benefits,
+    ) -> Result<Vec<Outgoing>, MessageError> {
+        let holder_text = holder.to_checksum(None);
+        let data = json!({
+            "holder": holder_text,
+            "governor": self.name,
+            "chain": self.link.name,
+            "benefits": now,
+            "version": self.fold.version(),
+        });
+        let envelope = self
+            .envelope(
+                format!("{}/benefits/{holder_text}/{revision}", self.name),
+                "merit.v1.benefits",
+                "benefits",
+                &data,
+            )
+            .about(holder_text.clone());
+        let message =
+            messages::outgoing(StreamId::Governance, subjects::benefits(holder), &envelope)?;
+        let value: Map<String, Json> = data.as_object().cloned().unwrap_or_default();
+        let put = Outgoing::Put {
+            bucket: BENEFITS_BUCKET.to_owned(),
+            key: format!("{}.{holder_text}", self.name),
+            revision,
+            value,
+        };
+        Ok(vec![message, put])
+    }
+}
+
+impl Folding for Governor {
+    type Fold = Governance;
+
+    fn writer(&self) -> Writer {
+        Writer::new(WriterKind::Governor, self.name.clone())
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::Governance
+    }
+
+    fn fold(&self) -> Governance {
+        self.fold.clone()
+    }
+
+    fn version(&self) -> String {
+        self.fold.version().to_string()
+    }
+
+    fn sources(&self) -> Vec<(Name, Source)> {
+        self.sources.iter().map(|source| (self.link.name.clone(), source.clone())).collect()
+    }
+
+    fn say(
+        &self,
+        shared: &Shared,
+        emission: &Emission<Output>,
+    ) -> Result<Vec<Outgoing>, MessageError> {
+        let revision = emission.revision;
+        let (output, retracted) = match &emission.emitted {
+            Emitted::Says(output) => (output, false),
+            Emitted::TakesBack(output) => (output, true),
+        };
+        let metrics = &shared.metrics;
+        match output {
+            Output::BenefitsChanged(change) => {
+                metrics.benefits_changed_total.with_label_values(&[self.name.as_str()]).inc();
+                let none = Benefits::none(change.after.as_of);
+                let now = match (retracted, &change.before) {
+                    (false, _) => &change.after,
+                    (true, Some(before)) => before,
+                    (true, None) => &none,
+                };
+                self.benefits(revision, change.holder, now)
+            }
+            // Asked for by `learn`.
+            Output::QuorumNeeded { .. } => Ok(Vec::new()),
+            Output::Unreadable { event, why } if !retracted => {
+                let writer = self.writer();
+                tracing::warn!(governor = %self.name, %event, "{why}");
+                metrics.dead_letters_total.with_label_values(&[&writer.to_string()]).inc();
+                let origin = json!({ "event": event });
+                let id = format!("{writer}/{event}");
+                Ok(vec![messages::dead_letter(&writer, &id, why, &origin)?])
+            }
+            Output::Unreadable { .. } => Ok(Vec::new()),
+            Output::ProposalState(_) | Output::Vote(_) => {
+                if matches!(output, Output::Vote(_)) && !retracted {
+                    metrics.votes_total.with_label_values(&[self.name.as_str()]).inc();
+                }
+                let what = output.subject_token();
+                let data = json!({
+                    "governor": self.name,
+                    "chain": self.link.name,
+                    "retracted": retracted,
+                    "what": output,
+                });
+                let envelope = self.envelope(
+                    format!("{}/{what}/{revision}", self.name),
+                    &format!("merit.v1.governance.{what}"),
+                    "governance",
+                    data,
+                );
+                // The tokens are names by construction.
+                let Ok(what) = Name::new(what) else { return Ok(Vec::new()) };
+                let subject = subjects::governance(&self.link.name, &self.name, &what);
+                Ok(vec![messages::outgoing(StreamId::Governance, subject, &envelope)?])
+            }
+        }
+    }
+
+    async fn learn(&self, _: &Shared, engine: &mut Engine<Governance>) -> Result<bool, RpcError> {
+        let wanted = queries::quorums_needed(engine.state());
+        let mut learned = false;
+        for (proposal, timepoint) in wanted.into_iter().take(ASK_AT_ONCE) {
+            let call = quorumCall { timepoint: U256::from(timepoint) };
+            let calldata = call.abi_encode().into();
+            let answer =
+                self.link.call(None, self.address, &calldata, BlockNumberOrTag::Latest).await?;
+            let Ok(quorum) = quorumCall::abi_decode_returns(&answer) else {
+                return Err(RpcError::Wrong {
+                    endpoint: self.link.name.as_str().into(),
+                    method: "eth_call".to_owned(),
+                    reason: format!("governor {} has no quorum({timepoint})", self.name),
+                });
+            };
+            learned |= engine.amend(|fold, state| fold.learn_quorum(state, proposal, quorum));
+        }
+        Ok(learned)
+    }
+
+    fn observe(&self, engine: &Engine<Governance>) -> Json {
+        let mut states: BTreeMap<String, u64> = BTreeMap::new();
+        for proposal in queries::proposals(engine.state()) {
+            let state = json!(proposal.state).as_str().unwrap_or_default().to_owned();
+            *states.entry(state).or_default() += 1;
+        }
+        json!({ "proposals": states, "quorums_needed": queries::quorums_needed(engine.state()).len() })
+    }
+}

@@ -1,0 +1,164 @@
+//! What every actor of the daemon is handed, and what it publishes by the way.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Address, Bytes},
+    rpc::types::TransactionRequest,
+};
+use serde_json::Value as Json;
+use tokio::sync::watch;
+
+use super::{
+    messages,
+    outbox::{OutboxError, Outgoing},
+};
+use crate::{
+    chain::{answers::Header, client::ChainClient, cursor::ChainView, rpc::RpcError},
+    domain::Name,
+    store::StoreHandle,
+    streams::{
+        connection::Connection,
+        envelope::headers,
+        publish::{OutMessage, publish_one},
+        subjects::Writer,
+    },
+    telemetry::Metrics,
+};
+
+/// The daemon's shared parts. Everything in it outlives actors; cloning is cheap.
+#[derive(Clone)]
+pub struct Shared {
+    /// All metrics.
+    pub metrics: Metrics,
+    /// The local store.
+    pub store: StoreHandle,
+    /// The broker.
+    pub connection: Connection,
+    /// Every chain by name.
+    pub chains: Arc<BTreeMap<Name, ChainLink>>,
+    /// Names this run of the daemon, unlike any other.
+    pub run: Arc<str>,
+    incarnations: Arc<AtomicU64>,
+}
+
+/// One chain as actors see it.
+#[derive(Clone)]
+pub struct ChainLink {
+    /// Its name.
+    pub name: Name,
+    /// EIP-155 id.
+    pub chain_id: u64,
+    /// Calls to its endpoints.
+    pub client: ChainClient,
+    /// Its newest view: written by the head actor, read by the others.
+    pub view: Arc<watch::Sender<Option<ChainView>>>,
+}
+
+impl ChainLink {
+    /// A block's header; a block that the chain does not have is an error.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn block(&self, which: BlockNumberOrTag) -> Result<Header, RpcError> {
+        let found = self.client.header(which).await?;
+        found.ok_or_else(|| RpcError::Wrong {
+            endpoint: self.name.as_str().into(),
+            method: "eth_getBlockByNumber".to_owned(),
+            reason: format!("there is no block {which}"),
+        })
+    }
+
+    /// Calls a contract without a transaction.
+    ///
+    /// # Errors
+    /// See [`RpcError`]; a revert is [`RpcError::semantic`].
+    pub async fn call(
+        &self,
+        from: Option<Address>,
+        to: Address,
+        calldata: &Bytes,
+        at: BlockNumberOrTag,
+    ) -> Result<Bytes, RpcError> {
+        self.client.call(&request(from, to, calldata), at.into()).await
+    }
+
+    /// The node's estimate of a call's gas.
+    ///
+    /// # Errors
+    /// See [`RpcError`]; a revert is [`RpcError::semantic`].
+    pub async fn estimate_gas(
+        &self,
+        from: Address,
+        to: Address,
+        calldata: &Bytes,
+    ) -> Result<u64, RpcError> {
+        self.client.estimate_gas(&request(Some(from), to, calldata)).await
+    }
+}
+
+fn request(from: Option<Address>, to: Address, calldata: &Bytes) -> TransactionRequest {
+    let request = TransactionRequest::default().to(to).input(calldata.clone().into());
+    match from {
+        Some(from) => request.from(from),
+        None => request,
+    }
+}
+
+impl Shared {
+    /// Puts the parts together; `run` names this run of the daemon.
+    #[must_use]
+    pub fn new(
+        metrics: Metrics,
+        store: StoreHandle,
+        connection: Connection,
+        chains: BTreeMap<Name, ChainLink>,
+        run: &str,
+    ) -> Self {
+        Self {
+            metrics,
+            store,
+            connection,
+            chains: Arc::new(chains),
+            run: run.into(),
+            incarnations: Arc::new(AtomicU64::new(0)),
+        }
+    }
+
+    /// A name for one incarnation of one actor, unlike any other: what it
+    /// holds fences by.
+    #[must_use]
+    pub fn incarnation(&self) -> String {
+        format!("{}-{}", self.run, self.incarnations.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Puts what can't be processed on the dead letters. Told again under the
+    /// same id it is known.
+    ///
+    /// # Errors
+    /// When the broker does not take it.
+    pub async fn bury(
+        &self,
+        actor: &Writer,
+        id: &str,
+        why: &str,
+        origin: Json,
+    ) -> Result<(), OutboxError> {
+        tracing::error!(actor = %actor, id, "dead letter: {why}");
+        let label = actor.to_string();
+        self.metrics.dead_letters_total.with_label_values(&[label.as_str()]).inc();
+        let letter = messages::dead_letter(actor, id, why, &origin)?;
+        if let Outgoing::Publish { stream, id, subject, payload } = letter {
+            let message = OutMessage::new(subject, headers(None), payload.into());
+            publish_one(&self.connection, stream, &id, message, None).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,474 @@
+//! The signer's books: the ledger, what it spends, its inbox and outbox, and
+//! how they are read and committed together.
+
+use std::collections::BTreeMap;
+
+use super::{FromTransaction, Reported, SignerActor, Trouble, unix_ms};
+use crate::{
+    actors::{
+        messages,
+        outbox::{Outbox, owned_key},
+        transaction::{NoReplacement, TransactionActor, TransactionSpec},
+    },
+    domain::{Name, TransactionMessage, TransactionState, UnlockMessage, UnlockState},
+    signing::{
+        calls::Target,
+        item::MessageOrder,
+        ledger::{Changes, Execution, Fate, Ledger, NonceRecord, Purpose, item_key},
+        lifecycle::Pace,
+        spending::Spending,
+    },
+    store::{Table, Write},
+    streams::{
+        consume::{Cursor, Inbox, InboxSpec},
+        fence::Fence,
+        subjects::{self, StreamId},
+    },
+    supervisor::{ArbiterClass, ChildSpec, StepLimits},
+};
+use alloy::primitives::U256;
+
+/// Everything that one commit keeps in agreement.
+pub(super) struct Books {
+    pub ledger: Ledger,
+    pub spending: Spending,
+    pub outbox: Outbox,
+    pub inbox: Inbox,
+    pub fences: Vec<(StreamId, Fence)>,
+    /// How far the unlocks stream was read.
+    pub position: Option<Cursor>,
+    /// The stream's present end was reached since these books were opened:
+    /// before that, history passes through wishes that no longer hold.
+    pub caught_up: bool,
+    pub reconnects: u64,
+    marks: u64,
+}
+
+impl Books {
+    /// Makes ids of messages unlike each other.
+    fn mark(&mut self, holder: &str) -> String {
+        self.marks += 1;
+        format!("{holder}-{}", self.marks)
+    }
+}
+
+/// Finished nonces that are remembered for deep reorgs.
+const RETAIN_NONCES: usize = 256;
+/// Messages taken in one round.
+const HEAR_MAX: usize = 200;
+/// How long a round waits for messages.
+const HEAR_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
+/// How long a finished transaction actor may take to go.
+const REMOVE_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
+/// Longer than a round may take.
+const ACK_WAIT: std::time::Duration = std::time::Duration::from_secs(120);
+const SPENDING: &[u8] = b"spending";
+
+impl SignerActor {
+    /// Takes the fences, reads the books, and gives every live nonce a fresh
+    /// transaction actor: one that was told something by lost books could be
+    /// ahead of them.
+    pub(super) async fn open_books(&mut self) -> Result<Books, Trouble> {
+        let shared = self.spec.shared.clone();
+        let connection = &shared.connection;
+        let reconnects = *connection.reconnects().borrow();
+        let writer = self.writer();
+        let mut fences = Vec::new();
+        for stream in [StreamId::Unlocks, StreamId::Transactions] {
+            fences.push((stream, Fence::acquire(connection, stream, &writer, &self.holder).await?));
+        }
+        let owner = self.owner();
+        let prefix = owned_key(&owner, &[]);
+        let rows = shared.store.scan_all(Table::Ledger, &prefix).await?;
+        let mut spending = Spending::default();
+        let mut records = Vec::with_capacity(rows.len());
+        for (key, value) in rows {
+            let key = key.get(prefix.len()..).unwrap_or_default().to_vec();
+            if key == SPENDING {
+                spending = serde_json::from_slice(&value).unwrap_or_default();
+            } else {
+                records.push((key, value));
+            }
+        }
+        let ledger = Ledger::restore(self.spec.key.address(), RETAIN_NONCES, records)?;
+        let outbox = Outbox::restore(&shared, &owner).await?;
+        let saved = shared.store.get(Table::Positions, owner.as_bytes()).await?;
+        let position: Option<Cursor> =
+            saved.and_then(|bytes| serde_json::from_slice(&bytes).ok()).flatten();
+        let (inbox, resumed) = Inbox::open(
+            connection,
+            InboxSpec {
+                stream: StreamId::Unlocks,
+                durable: owner,
+                filters: vec![
+                    subjects::unlocks_in(UnlockState::Requested),
+                    subjects::unlocks_in(UnlockState::Retracted),
+                ],
+                max_batch: HEAR_MAX,
+                ack_wait: ACK_WAIT,
+                resume_after: position,
+            },
+        )
+        .await?;
+        let books = Books {
+            ledger,
+            spending,
+            outbox,
+            inbox,
+            fences,
+            position,
+            caught_up: false,
+            reconnects,
+            marks: 0,
+        };
+        self.retire_all().await;
+        self.reconcile = true;
+        self.man_nonces(&books);
+        tracing::info!(
+            signer = %self.name(),
+            next_nonce = books.ledger.next_nonce(),
+            in_flight = books.ledger.live_nonces().count(),
+            ?resumed,
+            "books opened"
+        );
+        Ok(books)
+    }
+
+    /// Takes in what rule sets want and take back. Returns whether there was
+    /// anything.
+    pub(super) async fn hear(&mut self, books: &mut Books) -> Result<bool, Trouble> {
+        let deliveries = books.inbox.fetch(HEAR_MAX, HEAR_WAIT).await?;
+        let Some(last) = deliveries.last() else {
+            books.caught_up = true;
+            return Ok(false);
+        };
+        let (through, pending) = (last.sequence, last.pending);
+        let cursor = books.inbox.cursor_at(through);
+        let created = cursor.incarnation.unix_ms();
+        let mut all = Changes::default();
+        for delivery in &deliveries {
+            let message: UnlockMessage = match messages::read(&delivery.payload) {
+                Ok(message) => message,
+                Err(error) => {
+                    let id = format!("unlock-{}-{}", created, delivery.sequence);
+                    let origin = serde_json::json!({ "sequence": delivery.sequence });
+                    self.spec.shared.bury(&self.writer(), &id, &error.to_string(), origin).await?;
+                    continue;
+                }
+            };
+            if message.request.signer != *self.name() {
+                continue;
+            }
+            let order =
+                MessageOrder { stream_created_unix_ms: created, sequence: delivery.sequence };
+            let id = message.request.id;
+            if books.ledger.is_archived(id) {
+                let key = owned_key(&self.owner(), &item_key(id));
+                if let Some(record) = self.spec.shared.store.get(Table::Ledger, &key).await? {
+                    books.ledger.recall(id, &record)?;
+                }
+            }
+            let changes = match message.state {
+                UnlockState::Requested => {
+                    let policy = message.request.on_retract;
+                    books.ledger.request(message.request, policy, order, unix_ms())?
+                }
+                UnlockState::Retracted => {
+                    books.ledger.retract(id, &message.request.rule_set, order)?
+                }
+                _ => continue,
+            };
+            all.then(changes);
+        }
+        books.position = Some(cursor);
+        self.commit(books, all, Vec::new()).await?;
+        books.inbox.ack_through(through).await?;
+        books.caught_up = pending == 0;
+        Ok(true)
+    }
+
+    /// Takes what transaction actors report into the ledger.
+    pub(super) async fn note_reports(&mut self, books: &mut Books) -> Result<(), Trouble> {
+        while let Some(report) = self.reports.front().cloned() {
+            self.note(books, &report).await?;
+            self.reports.pop_front();
+        }
+        Ok(())
+    }
+
+    async fn note(&mut self, books: &mut Books, report: &FromTransaction) -> Result<(), Trouble> {
+        let nonce = report.nonce;
+        let Some(record) = books.ledger.nonce(nonce).filter(|record| record.is_live()).cloned()
+        else {
+            return Ok(());
+        };
+        let mut told = Vec::new();
+        let changes = match &report.what {
+            Reported::Sent(hash) => {
+                told.push(self.transaction(&record, TransactionState::Sent, Some(*hash)));
+                books.ledger.sent(nonce, *hash)?
+            }
+            Reported::Mined { mined, gas_used, price } => {
+                let mut message =
+                    self.transaction(&record, TransactionState::Mined, Some(mined.hash));
+                let cost = U256::from(*gas_used) * U256::from(*price);
+                message.block = Some(mined.block.number);
+                message.gas_used = Some(*gas_used);
+                message.fee_wei = Some(cost.to_string());
+                if let Execution::Reverted { code, reason } = &mined.execution {
+                    message.state = TransactionState::Reverted;
+                    message.code = Some(code.clone());
+                    message.reason = Some(reason.clone());
+                }
+                told.push(message);
+                books.spending.settle(nonce, cost, unix_ms() / 1000);
+                self.spec
+                    .shared
+                    .metrics
+                    .transaction_gas_used_ratio
+                    .with_label_values(&[self.name().as_str()])
+                    .observe(ratio(*gas_used, record.call.gas_limit));
+                books.ledger.mined(nonce, mined.clone())?
+            }
+            Reported::Unmined(hash) => {
+                let mut message = self.transaction(&record, TransactionState::Dropped, Some(*hash));
+                message.reason = Some("a reorg took it off the chain; it is sent again".into());
+                told.push(message);
+                books.ledger.unmined(nonce)?
+            }
+            Reported::Confirmed => {
+                let hash = match &record.fate {
+                    Fate::Mined(mined) => Some(mined.hash),
+                    _ => None,
+                };
+                told.push(self.transaction(&record, TransactionState::Confirmed, hash));
+                books.ledger.confirmed(nonce)?
+            }
+            Reported::Displaced => {
+                let mut message = self.transaction(&record, TransactionState::Dropped, None);
+                message.reason =
+                    Some("a foreign transaction of the same key used the nonce".into());
+                told.push(message);
+                books.spending.settle(nonce, U256::ZERO, unix_ms() / 1000);
+                books.ledger.displaced(nonce, None)?
+            }
+            Reported::Dropped(hash) => {
+                let mut message = self.transaction(&record, TransactionState::Dropped, Some(*hash));
+                message.reason = Some("no pool holds it any more; it is sent again".into());
+                told.push(message);
+                Changes::default()
+            }
+            Reported::Gap => {
+                self.reconcile = true;
+                return Ok(());
+            }
+            Reported::Stuck(reason) => {
+                tracing::warn!(signer = %self.name(), nonce, ?reason, "transaction does not move");
+                return Ok(());
+            }
+            Reported::Refused(outcome) => {
+                tracing::error!(signer = %self.name(), nonce, ?outcome, "transaction refused");
+                return Ok(());
+            }
+            Reported::Wants(what) => return self.replace(books, &record, *what).await,
+        };
+        self.commit(books, changes, told).await?;
+        let live = books.ledger.nonce(nonce).is_some_and(NonceRecord::is_live);
+        if live {
+            self.show(books, nonce);
+        } else {
+            self.records.remove(&nonce);
+            self.actors.remove(&nonce);
+        }
+        Ok(())
+    }
+
+    /// Commits changes of the ledger with the messages they cause.
+    pub(super) async fn commit(
+        &mut self,
+        books: &mut Books,
+        changes: Changes,
+        transactions: Vec<TransactionMessage>,
+    ) -> Result<(), Trouble> {
+        let owner = self.owner();
+        let metrics = &self.spec.shared.metrics;
+        let mut outgoing = Vec::new();
+        for message in &transactions {
+            metrics
+                .transactions_total
+                .with_label_values(&[self.name().as_str(), message.state.as_str()])
+                .inc();
+            let mark = books.mark(&self.holder);
+            outgoing.push(messages::transaction(message, &mark)?);
+        }
+        for message in &changes.messages {
+            let set = message.request.rule_set.as_str();
+            metrics.unlocks_total.with_label_values(&[set, message.state.as_str()]).inc();
+            let mark = books.mark(&self.holder);
+            outgoing.push(messages::unlock(message, &mark)?);
+            if message.state == UnlockState::Rejected {
+                metrics.dead_letters_total.with_label_values(&[owner.as_str()]).inc();
+                outgoing.push(messages::rejected(&self.writer(), message, &mark)?);
+            }
+        }
+        for request in &changes.alerts {
+            let mark = books.mark(&self.holder);
+            outgoing.push(messages::orphaned_but_kept(self.name(), request, &mark)?);
+        }
+        let mut writes: Vec<Write> = changes
+            .writes
+            .into_iter()
+            .map(|write| Write {
+                table: Table::Ledger,
+                key: owned_key(&owner, &write.key),
+                value: write.value,
+            })
+            .collect();
+        writes.push(Write {
+            table: Table::Ledger,
+            key: owned_key(&owner, SPENDING),
+            value: serde_json::to_vec(&books.spending).ok(),
+        });
+        writes.push(Write {
+            table: Table::Positions,
+            key: owner.into_bytes(),
+            value: serde_json::to_vec(&books.position).ok(),
+        });
+        writes.extend(books.outbox.add(outgoing));
+        self.spec.shared.store.commit(writes).await?;
+        Ok(())
+    }
+
+    /// Publishes what was committed.
+    pub(super) async fn say(&self, books: &mut Books) -> Result<(), Trouble> {
+        books.outbox.flush(&self.spec.shared, &books.fences).await?;
+        Ok(())
+    }
+
+    /// A message about a nonce.
+    pub(super) fn transaction(
+        &self,
+        record: &NonceRecord,
+        state: TransactionState,
+        hash: Option<alloy::primitives::B256>,
+    ) -> TransactionMessage {
+        let purpose = match record.purpose {
+            Purpose::Unlock { .. } => "unlock",
+            Purpose::Revoke { .. } => "revoke",
+            Purpose::FillGap => "fill_gap",
+        };
+        TransactionMessage {
+            state,
+            signer: self.name().clone(),
+            from: self.spec.key.address(),
+            chain_id: self.spec.link.chain_id,
+            nonce: record.nonce,
+            hash: hash.or_else(|| record.newest().map(|attempt| attempt.hash)),
+            purpose: purpose.into(),
+            unlocks: record.purpose.items().to_vec(),
+            raw: None,
+            block: None,
+            gas_used: None,
+            fee_wei: None,
+            code: None,
+            reason: None,
+        }
+    }
+
+    /// Gives every live, signed nonce its transaction actor, and shows each
+    /// the newest record. To be called when all that was committed is on the
+    /// stream too: what is broadcast was written down in both.
+    pub(super) fn man_nonces(&mut self, books: &Books) {
+        let live: Vec<u64> = books.ledger.live_nonces().map(|record| record.nonce).collect();
+        for nonce in live {
+            self.show(books, nonce);
+        }
+    }
+
+    fn show(&mut self, books: &Books, nonce: u64) {
+        let Some(record) = books.ledger.nonce(nonce) else { return };
+        if let Some(sender) = self.records.get(&nonce) {
+            sender.send_replace(record.clone());
+            return;
+        }
+        let Some(own) = self.spec.own.get().cloned() else { return };
+        if record.attempts.is_empty() {
+            return;
+        }
+        let (sender, receiver) = tokio::sync::watch::channel(record.clone());
+        let items = record
+            .purpose
+            .items()
+            .iter()
+            .filter_map(|id| books.ledger.item(*id))
+            .map(|item| Target::from(item.request()))
+            .collect();
+        let spec = TransactionSpec {
+            link: self.spec.link.clone(),
+            from: self.spec.key.address(),
+            record: receiver,
+            contract: record.call.to,
+            items,
+            pace: Pace {
+                rebroadcast_every_s: (self.spec.config.bump_after.as_secs() / 4).max(5),
+                bump_after_s: self.spec.config.bump_after.as_secs(),
+            },
+            confirmations: self.spec.config.confirmations,
+            poll: self.spec.poll,
+            decoder: std::sync::Arc::clone(&self.spec.decoder),
+        };
+        let child = ChildSpec::new(child_name(self.name(), nonce), ArbiterClass::Sign);
+        let spawned = self.spec.tree.spawn_steps(child, StepLimits::default(), move || {
+            TransactionActor::new(spec.clone(), own.clone())
+        });
+        match spawned {
+            Ok(actor) => {
+                self.records.insert(nonce, sender);
+                self.actors.insert(nonce, actor);
+            }
+            Err(error) => {
+                // Tried again with the next round: `man_nonces` finds it missing.
+                tracing::warn!(signer = %self.name(), nonce, "{error}");
+            }
+        }
+    }
+
+    /// Tells a transaction actor that there is no replacement for now.
+    pub(super) fn refuse(&self, nonce: u64) {
+        if let Some(actor) = self.actors.get(&nonce) {
+            // An actor that misses it asks again.
+            let _ = actor.try_send(crate::supervisor::Tell(NoReplacement));
+        }
+    }
+
+    /// Ends the transaction actors of earlier books.
+    async fn retire_all(&mut self) {
+        let prefix = child_name(self.name(), "");
+        let names: Vec<String> = self
+            .spec
+            .tree
+            .snapshot()
+            .into_iter()
+            .map(|child| child.name)
+            .filter(|name| name.starts_with(&prefix))
+            .collect();
+        for name in names {
+            // It may have finished by itself meanwhile.
+            let _ = self.spec.tree.remove(&name, REMOVE_LIMIT).await;
+        }
+        self.records = BTreeMap::new();
+        self.actors = BTreeMap::new();
+    }
+}
+
+fn child_name(signer: &Name, nonce: impl std::fmt::Display) -> String {
+    format!("tx/{signer}/{nonce}")
+}
+
+/// Share of the limit that was used.
+fn ratio(used: u64, limit: u64) -> f64 {
+    // Gas is far below 2^53.
+    #[allow(clippy::cast_precision_loss)]
+    let (used, limit) = (used as f64, limit.max(1) as f64);
+    used / limit
+}

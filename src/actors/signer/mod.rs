@@ -1,0 +1,361 @@
+//! The signer actor, one per signer: takes unlock requests from the stream,
+//! keeps the nonce ledger, signs, writes down, and only then hands each
+//! transaction to a transaction actor of its own.
+//!
+//! Its step is a round: hear what rule sets want, note what transaction
+//! actors report, send what is due. Each part commits before it acts. When a
+//! commit fails, the books in memory are dropped and read again.
+
+mod books;
+mod replacing;
+mod sending;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use actix::Message;
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Address, B256, U256, utils::format_ether},
+};
+use serde_json::{Value as Json, json};
+use tokio::sync::watch;
+
+use self::books::Books;
+use super::{
+    messages::MessageError,
+    outbox::OutboxError,
+    shared::{ChainLink, Shared},
+    transaction::TransactionActor,
+};
+use crate::{
+    chain::rpc::RpcError,
+    config,
+    domain::Name,
+    signing::{
+        batcher::Batcher,
+        keys::{KeyError, SignerKey},
+        ledger::{LedgerError, Mined, NonceRecord},
+        lifecycle::StuckReason,
+        reverts::RevertDecoder,
+        send_errors::SendOutcome,
+    },
+    store::StoreError,
+    streams::{
+        PublishError, StreamError,
+        fence::FenceError,
+        subjects::{Writer, WriterKind},
+    },
+    supervisor::{ActorRef, Next, Receives, Stepper, Steps, Tree},
+};
+
+/// What a new incarnation is made of.
+#[derive(Clone)]
+pub struct SignerSpec {
+    /// Shared parts.
+    pub shared: Shared,
+    /// The chain.
+    pub link: ChainLink,
+    /// Its configuration.
+    pub config: config::Signer,
+    /// The key, loaded once.
+    pub key: Arc<SignerKey>,
+    /// Addresses of the contracts that keep achievements.
+    pub contracts: Arc<BTreeMap<Name, Address>>,
+    /// Explains reverts.
+    pub decoder: Arc<RevertDecoder>,
+    /// Where transaction actors are spawned.
+    pub tree: Tree,
+    /// The signer's own address in the tree, for its transaction actors.
+    pub own: Arc<OnceLock<ActorRef<Stepper<SignerActor>>>>,
+    /// How often the chain is asked.
+    pub poll: Duration,
+}
+
+/// What it owns: the books.
+pub struct SignerActor {
+    spec: SignerSpec,
+    holder: String,
+    books: Option<Books>,
+    batcher: Batcher,
+    reports: VecDeque<FromTransaction>,
+    /// Each live nonce's record, as its transaction actor sees it.
+    records: BTreeMap<u64, watch::Sender<NonceRecord>>,
+    actors: BTreeMap<u64, ActorRef<Stepper<TransactionActor>>>,
+    reconcile: bool,
+    balance: Option<(U256, u64)>,
+    trouble: Option<String>,
+}
+
+/// What a transaction actor tells its signer.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct FromTransaction {
+    /// Which nonce.
+    pub nonce: u64,
+    /// What happened to it.
+    pub what: Reported,
+}
+
+/// What happened to a nonce, or what is wanted for it.
+#[derive(Clone, Debug)]
+pub enum Reported {
+    /// A node has this attempt.
+    Sent(B256),
+    /// An attempt is in a block.
+    Mined {
+        /// Which, where, and what it did.
+        mined: Mined,
+        /// Gas it used.
+        gas_used: u64,
+        /// Wei per gas it paid.
+        price: u128,
+    },
+    /// A reorg took the attempt off the chain.
+    Unmined(B256),
+    /// The mined attempt is deep enough.
+    Confirmed,
+    /// A foreign transaction used the nonce, deep enough.
+    Displaced,
+    /// No pool holds the attempt any more; it is sent again.
+    Dropped(B256),
+    /// A node misses an earlier nonce.
+    Gap,
+    /// It does not move.
+    Stuck(StuckReason),
+    /// No node takes it.
+    Refused(SendOutcome),
+    /// A new attempt is wanted.
+    Wants(Replace),
+}
+
+/// Which new attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// A dearer one with the same effect.
+    Bump,
+    /// An empty one that uses the nonce up.
+    Cancel,
+}
+
+/// Why a round did not get through; all of it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Nothing is wrong with the daemon: a person has to do something.
+    #[error("{0}")]
+    Held(String),
+}
+
+/// Why an incarnation ends.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerFailure {
+    /// Another daemon signs with this key now.
+    #[error(transparent)]
+    Fenced(PublishError),
+    /// The books contradict an input: going on could double an effect.
+    #[error("the ledger refuses to go on: {0}")]
+    Ledger(LedgerError),
+}
+
+/// How often balance and nonces are compared with the chain, seconds.
+const RECONCILE_EVERY_S: u64 = 60;
+/// Pause between rounds when there is nothing to do.
+const IDLE: Duration = Duration::from_millis(100);
+/// Pause after a round that did not get through.
+const RETRY: Duration = Duration::from_millis(750);
+
+impl SignerActor {
+    /// An actor that will read its books from the store.
+    #[must_use]
+    pub fn new(spec: SignerSpec) -> Self {
+        let holder = spec.shared.incarnation();
+        Self {
+            spec,
+            holder,
+            books: None,
+            batcher: Batcher::default(),
+            reports: VecDeque::new(),
+            records: BTreeMap::new(),
+            actors: BTreeMap::new(),
+            reconcile: true,
+            balance: None,
+            trouble: None,
+        }
+    }
+
+    fn name(&self) -> &Name {
+        &self.spec.config.name
+    }
+
+    fn writer(&self) -> Writer {
+        Writer::new(WriterKind::Signer, self.name().clone())
+    }
+
+    /// The prefix of its rows in the store.
+    fn owner(&self) -> String {
+        self.writer().to_string()
+    }
+
+    async fn round(&mut self) -> Result<Next, Trouble> {
+        let reconnects = *self.spec.shared.connection.reconnects().borrow();
+        let mut books = match self.books.take() {
+            Some(books) if books.reconnects == reconnects => books,
+            _ => self.open_books().await?,
+        };
+        let heard = self.hear(&mut books).await?;
+        self.note_reports(&mut books).await?;
+        self.say(&mut books).await?;
+        // What follows needs the chain. Books are whole between two commits,
+        // so trouble there does not cost them.
+        let sent = match self.look_at_chain(&mut books).await {
+            Ok(()) if books.caught_up => self.send_next(&mut books).await,
+            Ok(()) => Ok(false),
+            Err(trouble) => Err(trouble),
+        };
+        self.measure(&books);
+        match sent {
+            Ok(sent) => {
+                self.books = Some(books);
+                Ok(if heard || sent { Next::Again } else { Next::After(IDLE) })
+            }
+            Err(trouble @ (Trouble::Rpc(_) | Trouble::Held(_))) => {
+                self.books = Some(books);
+                Err(trouble)
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Compares nonces and balance with the chain, now and then.
+    async fn look_at_chain(&mut self, books: &mut Books) -> Result<(), Trouble> {
+        let now = unix_ms() / 1000;
+        let stale = self.balance.is_none_or(|(_, at)| now.saturating_sub(at) >= RECONCILE_EVERY_S);
+        if !self.reconcile && !stale {
+            return Ok(());
+        }
+        let client = self.spec.link.client.clone();
+        let address = self.spec.key.address();
+        let balance = client.balance(address, BlockNumberOrTag::Latest).await?;
+        self.balance = Some((balance, now));
+        let latest = client.transaction_count(address, BlockNumberOrTag::Latest).await?;
+        let pending = client.transaction_count(address, BlockNumberOrTag::Pending).await?;
+        self.reconcile(books, latest, pending).await?;
+        self.reconcile = false;
+        Ok(())
+    }
+
+    fn measure(&self, books: &Books) {
+        let metrics = &self.spec.shared.metrics;
+        let label = [self.name().as_str()];
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        metrics
+            .signer_queued_unlocks
+            .with_label_values(&label)
+            .set(count(books.ledger.ready().len()));
+        metrics
+            .signer_in_flight_transactions
+            .with_label_values(&label)
+            .set(count(books.ledger.live_nonces().count()));
+        metrics
+            .signer_next_nonce
+            .with_label_values(&label)
+            .set(i64::try_from(books.ledger.next_nonce()).unwrap_or(i64::MAX));
+        if let Some((wei, _)) = self.balance {
+            metrics.signer_balance_ether.with_label_values(&label).set(ether(wei));
+        }
+        metrics
+            .signer_spent_today_ether
+            .with_label_values(&label)
+            .set(ether(books.spending.spent_wei()));
+    }
+}
+
+/// Wei as ether, for gauges: a float is good enough there and nowhere else.
+fn ether(wei: U256) -> f64 {
+    format_ether(wei).parse().unwrap_or(f64::INFINITY)
+}
+
+/// Wall-clock time, milliseconds since the Unix epoch: paces batches and
+/// dates budgets, never decides what was earned.
+fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Receives<FromTransaction> for SignerActor {
+    fn receive(&mut self, message: FromTransaction) {
+        self.reports.push_back(message);
+    }
+}
+
+impl Steps for SignerActor {
+    type Failure = SignerFailure;
+
+    async fn started(&mut self) -> Result<(), SignerFailure> {
+        Ok(())
+    }
+
+    async fn step(&mut self) -> Result<Next, SignerFailure> {
+        match self.round().await {
+            Ok(next) => {
+                if self.trouble.take().is_some() {
+                    tracing::info!(signer = %self.name(), "the signer works again");
+                }
+                Ok(next)
+            }
+            Err(Trouble::Outbox(OutboxError::Publish(fenced @ PublishError::Fenced { .. }))) => {
+                Err(SignerFailure::Fenced(fenced))
+            }
+            Err(Trouble::Ledger(error)) => Err(SignerFailure::Ledger(error)),
+            Err(trouble) => {
+                let why = trouble.to_string();
+                if self.trouble.as_ref() != Some(&why) {
+                    tracing::warn!(signer = %self.name(), "{why}");
+                }
+                self.trouble = Some(why);
+                Ok(Next::After(RETRY))
+            }
+        }
+    }
+
+    async fn drain(&mut self) {
+        if let Some(mut books) = self.books.take() {
+            // Everything that matters is committed; this only spares a repetition.
+            let _ = self.say(&mut books).await;
+            let _ = self.spec.shared.store.commit(books.outbox.forget_said()).await;
+        }
+    }
+
+    fn observe(&self) -> Json {
+        let books = self.books.as_ref();
+        json!({
+            "address": self.spec.key.address(),
+            "next_nonce": books.map(|books| books.ledger.next_nonce()),
+            "queued": books.map(|books| books.ledger.ready().len()),
+            "in_flight": books.map(|books| books.ledger.live_nonces().count()),
+            "caught_up": books.map(|books| books.caught_up),
+            "balance_ether": self.balance.map(|(wei, _)| format_ether(wei)),
+            "not_ready": self.trouble,
+        })
+    }
+}

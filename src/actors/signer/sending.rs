@@ -1,0 +1,394 @@
+//! From waiting items to a signed, written-down transaction.
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Bytes, U256},
+};
+use futures::future::join_all;
+
+use super::{SignerActor, Trouble, books::Books, unix_ms};
+use crate::{
+    chain::rpc::RpcError,
+    domain::{Name, TransactionState, UnlockId},
+    signing::{
+        batcher::{BatchLimits, Next as Choice},
+        calls::{self, Target},
+        fees::{Decision, FeePolicy, Fees, Market},
+        gas::{BufferPercent, gas_limit},
+        item::{Effect, Rejection},
+        ledger::{AttemptKind, Call, Changes, Purpose, ReconcileAction},
+        reverts::{Revert, RevertClass},
+        send_errors::{SendOutcome, classify_send},
+    },
+};
+
+/// Nodes refuse transactions above 128 KiB.
+const MAX_CALLDATA_BYTES: usize = 120 * 1024;
+/// Gas of a batch without items, and of each item: only to size batches; the
+/// limit comes from the node's estimate.
+const BASE_GAS: u64 = 60_000;
+const GAS_PER_ITEM: u64 = 180_000;
+/// Share of a block that one batch may need.
+const BLOCK_SHARE: u64 = 2;
+/// Gas of an empty transfer (yellow paper, G_transaction).
+const TRANSFER_GAS: u64 = 21_000;
+/// Least tip, wei per gas: for chains whose recent blocks were empty.
+const MIN_TIP: u128 = 1_000_000;
+/// Blocks whose tips are looked at.
+const FEE_BLOCKS: u64 = 10;
+/// Calls to the contract at once while a batch is looked at.
+const CALLS_AT_ONCE: usize = 8;
+
+impl SignerActor {
+    /// Signs and hands over the next transaction, if one is due and there is
+    /// room. Returns whether it did.
+    pub(super) async fn send_next(&mut self, books: &mut Books) -> Result<bool, Trouble> {
+        self.check_unsure(books).await?;
+        if books.ledger.live_nonces().count() >= self.spec.config.max_in_flight {
+            return Ok(false);
+        }
+        let head = self.spec.link.block(BlockNumberOrTag::Latest).await?;
+        let limits = BatchLimits {
+            max_items: self.spec.config.batch_max_items,
+            max_wait_ms: u64::try_from(self.spec.config.batch_max_wait.as_millis())
+                .unwrap_or(u64::MAX),
+            max_calldata_bytes: MAX_CALLDATA_BYTES,
+            max_gas: head.gas_limit / BLOCK_SHARE,
+            base_gas: BASE_GAS,
+            gas_per_item: GAS_PER_ITEM,
+        };
+        let (effect, chosen) = match self.batcher.next(books.ledger.ready(), &limits, unix_ms()) {
+            Choice::Revoke(id) => (Effect::Revoke, vec![id]),
+            Choice::Single(id) => (Effect::Unlock, vec![id]),
+            Choice::Batch { items, .. } => (Effect::Unlock, items),
+            Choice::WaitUntil(_) | Choice::Idle => return Ok(false),
+        };
+        let Some(contract) = self.contract_of(books, &chosen).await? else { return Ok(true) };
+        // What is true only near the head may be orphaned: facts are deep.
+        let deep = (head.block.number + 1).saturating_sub(self.spec.config.confirmations);
+        let chosen = self.leave_out_done(books, &chosen, contract, deep).await?;
+        let targets = self.targets(books, &chosen);
+        if targets.is_empty() {
+            return Ok(true);
+        }
+        let calldata = match effect {
+            Effect::Unlock => calls::unlock(&targets),
+            Effect::Revoke => targets.first().map(calls::revoke).unwrap_or_default(),
+        };
+        let from = self.spec.key.address();
+        let estimate = match self.spec.link.estimate_gas(from, contract, &calldata).await {
+            Ok(estimate) => estimate,
+            Err(error) => {
+                let Some(revert) = self.revert_of(&error) else { return Err(error.into()) };
+                return self.refused(books, contract, &chosen, effect, revert).await;
+            }
+        };
+        let buffer =
+            BufferPercent::new(u64::from(self.spec.config.gas_buffer_percent)).unwrap_or_default();
+        let Ok(gas_limit) = gas_limit(estimate, buffer, head.gas_limit) else {
+            let changes = books.ledger.suspect(&chosen)?;
+            self.commit(books, changes, Vec::new()).await?;
+            return Ok(true);
+        };
+        let fees = match self.policy().price(&self.market().await?) {
+            Decision::Pay(fees) => fees,
+            Decision::Wait { needed, cap } | Decision::AtCap { needed, cap } => {
+                return Err(Trouble::Held(format!(
+                    "the next block asks {needed} wei per gas, above the cap of {cap}; waiting for \
+                     fees to fall (or raise max_fee_gwei)"
+                )));
+            }
+        };
+        let purpose = match (effect, chosen.as_slice()) {
+            (Effect::Revoke, [item]) => Purpose::Revoke { item: *item },
+            _ => Purpose::Unlock { items: chosen },
+        };
+        let call = Call { to: contract, calldata, gas_limit };
+        let worst = U256::from(gas_limit) * U256::from(fees.max_per_gas());
+        let now_s = unix_ms() / 1000;
+        books
+            .spending
+            .reserve(books.ledger.next_nonce(), worst, self.spec.config.daily_budget, now_s)
+            .map_err(|over| Trouble::Held(over.to_string()))?;
+        let (nonce, mut changes) = books.ledger.allocate(purpose, call)?;
+        changes.then(self.sign(books, nonce, AttemptKind::Effect, fees)?);
+        self.write_down(books, nonce, changes, TransactionState::Signed).await?;
+        Ok(true)
+    }
+
+    /// Signs an attempt and records it in the ledger, not yet durably.
+    pub(super) fn sign(
+        &self,
+        books: &mut Books,
+        nonce: u64,
+        kind: AttemptKind,
+        fees: Fees,
+    ) -> Result<Changes, Trouble> {
+        let Some(record) = books.ledger.nonce(nonce) else {
+            return Ok(Changes::default());
+        };
+        let call = match kind {
+            AttemptKind::Effect => record.call.clone(),
+            AttemptKind::Cancel => Call {
+                to: self.spec.key.address(),
+                calldata: Bytes::new(),
+                gas_limit: TRANSFER_GAS,
+            },
+        };
+        let signed = self.spec.key.sign(self.spec.link.chain_id, nonce, &call, fees)?;
+        let attempt = signed.into_attempt(kind, unix_ms() / 1000);
+        Ok(books.ledger.record_attempt(nonce, attempt)?)
+    }
+
+    /// Commits a new attempt and puts it on the stream; only then a
+    /// transaction actor gets it.
+    pub(super) async fn write_down(
+        &mut self,
+        books: &mut Books,
+        nonce: u64,
+        changes: Changes,
+        state: TransactionState,
+    ) -> Result<(), Trouble> {
+        let mut told = Vec::new();
+        if let Some(record) = books.ledger.nonce(nonce) {
+            let mut message = self.transaction(record, state, None);
+            message.raw = record.newest().map(|attempt| attempt.raw.clone());
+            told.push(message);
+        }
+        self.commit(books, changes, told).await?;
+        self.say(books).await?;
+        self.man_nonces(books);
+        Ok(())
+    }
+
+    /// What the ledger and the chain's count of nonces call for.
+    pub(super) async fn reconcile(
+        &mut self,
+        books: &mut Books,
+        latest: u64,
+        pending: u64,
+    ) -> Result<(), Trouble> {
+        for action in books.ledger.reconcile(latest, pending) {
+            match action {
+                // Transaction actors ask for receipts and send again by themselves.
+                ReconcileAction::CheckReceipts { .. } | ReconcileAction::Rebroadcast { .. } => {}
+                ReconcileAction::AdoptForeign { next_nonce }
+                | ReconcileAction::Rewind { next_nonce } => {
+                    tracing::info!(signer = %self.name(), next_nonce, "nonce adopted from the chain");
+                    let changes = books.ledger.move_next_nonce(next_nonce)?;
+                    self.commit(books, changes, Vec::new()).await?;
+                }
+                ReconcileAction::Sign { nonce } => {
+                    let changes = books.ledger.release(nonce)?;
+                    self.commit(books, changes, Vec::new()).await?;
+                }
+                ReconcileAction::FillGap { nonce } => {
+                    tracing::warn!(signer = %self.name(), nonce, "filling a gap in the nonces");
+                    let Decision::Pay(fees) = self.policy().price(&self.market().await?) else {
+                        continue;
+                    };
+                    let mut changes = books.ledger.fill_gap(nonce, TRANSFER_GAS)?;
+                    changes.then(self.sign(books, nonce, AttemptKind::Effect, fees)?);
+                    self.write_down(books, nonce, changes, TransactionState::Signed).await?;
+                }
+            }
+        }
+        self.man_nonces(books);
+        Ok(())
+    }
+
+    pub(super) fn policy(&self) -> FeePolicy {
+        FeePolicy {
+            price_margin_percent: self.spec.config.price_margin_percent,
+            min_tip: MIN_TIP,
+            max_fee_per_gas: self.spec.config.max_fee_per_gas.saturating_to(),
+        }
+    }
+
+    pub(super) async fn market(&self) -> Result<Market, Trouble> {
+        let client = &self.spec.link.client;
+        let latest = BlockNumberOrTag::Latest;
+        let history = client.fee_history(FEE_BLOCKS, latest, &[50.0]).await?;
+        // A chain without EIP-1559 has no base fees, or zeros.
+        match history.base_fee_per_gas.last().copied() {
+            Some(next_base_fee) if history.base_fee_per_gas.iter().any(|fee| *fee > 0) => {
+                let used = history.gas_used_ratio.iter().map(|ratio| *ratio > 0.0);
+                let rewards = history.reward.unwrap_or_default();
+                let rewards = rewards.into_iter().zip(used).filter(|(_, used)| *used);
+                let rewards = rewards.filter_map(|(reward, _)| reward.first().copied()).collect();
+                Ok(Market::Dynamic { next_base_fee, rewards })
+            }
+            _ => Ok(Market::Legacy { gas_price: client.gas_price().await? }),
+        }
+    }
+
+    /// The decoded revert, if the call was answered by one.
+    fn revert_of(&self, error: &RpcError) -> Option<Revert> {
+        let refusal = error.semantic()?;
+        Some(self.spec.decoder.explain(&refusal.message, refusal.data.as_ref()))
+    }
+
+    fn targets(&self, books: &Books, ids: &[UnlockId]) -> Vec<Target> {
+        ids.iter()
+            .filter_map(|id| books.ledger.item(*id))
+            .map(|item| Target::from(item.request()))
+            .collect()
+    }
+
+    /// The address of the contract that all of a choice belong to; items of a
+    /// contract that the configuration no longer has are rejected.
+    async fn contract_of(
+        &mut self,
+        books: &mut Books,
+        ids: &[UnlockId],
+    ) -> Result<Option<alloy::primitives::Address>, Trouble> {
+        let name: Option<Name> =
+            ids.first().and_then(|id| books.ledger.item(*id)).map(|i| i.request().contract.clone());
+        let found = name.as_ref().and_then(|name| self.spec.contracts.get(name)).copied();
+        if found.is_none() {
+            let reason = format!(
+                "contract `{}` is not configured",
+                name.map_or_else(String::new, |name| name.to_string())
+            );
+            for id in ids {
+                let why = Rejection { code: "unknown_contract".into(), reason: reason.clone() };
+                let changes = books.ledger.reject(*id, why)?;
+                self.commit(books, changes, Vec::new()).await?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks the contract who has what already, and drops those from the
+    /// choice: unlocked by somebody else, or revoked already.
+    async fn leave_out_done(
+        &mut self,
+        books: &mut Books,
+        ids: &[UnlockId],
+        contract: alloy::primitives::Address,
+        block: u64,
+    ) -> Result<Vec<UnlockId>, Trouble> {
+        let mut left = Vec::new();
+        let mut all = Changes::default();
+        for part in ids.chunks(CALLS_AT_ONCE) {
+            let targets = self.targets(books, part);
+            let asked = targets.iter().map(|target| {
+                let link = &self.spec.link;
+                let calldata = calls::has(target);
+                async move { link.call(None, contract, &calldata, BlockNumberOrTag::Latest).await }
+            });
+            for (target, answer) in targets.iter().zip(join_all(asked).await) {
+                let has = calls::decode_bool(&answer?).ok_or_else(|| {
+                    Trouble::Held(format!(
+                        "{contract} does not answer hasAchievement(address,uint256): is it the \
+                         right address?"
+                    ))
+                })?;
+                let changes = books.ledger.found(target.id, has, block)?;
+                if changes.is_empty() {
+                    left.push(target.id);
+                } else {
+                    all.then(changes);
+                }
+            }
+        }
+        if !all.is_empty() {
+            self.commit(books, all, Vec::new()).await?;
+        }
+        Ok(left)
+    }
+
+    /// Whether a lone item's effect is on chain already, not deep enough yet.
+    async fn done_near_head(
+        &self,
+        books: &Books,
+        contract: alloy::primitives::Address,
+        ids: &[UnlockId],
+        effect: Effect,
+    ) -> Result<bool, Trouble> {
+        let targets = self.targets(books, ids);
+        let [target] = targets.as_slice() else { return Ok(false) };
+        let calldata = calls::has(target);
+        let latest = BlockNumberOrTag::Latest;
+        let answer = self.spec.link.call(None, contract, &calldata, latest).await?;
+        Ok(calls::decode_bool(&answer) == Some(effect == Effect::Unlock))
+    }
+
+    /// Asks the chain about items whose fate a deep reorg left open.
+    pub(super) async fn check_unsure(&mut self, books: &mut Books) -> Result<(), Trouble> {
+        let unsure: Vec<UnlockId> =
+            books.ledger.ready().unsure().take(self.spec.config.batch_max_items).collect();
+        if unsure.is_empty() {
+            return Ok(());
+        }
+        let head = self.spec.link.block(BlockNumberOrTag::Latest).await?.block.number;
+        let deep = (head + 1).saturating_sub(self.spec.config.confirmations);
+        for id in unsure {
+            if let Some(contract) = self.contract_of(books, &[id]).await? {
+                self.leave_out_done(books, &[id], contract, deep).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A simulation reverted: find whose fault it is.
+    async fn refused(
+        &mut self,
+        books: &mut Books,
+        contract: alloy::primitives::Address,
+        ids: &[UnlockId],
+        effect: Effect,
+        revert: Revert,
+    ) -> Result<bool, Trouble> {
+        if let SendOutcome::InsufficientFunds = classify_send(0, &revert.text, None, None) {
+            return Err(Trouble::Held(format!(
+                "{} has no money for gas; fund it",
+                self.spec.key.address()
+            )));
+        }
+        if revert.class != RevertClass::Business {
+            // Rights, a pause, a wrong address: no item is to blame.
+            return Err(Trouble::Held(format!(
+                "{contract} refuses every call: {} ({})",
+                revert.text, revert.code
+            )));
+        }
+        let mut changes = Changes::default();
+        if self.done_near_head(books, contract, ids, effect).await? {
+            // Somebody was faster, and it may still be orphaned: when it is
+            // deep it is found, and until then nothing is to be done.
+            return Ok(false);
+        }
+        if let [id] = ids {
+            let why = Rejection { code: revert.code, reason: revert.text };
+            changes = books.ledger.reject(*id, why)?;
+        } else {
+            // One by one, so that the poisoned are known and the others go on.
+            let from = self.spec.key.address();
+            let mut healthy = Vec::new();
+            for target in self.targets(books, ids) {
+                let calldata = match effect {
+                    Effect::Unlock => calls::unlock(std::slice::from_ref(&target)),
+                    Effect::Revoke => calls::revoke(&target),
+                };
+                let latest = BlockNumberOrTag::Latest;
+                match self.spec.link.call(Some(from), contract, &calldata, latest).await {
+                    Ok(_) => healthy.push(target.id),
+                    Err(error) => {
+                        let Some(revert) = self.revert_of(&error) else {
+                            return Err(error.into());
+                        };
+                        let why = Rejection { code: revert.code, reason: revert.text };
+                        changes.then(books.ledger.reject(target.id, why)?);
+                    }
+                }
+            }
+            if changes.is_empty() {
+                // Each passes alone and all together do not: send them alone.
+                changes = books.ledger.suspect(&healthy)?;
+            }
+        }
+        self.commit(books, changes, Vec::new()).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,348 @@
+//! The transaction actor, one per in-flight (signer, nonce): broadcasts what
+//! the signer wrote down, watches it, asks for replacements, and tells the
+//! signer what became of it.
+//!
+//! It owns nothing that must survive: a new incarnation starts from the
+//! signer's ledger and asks the chain again.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use actix::Message;
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Address, B256},
+    rpc::types::TransactionReceipt,
+};
+use serde_json::{Value as Json, json};
+use tokio::sync::watch;
+
+use super::{
+    shared::ChainLink,
+    signer::{FromTransaction, Replace, Reported, SignerActor},
+};
+use crate::{
+    chain::rpc::RpcError,
+    domain::BlockRef,
+    signing::{
+        calls,
+        ledger::{Execution, Mined, NonceRecord},
+        lifecycle::{Heads, Input, Lifecycle, Lookup, Output, Pace, Receipt, Report, SignedBytes},
+        reverts::RevertDecoder,
+        send_errors::{SendOutcome, classify_send},
+    },
+    supervisor::{ActorRef, Next, Receives, Stepper, Steps, Unreachable},
+};
+
+/// What the signer hands to a new transaction actor.
+#[derive(Clone)]
+pub struct TransactionSpec {
+    /// The chain.
+    pub link: ChainLink,
+    /// The signer's address.
+    pub from: Address,
+    /// The record as it is in the ledger, kept up to date by the signer: a new
+    /// incarnation must know every attempt.
+    pub record: watch::Receiver<NonceRecord>,
+    /// The contract that the record calls.
+    pub contract: Address,
+    /// Who the items of the record are, in its order: how logs are told apart.
+    pub items: Vec<calls::Target>,
+    /// Periods.
+    pub pace: Pace,
+    /// Depth at which it counts as landed, in blocks; 1 is the block itself.
+    pub confirmations: u64,
+    /// How often the chain is asked.
+    pub poll: Duration,
+    /// Explains reverts of the contract.
+    pub decoder: Arc<RevertDecoder>,
+}
+
+/// What it owns: the machine of its nonce.
+pub struct TransactionActor {
+    spec: TransactionSpec,
+    signer: ActorRef<Stepper<SignerActor>>,
+    machine: Option<Lifecycle>,
+    /// The last mined attempt that was looked at, and what it did.
+    seen: Option<(Mined, u64, u128)>,
+    /// How many of the record's attempts the machine knows.
+    known: usize,
+    refused: bool,
+    trouble: Option<String>,
+    done: bool,
+}
+
+/// The signer can't sign a replacement now: cap or budget.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct NoReplacement;
+
+/// Why an incarnation ends.
+#[derive(Debug, thiserror::Error)]
+pub enum TransactionFailure {
+    /// The signer can't be told; it will make a new actor when it is back.
+    #[error("what became of nonce {nonce} could not be told: {source}")]
+    Untold {
+        /// The nonce.
+        nonce: u64,
+        /// Why.
+        source: Unreachable,
+    },
+}
+
+/// How long the signer may take to note a report: longer than its longest step.
+const TELL_LIMIT: Duration = Duration::from_secs(90);
+
+impl TransactionActor {
+    /// An actor for a live record.
+    #[must_use]
+    pub fn new(spec: TransactionSpec, signer: ActorRef<Stepper<SignerActor>>) -> Self {
+        let (machine, known) = {
+            let record = spec.record.borrow();
+            (Lifecycle::new(&record, spec.pace, unix_s()), record.attempts.len())
+        };
+        Self {
+            spec,
+            signer,
+            machine,
+            seen: None,
+            known,
+            refused: false,
+            trouble: None,
+            done: false,
+        }
+    }
+
+    fn nonce(&self) -> u64 {
+        self.spec.record.borrow().nonce
+    }
+
+    /// Feeds the machine, and does what it asks until it asks for nothing more.
+    async fn feed(&mut self, first: Input) -> Result<(), TransactionFailure> {
+        let mut inputs = VecDeque::from([first]);
+        while let Some(input) = inputs.pop_front() {
+            let outputs = match &mut self.machine {
+                Some(machine) => machine.step(input),
+                None => return Ok(()),
+            };
+            for output in outputs {
+                match output {
+                    Output::Broadcast(signed) => {
+                        let hash = signed.hash;
+                        let outcome = self.broadcast(&signed).await;
+                        inputs.push_back(Input::SendAnswer { hash, outcome, now_unix_s: unix_s() });
+                    }
+                    Output::LookUp(hashes) => match self.look_up(&hashes).await {
+                        Ok(input) => {
+                            self.trouble = None;
+                            inputs.push_back(input);
+                        }
+                        Err(error) => self.trouble = Some(error.to_string()),
+                    },
+                    Output::Bump => self.ask(Replace::Bump).await?,
+                    Output::Cancel => self.ask(Replace::Cancel).await?,
+                    Output::Report(report) => self.report(report).await?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the bytes to several endpoints; the best of their answers counts,
+    /// since one that took them is enough.
+    async fn broadcast(&self, signed: &SignedBytes) -> SendOutcome {
+        let answers = self.spec.link.client.send_raw(&signed.raw).await;
+        let outcomes = answers.into_iter().map(|answer| match answer.result {
+            Ok(_) => SendOutcome::Accepted,
+            Err(error) => match error.refusal() {
+                Some(refusal) => classify_send(
+                    refusal.code.unwrap_or_default(),
+                    &refusal.message,
+                    refusal.data.as_ref(),
+                    refusal.http_status,
+                ),
+                None => SendOutcome::UnknownFate,
+            },
+        });
+        outcomes.min_by_key(rank).unwrap_or(SendOutcome::UnknownFate)
+    }
+
+    /// Asks where our attempts are. The count of nonces comes first: when it
+    /// has passed ours before the receipts are looked at, a missing receipt
+    /// is no race.
+    async fn look_up(&mut self, hashes: &[B256]) -> Result<Input, RpcError> {
+        let client = self.spec.link.client.clone();
+        let head = self.spec.link.block(BlockNumberOrTag::Latest).await?.block.number;
+        let latest = BlockNumberOrTag::Latest;
+        let latest_nonce = client.transaction_count(self.spec.from, latest).await?;
+        let heads = Heads { head, confirmed: (head + 1).saturating_sub(self.spec.confirmations) };
+        let mut found = Lookup::Unknown;
+        for hash in hashes {
+            if let Some(receipt) = client.receipt(*hash).await? {
+                if let Some(receipt) = self.believe(receipt).await? {
+                    found = Lookup::Mined(receipt);
+                    break;
+                }
+            } else if found == Lookup::Unknown && client.knows_transaction(*hash).await? {
+                found = Lookup::Pending;
+            }
+        }
+        Ok(Input::LookedUp { heads, latest_nonce, found })
+    }
+
+    /// A receipt counts when its block is on the chain that the daemon
+    /// follows. What it did to each item is read before the machine hears of
+    /// it, so that a report is never made without.
+    async fn believe(&mut self, found: TransactionReceipt) -> Result<Option<Receipt>, RpcError> {
+        let (Some(number), Some(hash)) = (found.block_number, found.block_hash) else {
+            return Ok(None);
+        };
+        let block = self.spec.link.block(number.into()).await?.block;
+        if block.hash != hash {
+            return Ok(None);
+        }
+        let receipt = Receipt { hash: found.transaction_hash, block, success: found.status() };
+        let known = |mined: &Mined| mined.hash == receipt.hash && mined.block == block;
+        if !self.seen.as_ref().is_some_and(|(mined, ..)| known(mined)) {
+            let execution = if receipt.success {
+                let logs = found.logs().iter().map(|log| &log.inner);
+                let outcomes = calls::outcomes(self.spec.contract, &self.spec.items, logs);
+                Execution::Succeeded { outcomes }
+            } else {
+                self.why_reverted(block).await
+            };
+            let mined = Mined { hash: receipt.hash, block, execution };
+            self.seen = Some((mined, found.gas_used, found.effective_gas_price));
+        }
+        Ok(Some(receipt))
+    }
+
+    async fn ask(&mut self, what: Replace) -> Result<(), TransactionFailure> {
+        self.tell_signer(Reported::Wants(what)).await
+    }
+
+    async fn report(&mut self, report: Report) -> Result<(), TransactionFailure> {
+        let reported = match report {
+            Report::Sent { hash } => Reported::Sent(hash),
+            Report::Replaced { .. } => return Ok(()),
+            Report::Mined(receipt) => match self.seen.clone() {
+                Some((mined, gas_used, price)) if mined.hash == receipt.hash => {
+                    Reported::Mined { mined, gas_used, price }
+                }
+                // `believe` saw it before the machine was told.
+                _ => return Ok(()),
+            },
+            Report::Unmined { was } => Reported::Unmined(was.hash),
+            Report::Confirmed(_) => {
+                self.done = true;
+                Reported::Confirmed
+            }
+            Report::Displaced => {
+                self.done = true;
+                Reported::Displaced
+            }
+            Report::Dropped { hash } => Reported::Dropped(hash),
+            Report::Gap => Reported::Gap,
+            Report::Stuck(reason) => {
+                self.trouble = Some(format!("stuck: {reason:?}"));
+                Reported::Stuck(reason)
+            }
+            Report::Refused(outcome) => {
+                self.trouble = Some(format!("refused: {outcome:?}"));
+                Reported::Refused(outcome)
+            }
+        };
+        self.tell_signer(reported).await
+    }
+
+    async fn tell_signer(&self, what: Reported) -> Result<(), TransactionFailure> {
+        let nonce = self.nonce();
+        self.signer
+            .tell(FromTransaction { nonce, what }, TELL_LIMIT)
+            .await
+            .map_err(|source| TransactionFailure::Untold { nonce, source })
+    }
+
+    /// Runs the call again on the block before, where the revert's data is had.
+    async fn why_reverted(&self, block: BlockRef) -> Execution {
+        let call = self.spec.record.borrow().call.clone();
+        let at = block.number.saturating_sub(1).into();
+        let again = self.spec.link.call(Some(self.spec.from), call.to, &call.calldata, at).await;
+        let revert = match again.as_ref().err().and_then(RpcError::semantic) {
+            Some(refusal) => self.spec.decoder.explain(&refusal.message, refusal.data.as_ref()),
+            // It runs through on the block before: what ran in between decides.
+            None => self.spec.decoder.explain("", None),
+        };
+        Execution::Reverted { code: revert.code, reason: revert.text }
+    }
+}
+
+impl Receives<NoReplacement> for TransactionActor {
+    fn receive(&mut self, _: NoReplacement) {
+        self.refused = true;
+    }
+}
+
+impl Steps for TransactionActor {
+    type Failure = TransactionFailure;
+
+    async fn started(&mut self) -> Result<(), TransactionFailure> {
+        Ok(())
+    }
+
+    async fn step(&mut self) -> Result<Next, TransactionFailure> {
+        let news: Vec<SignedBytes> = {
+            let record = self.spec.record.borrow_and_update();
+            record.attempts.iter().skip(self.known).map(SignedBytes::from).collect()
+        };
+        for attempt in news {
+            self.known += 1;
+            self.feed(Input::Signed { attempt, now_unix_s: unix_s() }).await?;
+        }
+        if std::mem::take(&mut self.refused) {
+            self.feed(Input::BumpRefused).await?;
+        }
+        self.feed(Input::Tick { now_unix_s: unix_s() }).await?;
+        if self.done || self.machine.is_none() {
+            return Ok(Next::Finished);
+        }
+        Ok(Next::After(self.spec.poll))
+    }
+
+    async fn drain(&mut self) {}
+
+    fn observe(&self) -> Json {
+        json!({
+            "nonce": self.nonce(),
+            "state": self.machine.as_ref().map(|machine| format!("{:?}", machine.state()))
+                .map(|state| state.split('(').next().unwrap_or_default().to_lowercase()),
+            "trouble": self.trouble,
+        })
+    }
+}
+
+/// Which of several endpoints' answers counts: the lowest.
+fn rank(outcome: &SendOutcome) -> u8 {
+    match outcome {
+        SendOutcome::Accepted => 0,
+        SendOutcome::AlreadyKnown => 1,
+        SendOutcome::NonceTooLow => 2,
+        SendOutcome::UnknownFate => 3,
+        SendOutcome::RateLimited | SendOutcome::PoolFull | SendOutcome::SenderLimit => 4,
+        SendOutcome::NonceTooHigh
+        | SendOutcome::ReplacementUnderpriced
+        | SendOutcome::FeeTooLow
+        | SendOutcome::AboveNodeCap
+        | SendOutcome::InsufficientFunds => 5,
+        SendOutcome::NeverAcceptable { .. } | SendOutcome::Reverted { .. } => 6,
+    }
+}
+
+/// Wall-clock time, seconds since the Unix epoch: paces rebroadcasts only,
+/// never decides what was earned.
+pub(super) fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,165 @@
+//! HTTP: health, readiness, metrics, and what the command line asks for.
+//!
+//! The server runs on a thread of its own and reads snapshots; what it needs
+//! from an actor it asks with a limit. It knows nothing of how the daemon is
+//! built: it is handed an [`Operator`].
+
+mod problem;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use actix_web::{
+    App, HttpResponse, HttpServer,
+    dev::ServerHandle,
+    http::header,
+    web::{self, Data, Path, Query},
+};
+use alloy::primitives::Address;
+use futures::future::LocalBoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+pub use problem::ApiProblem;
+
+/// One part that keeps the daemon from being ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotReady {
+    /// Which part, like `endpoint/local/0` or `contract/dao`.
+    pub part: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// What the server may ask of the daemon.
+pub trait Operator: Send + Sync + 'static {
+    /// Everything that keeps it from being ready; empty when it is.
+    fn not_ready(&self) -> Vec<NotReady>;
+    /// Actors, guards and lags.
+    fn status(&self) -> Json;
+    /// The metrics in Prometheus' text format.
+    fn metrics(&self) -> String;
+    /// Why a user has an achievement, or what is missing.
+    fn explain(
+        &self,
+        achievement: String,
+        user: Address,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
+    /// Crashes an actor, where the configuration allows it.
+    fn crash(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>>;
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The address can't be had.
+    #[error(
+        "api.listen = {address}: {source}; end what listens there, or choose another port (0 takes any)"
+    )]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// The running server.
+#[derive(Clone, Debug)]
+pub struct Api {
+    handle: ServerHandle,
+    address: SocketAddr,
+}
+
+/// Largest request body, in bytes: no route reads one.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
+impl Api {
+    /// Binds the address and serves on a thread of its own. Must be called
+    /// within an actix system.
+    ///
+    /// # Errors
+    /// When the address can't be bound.
+    pub fn start(address: SocketAddr, operator: Arc<dyn Operator>) -> Result<Self, ApiError> {
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(Data::from(Arc::clone(&operator)))
+                .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
+                .app_data(
+                    web::QueryConfig::default()
+                        .error_handler(|error, _| ApiProblem::BadRequest(error.to_string()).into()),
+                )
+                .route("/healthz", web::get().to(healthz))
+                .route("/readyz", web::get().to(readyz))
+                .route("/metrics", web::get().to(metrics))
+                .route("/api/v1/status", web::get().to(status))
+                .route("/api/v1/explain", web::get().to(explain))
+                .route("/api/v1/debug/crash/{actor:.*}", web::post().to(crash))
+                .default_service(web::to(|| async {
+                    Err::<HttpResponse, _>(ApiProblem::NotFound("no such path".into()))
+                }))
+        })
+        .workers(1)
+        .max_connections(256)
+        .disable_signals()
+        .bind(address)
+        .map_err(|source| ApiError::Bind { address, source })?;
+        let bound = server.addrs().first().copied().unwrap_or(address);
+        let server = server.run();
+        let handle = server.handle();
+        actix_rt::spawn(server);
+        Ok(Self { handle, address: bound })
+    }
+
+    /// The address it got: the real port where port 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops taking requests and ends those under way.
+    pub async fn stop(&self) {
+        self.handle.stop(true).await;
+    }
+}
+
+type Shared = Data<dyn Operator>;
+
+/// The process is alive.
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "alive" }))
+}
+
+/// 200 when every part works; 503 and the parts that don't otherwise.
+async fn readyz(operator: Shared) -> HttpResponse {
+    let not_ready = operator.not_ready();
+    let ready = not_ready.is_empty();
+    let body = json!({ "ready": ready, "not_ready": not_ready });
+    if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() }.json(body)
+}
+
+async fn metrics(operator: Shared) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
+        .body(operator.metrics())
+}
+
+async fn status(operator: Shared) -> HttpResponse {
+    HttpResponse::Ok().json(operator.status())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    achievement: String,
+    user: Address,
+}
+
+async fn explain(operator: Shared, query: Query<ExplainQuery>) -> Result<HttpResponse, ApiProblem> {
+    let ExplainQuery { achievement, user } = query.into_inner();
+    Ok(HttpResponse::Ok().json(operator.explain(achievement, user).await?))
+}
+
+async fn crash(operator: Shared, actor: Path<String>) -> Result<HttpResponse, ApiProblem> {
+    operator.crash(&actor).await?;
+    Ok(HttpResponse::Accepted().json(json!({ "crashed": actor.as_str() })))
+}

@@ -1,0 +1,258 @@
+//! `meritd check`: everything that can be known before the daemon runs.
+
+use std::time::Duration;
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Address, U64},
+    rpc::client::RpcClient,
+};
+use clap::Args;
+use serde_json::json;
+
+use super::{ConfigArgs, Failure};
+use crate::{
+    chain::transport::{EndpointUrl, HttpLimits, connect},
+    config::{Chain, Config, ContractKind, Nats},
+    daemon::{Plan, plan},
+    signing::calls::{self, Role},
+    streams::{
+        Auth, ConnectSpec, Redacted,
+        connection::Connection,
+        find_nats_server, nats_server_version,
+        setup::{Replicas, declare},
+    },
+    tools,
+};
+
+/// What to check.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Check the files only: no endpoint and no broker is asked
+    #[arg(long)]
+    offline: bool,
+}
+
+/// One line of the result.
+struct Finding {
+    what: String,
+    problem: Option<String>,
+    detail: String,
+}
+
+impl Finding {
+    fn good(what: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { what: what.into(), problem: None, detail: detail.into() }
+    }
+
+    fn bad(what: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { what: what.into(), problem: Some(problem.into()), detail: String::new() }
+    }
+}
+
+/// Limit of one call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const RESPONSE_BYTES_MAX: usize = 4 << 20;
+
+pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
+    let config = args.config.load()?;
+    let plan = plan(&config).map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut findings = vec![Finding::good(
+        "configuration",
+        format!(
+            "{}: {} contracts, {} rule sets, {} signers",
+            config.environment,
+            config.contracts.len(),
+            plan.rule_sets.len(),
+            config.signers.len()
+        ),
+    )];
+    if !args.offline {
+        let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
+        runtime.block_on(async {
+            for chain in &config.chains {
+                check_chain(&config, chain, &plan, &mut findings).await;
+            }
+            findings.push(check_broker(&config).await);
+        });
+    }
+    let failed = findings.iter().filter(|finding| finding.problem.is_some()).count();
+    if args.json {
+        let lines: Vec<_> = findings
+            .iter()
+            .map(|f| json!({ "what": f.what, "problem": f.problem, "detail": f.detail }))
+            .collect();
+        println!("{:#}", json!({ "ok": failed == 0, "findings": lines }));
+    } else {
+        for finding in &findings {
+            match &finding.problem {
+                None => println!(" ok   {}: {}", finding.what, finding.detail),
+                Some(problem) => println!("FAIL  {}: {problem}", finding.what),
+            }
+        }
+    }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Usage(format!("{failed} of {} checks failed", findings.len())))
+    }
+}
+
+async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut Vec<Finding>) {
+    let mut usable = None;
+    for (i, endpoint) in chain.endpoints.iter().enumerate() {
+        let what = format!("endpoint/{}/{i}", chain.name);
+        match open(endpoint).await {
+            Ok((client, found)) if found == chain.chain_id => {
+                findings.push(Finding::good(&what, format!("chain id {found}")));
+                usable.get_or_insert(client);
+            }
+            Ok((_, found)) => findings.push(Finding::bad(
+                &what,
+                format!(
+                    "it serves chain {found}, not {}; correct chains.chain_id or its url",
+                    chain.chain_id
+                ),
+            )),
+            Err(why) => findings.push(Finding::bad(&what, why)),
+        }
+    }
+    let Some(client) = usable else { return };
+    for contract in config.contracts.iter().filter(|c| c.chain == chain.name) {
+        let what = format!("contract/{}", contract.name);
+        match code(&client, contract.address).await {
+            Ok(0) => findings.push(Finding::bad(
+                &what,
+                format!("there is no code at {}; correct its address or chain", contract.address),
+            )),
+            Ok(bytes) => {
+                let detail = format!("{bytes} bytes of code at {}", contract.address);
+                findings.push(Finding::good(&what, detail));
+            }
+            Err(why) => findings.push(Finding::bad(&what, why)),
+        }
+    }
+    for signer in config.signers.iter().filter(|signer| signer.chain == chain.name) {
+        let Some(key) = plan.keys.get(&signer.name) else { continue };
+        let keeps = |c: &&crate::config::Contract| {
+            c.chain == chain.name && c.kind == ContractKind::Achievements
+        };
+        for contract in config.contracts.iter().filter(keeps) {
+            for role in [Role::Unlocker, Role::Revoker] {
+                let what = format!("signer/{}", signer.name);
+                let calldata = calls::has_role(role, key.address());
+                let granted = call(&client, contract.address, &calldata).await;
+                findings.push(match granted.as_deref().map(calls::decode_bool) {
+                    Ok(Some(true)) => {
+                        Finding::good(what, format!("has {} on {}", role.name(), contract.name))
+                    }
+                    Ok(Some(false)) => Finding::bad(
+                        what,
+                        format!(
+                            "{} lacks {} on {}; have its admin grant it",
+                            key.address(),
+                            role.name(),
+                            contract.name
+                        ),
+                    ),
+                    Ok(None) => {
+                        Finding::bad(what, format!("{} has no roles to ask for", contract.name))
+                    }
+                    Err(why) => Finding::bad(what, why.clone()),
+                });
+            }
+        }
+    }
+}
+
+async fn open(endpoint: &crate::config::Endpoint) -> Result<(RpcClient, u64), String> {
+    let text = endpoint.url.resolve().map_err(|error| error.to_string())?;
+    let url: EndpointUrl = text.expose().parse().map_err(|error| format!("{error}"))?;
+    let shown = url.to_string();
+    let limits = HttpLimits {
+        connect_timeout: CALL_TIMEOUT,
+        total_timeout: CALL_TIMEOUT,
+        response_bytes_max: RESPONSE_BYTES_MAX,
+    };
+    let client = connect(url, limits).map_err(|error| error.to_string())?;
+    let id: U64 = client.request_noparams("eth_chainId").await.map_err(|error| {
+        format!("{shown} does not answer: {error}; is it running and reachable?")
+    })?;
+    Ok((client, id.to()))
+}
+
+async fn code(client: &RpcClient, address: Address) -> Result<usize, String> {
+    let code: alloy::primitives::Bytes = client
+        .request("eth_getCode", (address, BlockNumberOrTag::Latest))
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(code.len())
+}
+
+async fn call(
+    client: &RpcClient,
+    to: Address,
+    calldata: &alloy::primitives::Bytes,
+) -> Result<Vec<u8>, String> {
+    let request = json!({ "to": to, "data": calldata });
+    let answer: alloy::primitives::Bytes = client
+        .request("eth_call", (request, BlockNumberOrTag::Latest))
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(answer.to_vec())
+}
+
+async fn check_broker(config: &Config) -> Finding {
+    let what = "nats";
+    match &config.nats {
+        Nats::Managed { binary } => {
+            let found = match binary.clone().or_else(|| tools::find("nats-server")) {
+                Some(path) => Ok(path),
+                None => find_nats_server(&[]),
+            };
+            let path = match found {
+                Ok(path) => path,
+                Err(error) => return Finding::bad(what, error.to_string()),
+            };
+            match nats_server_version(&path).await {
+                Ok(version) => {
+                    Finding::good(what, format!("managed, {} {version}", path.display()))
+                }
+                Err(error) => Finding::bad(what, error.to_string()),
+            }
+        }
+        Nats::External { urls, credentials, login, replicas } => {
+            let auth = match (credentials, login) {
+                (Some(path), _) => Auth::CredentialsFile(path.clone()),
+                (None, Some((user, password))) => match password.resolve() {
+                    Ok(password) => Auth::Password {
+                        user: user.clone(),
+                        password: Redacted::new(password.expose()),
+                    },
+                    Err(error) => return Finding::bad(what, error.to_string()),
+                },
+                (None, None) => Auth::None,
+            };
+            let spec = ConnectSpec::new(urls.clone(), auth, "meritd-check");
+            let connection = match Connection::open(spec).await {
+                Ok(connection) => connection,
+                Err(error) => return Finding::bad(what, error.to_string()),
+            };
+            let Some(replicas) = Replicas::new(*replicas) else {
+                return Finding::bad(what, "nats.replicas: give 1, 3 or 5");
+            };
+            match declare(&connection, replicas).await {
+                Ok(_) => Finding::good(
+                    what,
+                    format!("external, {}, streams as needed", connection.server_version()),
+                ),
+                Err(error) => Finding::bad(what, error.to_string()),
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Asking a running daemon over HTTP.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::de::DeserializeOwned;
+
+use super::{ConfigArgs, Failure};
+
+/// Where the daemon is.
+#[derive(Clone, Debug, Args)]
+pub(super) struct DaemonArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The daemon's address, like http://127.0.0.1:8080; else `api.listen`
+    #[arg(long, value_name = "URL")]
+    api: Option<String>,
+}
+
+/// Limit of one request.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+impl DaemonArgs {
+    /// The base URL.
+    fn base(&self) -> Result<String, Failure> {
+        match &self.api {
+            Some(url) => Ok(url.trim_end_matches('/').to_owned()),
+            None => Ok(format!("http://{}", self.config.load()?.listen)),
+        }
+    }
+
+    /// Reads JSON from a path of the API.
+    pub(super) fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, Failure> {
+        let base = self.base()?;
+        let url = reqwest::Url::parse_with_params(&format!("{base}{path}"), query)
+            .map_err(|error| Failure::Usage(format!("--api {base}: {error}")))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Failure::failed)?;
+        runtime.block_on(async {
+            let client = reqwest::Client::builder()
+                .timeout(TIMEOUT)
+                .no_proxy()
+                .build()
+                .map_err(Failure::failed)?;
+            let answer = client.get(url).send().await.map_err(|error| {
+                let why = if error.is_connect() { "nothing answers there" } else { "no answer" };
+                Failure::Failed(format!(
+                    "{base}: {why}; is the daemon running? (`meritd run`, or name it with --api)"
+                ))
+            })?;
+            let status = answer.status();
+            let body = answer.text().await.map_err(Failure::failed)?;
+            if !status.is_success() {
+                let detail = serde_json::from_str::<serde_json::Value>(&body)
+                    .ok()
+                    .and_then(|json| json.get("detail")?.as_str().map(str::to_owned));
+                return Err(Failure::Failed(detail.unwrap_or_else(|| format!("{base}: {status}"))));
+            }
+            serde_json::from_str(&body).map_err(|error| {
+                Failure::Failed(format!("{base}: not an answer of meritd: {error}"))
+            })
+        })
+    }
+}

@@ -1,0 +1,115 @@
+//! `meritd explain`: the logs that counted, and what is missing.
+
+use alloy::primitives::Address;
+use clap::Args;
+use serde_json::Value as Json;
+
+use super::{Failure, client::DaemonArgs};
+
+/// What to explain.
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// Name of the achievement
+    achievement: String,
+    /// Address of the user
+    user: Address,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
+pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
+    let user = args.user.to_checksum(None);
+    let query = [("achievement", args.achievement.as_str()), ("user", user.as_str())];
+    let answer: Json = args.daemon.get("/api/v1/explain", &query)?;
+    if args.json {
+        println!("{answer:#}");
+    } else {
+        println!("{}", render(&answer));
+    }
+    Ok(())
+}
+
+/// The explanation as text.
+fn render(answer: &Json) -> String {
+    if let Some(error) = answer.get("error").and_then(Json::as_str) {
+        return error.to_owned();
+    }
+    let verdict = match (answer.get("requested"), answer.get("earned")) {
+        (Some(log), _) if !log.is_null() => format!("earned with {}", place(log)),
+        (_, Some(Json::Bool(true))) => "earned".to_owned(),
+        _ => "not earned yet".to_owned(),
+    };
+    let mut lines = vec![format!(
+        "{} (rule set {}) for {}: {verdict}",
+        text(answer, "achievement"),
+        text(answer, "rule_set"),
+        text(answer, "user"),
+    )];
+    for required in list(answer, "requires") {
+        let unlocked = required.get("unlocked").filter(|log| !log.is_null());
+        lines.push(format!(
+            "  {}  {} is on chain",
+            mark(unlocked.is_some()),
+            text(required, "achievement")
+        ));
+    }
+    if let Some(condition) = answer.get("condition") {
+        condition_lines(condition, 1, &mut lines);
+    }
+    for missing in list(answer, "missing") {
+        lines.push(format!("  missing: {}", missing.as_str().unwrap_or_default()));
+    }
+    lines.join("\n")
+}
+
+fn condition_lines(condition: &Json, depth: usize, lines: &mut Vec<String>) {
+    let indent = "  ".repeat(depth);
+    let holds = condition.get("holds") == Some(&Json::Bool(true));
+    if condition.get("members").is_some() {
+        lines.push(format!("{indent}{}  {} of:", mark(holds), text(condition, "kind")));
+        for member in list(condition, "members") {
+            condition_lines(member, depth + 1, lines);
+        }
+        return;
+    }
+    lines.push(format!(
+        "{indent}{}  {}: has {} of {}",
+        mark(holds),
+        text(condition, "condition"),
+        text(condition, "have"),
+        text(condition, "needed"),
+    ));
+    for log in list(condition, "evidence") {
+        lines.push(format!("{indent}       {}", place(log)));
+    }
+}
+
+fn place(log: &Json) -> String {
+    format!(
+        "{}.{} in block {}, log {}, transaction {}",
+        text(log, "contract"),
+        text(log, "name"),
+        text(log, "block"),
+        text(log, "log_index"),
+        text(log, "transaction_hash"),
+    )
+}
+
+fn mark(holds: bool) -> &'static str {
+    if holds { "yes" } else { " no" }
+}
+
+fn text(value: &Json, key: &str) -> String {
+    match value.get(key) {
+        Some(Json::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
+}
+
+fn list<'a>(value: &'a Json, key: &str) -> impl Iterator<Item = &'a Json> {
+    value.get(key).and_then(Json::as_array).into_iter().flatten()
+}

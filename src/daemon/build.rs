@@ -1,0 +1,482 @@
+//! From a configuration to its actors.
+
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use alloy::primitives::Address;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use super::{DaemonState, StartError, broker::Broker};
+use crate::{
+    actors::{
+        contract::ContractActor,
+        endpoint::{Endpoint, EndpointError},
+        governance::{GovernanceActor, Governor},
+        head::HeadActor,
+        rule_set::{RuleSetActor, Rules},
+        shared::{ChainLink, Shared},
+        signer::{SignerActor, SignerSpec},
+        store::StoreActor,
+    },
+    breakers::{BreakerSpec, Guard, GuardSpec, RetrySpec},
+    chain::{
+        adapters::{Adapter, AdapterError, Kind},
+        client::{ChainClient, ClientLimits},
+        transport::{EndpointUrl, HttpLimits},
+    },
+    config::{
+        self, Config, Confirmations, ContractKind, GovernorClock, SecretError, SignerKeySource,
+        StackKind,
+    },
+    domain::Name,
+    fold::Source,
+    governance::{BenefitRule, Clock, Governance, InvalidSettings, Settings, Stack},
+    rules::{Catalog, CatalogContract, RuleError, RuleSet},
+    signing::{
+        keys::{KeyError, KeySpec, SignerKey},
+        reverts::RevertDecoder,
+    },
+    store::{Database, StoreHandle, StoreLimits},
+    supervisor::{ArbiterClass, ChildSpec, Heartbeat, RestartPolicy, StepLimits, Tree},
+    telemetry::Metrics,
+};
+
+/// What a configuration means, checked as far as no chain is needed.
+#[derive(Debug)]
+pub struct Plan {
+    /// Decoders by contract.
+    pub adapters: BTreeMap<Name, Adapter>,
+    /// Compiled rule sets.
+    pub rule_sets: Vec<Arc<RuleSet>>,
+    /// Governance folds by governor.
+    pub governors: BTreeMap<Name, Governance>,
+    /// Keys by signer.
+    pub keys: BTreeMap<Name, Arc<SignerKey>>,
+}
+
+/// Why a configuration means nothing; all that was found.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .problems.join("\n"))]
+pub struct PlanError {
+    /// One line each, with place and remedy.
+    pub problems: Vec<String>,
+}
+
+/// Compiles adapters, rules, governance and keys.
+///
+/// # Errors
+/// All problems at once.
+pub fn plan(config: &Config) -> Result<Plan, PlanError> {
+    let mut problems = Vec::new();
+    let mut adapters = BTreeMap::new();
+    for (i, contract) in config.contracts.iter().enumerate() {
+        match adapter(contract) {
+            Ok(adapter) => {
+                adapters.insert(contract.name.clone(), adapter);
+            }
+            Err(error) => problems.push(format!("contracts[{i}] (`{}`): {error}", contract.name)),
+        }
+    }
+    let catalog = catalog(config, &adapters);
+    let mut rule_sets: Vec<Arc<RuleSet>> = Vec::new();
+    for file in &config.rules {
+        let shown = file.path.display().to_string();
+        match RuleSet::compile(&shown, &file.text, &catalog) {
+            Ok(set) => {
+                if let Some(other) = rule_sets.iter().find(|other| other.id() == set.id()) {
+                    problems.push(format!(
+                        "{shown}: id = `{}`: another file has a rule set of this id; give each its own",
+                        other.id()
+                    ));
+                }
+                rule_sets.push(Arc::new(set));
+            }
+            Err(errors) => problems.extend(errors.iter().map(RuleError::to_string)),
+        }
+    }
+    let mut governors = BTreeMap::new();
+    for contract in config.contracts.iter().filter(|c| c.kind == ContractKind::Governor) {
+        match governance(config, contract) {
+            Ok(governance) => {
+                governors.insert(contract.name.clone(), governance);
+            }
+            Err(error) => problems.push(format!("benefits of `{}`: {error}", contract.name)),
+        }
+    }
+    let mut keys = BTreeMap::new();
+    for (i, signer) in config.signers.iter().enumerate() {
+        match load_key(&signer.key) {
+            Ok(key) => {
+                keys.insert(signer.name.clone(), Arc::new(key));
+            }
+            Err(error) => problems.push(format!("signers[{i}].key (`{}`): {error}", signer.name)),
+        }
+    }
+    if problems.is_empty() {
+        Ok(Plan { adapters, rule_sets, governors, keys })
+    } else {
+        Err(PlanError { problems })
+    }
+}
+
+fn adapter(contract: &config::Contract) -> Result<Adapter, AdapterError> {
+    let kind = match contract.kind {
+        ContractKind::Governor => Kind::Governor,
+        ContractKind::Erc721 => Kind::Erc721,
+        ContractKind::Achievements => Kind::Achievements,
+        ContractKind::Abi => Kind::Abi,
+    };
+    Adapter::for_kind(kind, contract.abi.as_ref())
+}
+
+fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
+    let contract = |contract: &config::Contract| {
+        let adapter = adapters.get(&contract.name)?;
+        let known = CatalogContract {
+            chain_id: config.chain(&contract.chain)?.chain_id,
+            address: contract.address,
+            kind: adapter.kind().as_str().to_owned(),
+            events: adapter.schemas(),
+        };
+        Some((contract.name.clone(), known))
+    };
+    Catalog {
+        contracts: config.contracts.iter().filter_map(contract).collect(),
+        signers: config.signers.iter().map(|signer| signer.name.clone()).collect(),
+    }
+}
+
+fn governance(config: &Config, governor: &config::Contract) -> Result<Governance, InvalidSettings> {
+    let on_chain = |benefit: &&config::Benefit| {
+        config.contract(&benefit.nft).is_some_and(|nft| nft.chain == governor.chain)
+    };
+    let rule = |benefit: &config::Benefit| BenefitRule {
+        name: benefit.name.clone(),
+        nft: benefit.nft.clone(),
+        achievement_ids: benefit.achievement_ids.clone(),
+        weight_multiplier_bps: benefit.weight_multiplier_bps,
+        stack: match benefit.stack {
+            StackKind::Max => Stack::Max,
+            StackKind::Sum => Stack::Sum,
+        },
+        cap_bps: benefit.cap_bps,
+    };
+    Governance::new(Settings {
+        chain_id: config.chain(&governor.chain).map(|chain| chain.chain_id).unwrap_or_default(),
+        governor: governor.name.clone(),
+        clock: match governor.clock {
+            GovernorClock::Block => Clock::Block,
+            GovernorClock::Timestamp => Clock::Timestamp,
+        },
+        grace_period_s: None,
+        benefits: config.benefits.iter().filter(on_chain).map(rule).collect(),
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NoKey {
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+fn load_key(source: &SignerKeySource) -> Result<SignerKey, NoKey> {
+    let spec = match source {
+        SignerKeySource::Keystore { path, passphrase } => KeySpec::Keystore {
+            path: path.clone(),
+            passphrase: Zeroizing::new(passphrase.resolve()?.expose().to_owned()),
+        },
+        SignerKeySource::Raw(secret) => {
+            KeySpec::PrivateKeyHex(Zeroizing::new(secret.resolve()?.expose().to_owned()))
+        }
+    };
+    Ok(SignerKey::load(&spec)?)
+}
+
+/// Spawns every actor of the plan.
+pub(super) fn spawn_all(
+    config: &Config,
+    plan: Plan,
+    tree: &Tree,
+    database: Arc<Database>,
+    broker: &Broker,
+    state: &DaemonState,
+    metrics: Metrics,
+) -> Result<(), StartError> {
+    let mut guards = Vec::new();
+    let store_guard = Guard::new(store_guard(), &metrics).map_err(internal)?;
+    guards.push(store_guard.clone());
+    let count = metrics.clone();
+    let store = tree.spawn(child(config, "store", ArbiterClass::Dedicated), move || {
+        StoreActor::new(&database, count.clone())
+    })?;
+    let limits = StoreLimits { commit: STORE_LIMIT, read: STORE_LIMIT };
+    let store = StoreHandle::new(store, store_guard, limits);
+
+    let mut chains = BTreeMap::new();
+    for chain in &config.chains {
+        let mut endpoints = Vec::new();
+        for (i, endpoint) in chain.endpoints.iter().enumerate() {
+            let name = format!("endpoint/{}/{i}", chain.name);
+            let made = endpoint_of(&name, endpoint, &metrics)
+                .map_err(|error| StartError::Internal(format!("{name}: {error}")))?;
+            guards.push(made.guard().clone());
+            let spec = child(config, &name, ArbiterClass::Endpoint);
+            endpoints.push(tree.spawn(spec, move || made.actor())?);
+        }
+        // Waiting in the bulkhead and the call itself.
+        let call = chain.endpoints.iter().map(|e| e.call_timeout).max().unwrap_or_default() * 3;
+        let limits = ClientLimits { call, range_blocks_max: chain.max_range };
+        let client = ChainClient::new(chain.name.clone(), chain.chain_id, endpoints, limits);
+        let (view, _) = watch::channel(None);
+        let link = ChainLink {
+            name: chain.name.clone(),
+            chain_id: chain.chain_id,
+            client,
+            view: Arc::new(view),
+        };
+        chains.insert(chain.name.clone(), link);
+    }
+    state.guarded(guards);
+    let run = format!("{:016x}", rand::random::<u64>());
+    let shared = Shared::new(metrics, store, broker.connection.clone(), chains, &run);
+
+    for chain in &config.chains {
+        let Some(link) = shared.chains.get(&chain.name).cloned() else { continue };
+        let tags = chain.confirmations != Confirmations::Blocks(0)
+            && config.contracts.iter().any(|contract| {
+                contract.chain == chain.name
+                    && !matches!(contract.confirmations, Confirmations::Blocks(_))
+            });
+        let (shared, chain) = (shared.clone(), chain.clone());
+        let spec = child(config, &format!("head/{}", chain.name), ArbiterClass::Listen);
+        tree.spawn_steps(spec, StepLimits::default(), move || {
+            HeadActor::new(shared.clone(), link.clone(), chain.clone(), tags)
+        })?;
+    }
+    spawn_contracts(config, &plan, tree, &shared)?;
+    spawn_folds(config, &plan, tree, &shared, state)?;
+    spawn_signers(config, &plan, tree, &shared)
+}
+
+fn spawn_contracts(
+    config: &Config,
+    plan: &Plan,
+    tree: &Tree,
+    shared: &Shared,
+) -> Result<(), StartError> {
+    for contract in &config.contracts {
+        let (Some(chain), Some(link), Some(adapter)) = (
+            config.chain(&contract.chain).cloned(),
+            shared.chains.get(&contract.chain).cloned(),
+            plan.adapters.get(&contract.name).cloned(),
+        ) else {
+            continue;
+        };
+        let (shared, contract) = (shared.clone(), contract.clone());
+        let spec = child(config, &format!("contract/{}", contract.name), ArbiterClass::Listen);
+        tree.spawn_steps(spec, StepLimits::default(), move || {
+            ContractActor::new(shared.clone(), link.clone(), &chain, &contract, adapter.clone())
+        })?;
+    }
+    Ok(())
+}
+
+fn spawn_folds(
+    config: &Config,
+    plan: &Plan,
+    tree: &Tree,
+    shared: &Shared,
+    state: &DaemonState,
+) -> Result<(), StartError> {
+    let names: Arc<BTreeMap<u64, Name>> =
+        Arc::new(config.chains.iter().map(|c| (c.chain_id, c.name.clone())).collect());
+    let mut explainers = BTreeMap::new();
+    for set in &plan.rule_sets {
+        let rules = Rules { set: Arc::clone(set), chains: Arc::clone(&names) };
+        let shared = shared.clone();
+        let spec = child(config, &format!("rule_set/{}", set.id()), ArbiterClass::Fold);
+        let actor = tree.spawn_steps(spec, fold_limits(), move || {
+            RuleSetActor::new(shared.clone(), rules.clone())
+        })?;
+        for achievement in set.achievements() {
+            explainers.insert(achievement.name.clone(), actor.clone());
+        }
+    }
+    state.explained_by(explainers);
+    for contract in &config.contracts {
+        let (Some(fold), Some(link)) = (
+            plan.governors.get(&contract.name).cloned(),
+            shared.chains.get(&contract.chain).cloned(),
+        ) else {
+            continue;
+        };
+        let mut sources: Vec<Source> = config
+            .benefits
+            .iter()
+            .map(|benefit| &benefit.nft)
+            .filter(|nft| config.contract(nft).is_some_and(|c| c.chain == contract.chain))
+            .chain([&contract.name])
+            .map(|name| Source { chain_id: link.chain_id, contract: name.clone() })
+            .collect();
+        sources.sort_by(|a, b| a.contract.cmp(&b.contract));
+        sources.dedup_by(|a, b| a.contract == b.contract);
+        let governor = Governor {
+            name: contract.name.clone(),
+            address: contract.address,
+            link,
+            fold,
+            sources,
+        };
+        let shared = shared.clone();
+        let spec = child(config, &format!("governance/{}", contract.name), ArbiterClass::Fold);
+        tree.spawn_steps(spec, fold_limits(), move || {
+            GovernanceActor::new(shared.clone(), governor.clone())
+        })?;
+    }
+    Ok(())
+}
+
+fn spawn_signers(
+    config: &Config,
+    plan: &Plan,
+    tree: &Tree,
+    shared: &Shared,
+) -> Result<(), StartError> {
+    for signer in &config.signers {
+        let (Some(key), Some(chain), Some(link)) = (
+            plan.keys.get(&signer.name).cloned(),
+            config.chain(&signer.chain),
+            shared.chains.get(&signer.chain).cloned(),
+        ) else {
+            continue;
+        };
+        let contracts: BTreeMap<Name, Address> = config
+            .contracts
+            .iter()
+            .filter(|c| c.chain == signer.chain && c.kind == ContractKind::Achievements)
+            .map(|c| (c.name.clone(), c.address))
+            .collect();
+        let own = Arc::new(OnceLock::new());
+        let spec = SignerSpec {
+            shared: shared.clone(),
+            link,
+            config: signer.clone(),
+            key,
+            contracts: Arc::new(contracts),
+            decoder: Arc::new(RevertDecoder::new([])),
+            tree: tree.clone(),
+            own: Arc::clone(&own),
+            poll: chain.poll_interval,
+        };
+        let child = child(config, &format!("signer/{}", signer.name), ArbiterClass::Sign);
+        let limits = StepLimits { start: SIGNER_STEP, step: SIGNER_STEP };
+        let actor = tree.spawn_steps(child, limits, move || SignerActor::new(spec.clone()))?;
+        // Set once. A round that is faster than this finds no address, and mans
+        // its nonces in the next.
+        let _ = own.set(actor);
+    }
+    Ok(())
+}
+
+/// Longest step of a signer: it asks the chain many times over.
+const SIGNER_STEP: Duration = Duration::from_secs(120);
+/// Largest answer of an endpoint: some 100,000 logs.
+const RESPONSE_BYTES_MAX: usize = 64 << 20;
+/// Longest store operation.
+const STORE_LIMIT: Duration = Duration::from_secs(20);
+
+/// A fold may have to be read from the store, or forgotten, whole.
+fn fold_limits() -> StepLimits {
+    StepLimits { start: Duration::from_secs(600), step: Duration::from_secs(300) }
+}
+
+fn child(config: &Config, name: &str, class: ArbiterClass) -> ChildSpec {
+    let mut spec = ChildSpec::new(name, class);
+    spec.restart = RestartPolicy {
+        max_restarts: config.supervisor.max_restarts,
+        window: config.supervisor.restart_window,
+        ..RestartPolicy::default()
+    };
+    spec.heartbeat = Heartbeat { every: HEARTBEAT, freeze_after: config.supervisor.freeze_after };
+    spec
+}
+
+/// How often an actor is asked for its state: what `status` and readiness
+/// show is so old.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+
+fn store_guard() -> GuardSpec {
+    GuardSpec {
+        dependency: "store".to_owned(),
+        max_concurrent: NonZeroUsize::MIN.saturating_add(127),
+        max_queued: 1024,
+        queue_timeout: STORE_LIMIT,
+        call_timeout: STORE_LIMIT,
+        breaker: BreakerSpec {
+            consecutive_failures: NonZeroU32::MIN.saturating_add(4),
+            cooldown_min: Duration::from_secs(1),
+            cooldown_max: Duration::from_secs(10),
+        },
+        retry: RetrySpec {
+            max_attempts: NonZeroU32::MIN.saturating_add(1),
+            backoff_min: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(1),
+            budget_percent: 10,
+        },
+    }
+}
+
+fn endpoint_of(
+    name: &str,
+    endpoint: &config::Endpoint,
+    metrics: &Metrics,
+) -> Result<Endpoint, EndpointProblem> {
+    let url: EndpointUrl = endpoint.url.resolve()?.expose().parse()?;
+    let concurrent = usize::try_from(endpoint.max_concurrent).unwrap_or(1);
+    let guard = GuardSpec {
+        dependency: name.to_owned(),
+        max_concurrent: NonZeroUsize::new(concurrent).unwrap_or(NonZeroUsize::MIN),
+        max_queued: concurrent * 8,
+        queue_timeout: endpoint.call_timeout,
+        call_timeout: endpoint.call_timeout,
+        breaker: BreakerSpec {
+            consecutive_failures: NonZeroU32::MIN.saturating_add(4),
+            cooldown_min: Duration::from_millis(500),
+            cooldown_max: Duration::from_secs(15),
+        },
+        retry: RetrySpec {
+            max_attempts: NonZeroU32::MIN.saturating_add(2),
+            backoff_min: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(1),
+            budget_percent: 20,
+        },
+    };
+    let limits = HttpLimits {
+        connect_timeout: endpoint.call_timeout,
+        // The guard's limit comes first; this one frees the connection.
+        total_timeout: endpoint.call_timeout * 2,
+        response_bytes_max: RESPONSE_BYTES_MAX,
+    };
+    Ok(Endpoint::new(url, guard, limits, metrics)?)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum EndpointProblem {
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Url(#[from] crate::chain::transport::InvalidEndpointUrl),
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+}
+
+fn internal(error: impl std::fmt::Display) -> StartError {
+    StartError::Internal(error.to_string())
+}

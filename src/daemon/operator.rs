@@ -1,0 +1,229 @@
+//! What the daemon shows of itself: readiness, status, metrics.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use alloy::primitives::Address;
+use futures::future::LocalBoxFuture;
+use serde_json::{Value as Json, json};
+
+use crate::{
+    actors::rule_set::{Explain, RuleSetActor},
+    api::{ApiProblem, NotReady, Operator},
+    breakers::{BreakerState, Guard},
+    config::Config,
+    domain::Name,
+    supervisor::{ActorRef, ChildState, EndReason, Stepper, Tree, TreeObserver},
+    telemetry::Metrics,
+};
+
+/// See the module.
+pub struct DaemonState {
+    environment: Name,
+    fault_injection: bool,
+    tree: Tree,
+    metrics: Metrics,
+    stage: Mutex<Option<NotReady>>,
+    guards: OnceLock<Vec<Guard>>,
+    /// Rule sets by the achievements they award.
+    rule_sets: OnceLock<BTreeMap<Name, ActorRef<Stepper<RuleSetActor>>>>,
+}
+
+/// How long an actor may take to answer the API.
+const ASK_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
+
+impl DaemonState {
+    pub(super) fn new(config: &Config, tree: Tree, metrics: Metrics) -> Self {
+        let starting = NotReady { part: "daemon".to_owned(), why: "it is starting".to_owned() };
+        Self {
+            environment: config.environment.clone(),
+            fault_injection: config.fault_injection,
+            tree,
+            metrics,
+            stage: Mutex::new(Some(starting)),
+            guards: OnceLock::new(),
+            rule_sets: OnceLock::new(),
+        }
+    }
+
+    fn stage(&self, stage: Option<NotReady>) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
+    pub(super) fn waiting_for_broker(&self, why: &str) {
+        self.stage(Some(NotReady { part: "nats".to_owned(), why: why.to_owned() }));
+    }
+
+    pub(super) fn started(&self) {
+        self.stage(None);
+    }
+
+    pub(super) fn draining(&self) {
+        let why = "it is shutting down".to_owned();
+        self.stage(Some(NotReady { part: "daemon".to_owned(), why }));
+    }
+
+    pub(super) fn guarded(&self, guards: Vec<Guard>) {
+        // Set once, at the start.
+        let _ = self.guards.set(guards);
+    }
+
+    pub(super) fn explained_by(&self, by: BTreeMap<Name, ActorRef<Stepper<RuleSetActor>>>) {
+        let _ = self.rule_sets.set(by);
+    }
+}
+
+impl Operator for DaemonState {
+    fn not_ready(&self) -> Vec<NotReady> {
+        let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut parts: Vec<NotReady> = stage.into_iter().collect();
+        for guard in self.guards.get().into_iter().flatten() {
+            let snapshot = guard.snapshot();
+            if snapshot.state != BreakerState::Closed {
+                parts.push(NotReady {
+                    part: snapshot.dependency,
+                    why: "its circuit breaker is open: calls to it keep failing".to_owned(),
+                });
+            }
+        }
+        for child in self.tree.snapshot() {
+            let why = match child.state {
+                ChildState::Running => {
+                    child.observed.get("not_ready").and_then(Json::as_str).map(str::to_owned)
+                }
+                ChildState::Starting => Some("it is starting".to_owned()),
+                ChildState::Draining => Some("it is draining".to_owned()),
+                state @ (ChildState::BackingOff | ChildState::Failed) => {
+                    let end = child.last_end.as_ref().map(|end| end.detail.clone());
+                    let given_up = state == ChildState::Failed;
+                    let what = if given_up { "given up" } else { "being restarted" };
+                    Some(format!("{what} after: {}", end.unwrap_or_default()))
+                }
+            };
+            // A transaction under way is no condition of readiness.
+            if let Some(why) = why.filter(|_| !child.name.starts_with("tx/")) {
+                parts.push(NotReady { part: child.name, why });
+            }
+        }
+        parts
+    }
+
+    fn status(&self) -> Json {
+        let guards: Vec<_> = self.guards.get().into_iter().flatten().map(Guard::snapshot).collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "environment": self.environment,
+            "not_ready": self.not_ready(),
+            "actors": self.tree.snapshot(),
+            "guards": guards,
+        })
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.encode()
+    }
+
+    fn explain(
+        &self,
+        achievement: String,
+        user: Address,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let found = self
+            .rule_sets
+            .get()
+            .and_then(|sets| sets.get(achievement.as_str()).cloned())
+            .ok_or_else(|| {
+                let known: Vec<String> = self
+                    .rule_sets
+                    .get()
+                    .map(|sets| sets.keys().map(ToString::to_string).collect())
+                    .unwrap_or_default();
+                ApiProblem::NotFound(format!(
+                    "no rule set awards `{achievement}`; known: {}",
+                    known.join(", ")
+                ))
+            });
+        Box::pin(async move {
+            let actor = found?;
+            let achievement = Name::new(achievement)
+                .map_err(|error| ApiProblem::BadRequest(error.to_string()))?;
+            actor
+                .tell(Explain { achievement, user }, ASK_LIMIT)
+                .await
+                .map_err(|error| ApiProblem::Unavailable(error.to_string()))?
+                .ok_or_else(|| {
+                    ApiProblem::Unavailable("the rule set has not read its state yet".to_owned())
+                })
+        })
+    }
+
+    fn crash(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>> {
+        let (tree, name, allowed) = (self.tree.clone(), actor.to_owned(), self.fault_injection);
+        Box::pin(async move {
+            if !allowed {
+                return Err(ApiProblem::Forbidden(
+                    "debug.fault_injection is off in this configuration".to_owned(),
+                ));
+            }
+            tree.crash(&name).await.map_err(|error| ApiProblem::NotFound(error.to_string()))
+        })
+    }
+}
+
+/// Turns what happens in the tree into metrics.
+pub(super) struct TreeMetrics {
+    metrics: Metrics,
+    transactions: Arc<Mutex<i64>>,
+}
+
+impl TreeMetrics {
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self { metrics, transactions: Arc::new(Mutex::new(0)) }
+    }
+
+    /// Transaction actors come and go with their nonces: as one series per
+    /// signer, or labels would grow without bound.
+    fn label(actor: &str) -> &str {
+        match actor.strip_prefix("tx/") {
+            Some(rest) => rest.split_once('/').map_or(actor, |(signer, _)| {
+                actor.get(.."tx/".len() + signer.len()).unwrap_or(actor)
+            }),
+            None => actor,
+        }
+    }
+}
+
+impl TreeObserver for TreeMetrics {
+    fn up(&self, actor: &str, up: bool) {
+        let label = Self::label(actor);
+        if label == actor {
+            self.metrics.actor_up.with_label_values(&[label]).set(i64::from(up));
+            // Makes the series exist before the first failure.
+            self.metrics.actor_failed.with_label_values(&[label]).set(0);
+        } else {
+            let mut count = self.transactions.lock().unwrap_or_else(PoisonError::into_inner);
+            *count += if up { 1 } else { -1 };
+            self.metrics.actor_up.with_label_values(&[label]).set((*count).max(0));
+        }
+    }
+
+    fn restarted(&self, actor: &str, reason: EndReason) {
+        self.metrics
+            .actor_restarts_total
+            .with_label_values(&[Self::label(actor), reason.as_str()])
+            .inc();
+    }
+
+    fn failed(&self, actor: &str) {
+        self.metrics.actor_failed.with_label_values(&[Self::label(actor)]).set(1);
+    }
+
+    fn forgotten(&self, actor: &str) {
+        if Self::label(actor) == actor {
+            let _ = self.metrics.actor_up.remove_label_values(&[actor]);
+            let _ = self.metrics.actor_failed.remove_label_values(&[actor]);
+        }
+    }
+}
