@@ -91,7 +91,7 @@ impl Daemon {
     pub async fn start(config: Config, plan: Plan, metrics: Metrics) -> Result<Self, StartError> {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
-        let database = crate::store::Database::open(&config.data_dir.join("meritd.redb"))?;
+        let database = crate::store::Database::open(config.data_dir.join("meritd.redb"))?;
         let observer = Arc::new(operator::TreeMetrics::new(metrics.clone()));
         let tree = Tree::start(TreeLimits::default(), observer)
             .map_err(|error| StartError::Internal(error.to_string()))?;

@@ -7,7 +7,7 @@ use std::{io, sync::mpsc};
 use futures::{FutureExt, future::join_all};
 
 use super::*;
-use crate::store::testing::{Detached, Faults, faulty};
+use crate::store::testing::{Detached, Faults, faulty, reopen};
 
 fn put(key: &str, value: &str) -> Vec<Write> {
     vec![Write::put(Table::State, key, value)]
@@ -46,8 +46,8 @@ async fn a_commit_is_durable_when_it_returns() {
     assert_eq!(value(&store, "a").await.as_deref(), Some("1"));
     assert_eq!(metrics.store_commit_seconds.get_sample_count(), 1);
     assert!(metrics.store_file_bytes.get() > 0);
-    drop(store);
-    let session = Database::open(folder.path().join("meritd.redb")).unwrap().session();
+    store.stop().await;
+    let session = reopen(&folder.path().join("meritd.redb")).await.session();
     assert_eq!(session.get(Table::State, b"a").unwrap().as_deref(), Some(&b"1"[..]));
 }
 
@@ -66,6 +66,8 @@ async fn waiting_for_the_store_is_allowed_on_any_thread() {
 async fn commits_that_wait_share_one_transaction() {
     let faults = Faults::default();
     let (_folder, metrics, store) = store(&faults);
+    // An actor that has answered takes messages within one poll.
+    assert_eq!(value(&store, "any").await, None);
     let (arrival, release) = gate(&faults);
     let mut first = Box::pin(store.handle.commit(put("first", "1")));
     assert!(first.as_mut().now_or_never().is_none());

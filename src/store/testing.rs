@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Database, StoreHandle, StoreLimits};
+use super::{Database, OpenError, StoreHandle, StoreLimits};
 use crate::{
     actors::store::StoreActor,
     breakers::{BreakerSpec, Guard, GuardSpec, RetrySpec},
@@ -25,8 +25,11 @@ use redb::{BackendError, StorageBackend, backends::FileBackend};
 /// A store actor in a tree of its own, until this is dropped.
 pub(crate) struct Detached {
     pub(crate) handle: StoreHandle,
-    _tree: Tree,
+    tree: Tree,
 }
+
+/// Ends a test that would hang.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Metrics are not what these tests are about.
 struct Unobserved;
@@ -44,14 +47,33 @@ impl Detached {
         let spec = ChildSpec::new("store", ArbiterClass::Dedicated);
         let counts = metrics.clone();
         let actor = tree.spawn(spec, move || StoreActor::new(&database, counts.clone())).unwrap();
-        let limit = Duration::from_secs(20);
+        let limit = PATIENCE;
         let handle = StoreHandle::new(
             actor,
             Guard::new(guard_spec(limit), metrics).unwrap(),
             StoreLimits { commit: limit, read: limit },
         );
-        Self { handle, _tree: tree }
+        Self { handle, tree }
     }
+
+    /// Returns when the actor is gone. The file is closed soon after, when the
+    /// supervising task has let go of the factory: see [`reopen`].
+    pub(crate) async fn stop(self) {
+        self.tree.remove("store", PATIENCE).await.unwrap();
+    }
+}
+
+/// Opens a file that is being closed.
+pub(crate) async fn reopen(file: &Path) -> Arc<Database> {
+    let opened = async {
+        loop {
+            match Database::open(file) {
+                Err(OpenError::AlreadyOpen { .. }) => tokio::task::yield_now().await,
+                opened => return opened.unwrap(),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, opened).await.unwrap()
 }
 
 fn guard_spec(limit: Duration) -> GuardSpec {

@@ -299,10 +299,10 @@ fn the_example_compiles_and_reads_the_demos_contracts() {
 #[test]
 fn a_vote_on_the_example_earns_what_the_file_says() {
     let mut world = World::new(compiled(EXAMPLE));
-    let earned = world.earned("dao.vote_cast", &ballot(1, 1, 1, &ether(400)));
+    let earned = world.earned("dao.vote_cast", &ballot(1, 1, 1, &ether(200)));
     assert_eq!(earned, [(user(1), "first-vote".to_owned())]);
-    assert!(world.earned("dao.vote_cast", &ballot(1, 2, 0, &ether(400))).is_empty());
-    let earned = world.earned("dao.vote_cast", &ballot(1, 3, 2, &ether(400)));
+    assert!(world.earned("dao.vote_cast", &ballot(1, 2, 0, &ether(200))).is_empty());
+    let earned = world.earned("dao.vote_cast", &ballot(1, 3, 2, &ether(200)));
     assert_eq!(earned, [(user(1), "heavyweight".into()), (user(1), "steady-voice".into())]);
 }
 

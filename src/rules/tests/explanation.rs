@@ -21,7 +21,7 @@ fn what_is_missing_is_said_in_words() {
         missing(&world, "steady-voice"),
         [format!("2 more distinct proposal_id in {votes}")]
     );
-    assert_eq!(missing(&world, "heavyweight"), [format!("{} more weight in {votes}", ether(600))]);
+    assert_eq!(missing(&world, "heavyweight"), [format!("{} more weight in {votes}", ether(100))]);
     assert_eq!(missing(&world, "badge-holder-voter"), ["1 more token of badge"]);
     assert_eq!(
         missing(&world, "pillar"),
