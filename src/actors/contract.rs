@@ -33,9 +33,8 @@ use crate::{
     domain::{BlockRef, Event, Name, Watermark},
     streams::{
         PublishError, StreamError,
-        batch::{BATCH_MAX, publish_atomic},
+        batch::BATCH_MAX,
         fence::{Fence, FenceError},
-        publish::OutMessage,
         read::{last_by_subject, tail},
         subjects::{self, StreamId, Writer, WriterKind},
     },
@@ -344,12 +343,12 @@ impl ContractActor {
                 );
             }
             let count = batch.len() as u64;
-            let ack = self.publish_batch(out, &reading.fence).await?;
+            let ack = self.shared.publish_all(StreamId::Events, out, &reading.fence).await?;
             self.published += count;
             let labels = [self.link.name.as_str(), self.name.as_str()];
             self.shared.metrics.events_published_total.with_label_values(&labels).inc_by(count);
             if let Some(complete) = complete {
-                reading.watermark = ack;
+                reading.watermark = ack.last_sequence;
                 reading.cursor.advanced(complete, &recent, view.finalized);
                 self.shared
                     .metrics
@@ -379,31 +378,13 @@ impl ContractActor {
         };
         let message =
             messages::watermark(&self.link.name, &watermark)?.expecting(reading.watermark);
-        reading.watermark = self.publish_batch(vec![message], &reading.fence).await?;
+        let out = vec![message];
+        let ack = self.shared.publish_all(StreamId::Events, out, &reading.fence).await?;
+        reading.watermark = ack.last_sequence;
         reading.cursor.retracted(common);
         let labels = [self.link.name.as_str(), self.name.as_str()];
         self.shared.metrics.retractions_total.with_label_values(&labels).inc();
         Ok(())
-    }
-
-    /// Publishes all or nothing; returns the sequence of the last message.
-    async fn publish_batch(&self, out: Vec<OutMessage>, fence: &Fence) -> Result<u64, Trouble> {
-        let connection = &self.shared.connection;
-        let timer = self
-            .shared
-            .metrics
-            .stream_publish_seconds
-            .with_label_values(&[StreamId::Events.name()])
-            .start_timer();
-        let count = out.len() as u64;
-        let ack = publish_atomic(connection, StreamId::Events, out, Some(fence)).await?;
-        timer.observe_duration();
-        self.shared
-            .metrics
-            .stream_published_total
-            .with_label_values(&[StreamId::Events.name()])
-            .inc_by(count);
-        Ok(ack.last_sequence)
     }
 
     /// What can't be decoded is told, once, and does not stop the rest.

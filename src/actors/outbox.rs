@@ -18,7 +18,7 @@ use crate::{
         envelope::headers,
         fence::Fence,
         kv::{Bucket, PutOutcome},
-        publish::{OutMessage, publish_one},
+        publish::OutMessage,
         subjects::StreamId,
     },
 };
@@ -172,14 +172,7 @@ impl Outbox {
                         headers(None),
                         Bytes::from(payload.clone()),
                     );
-                    let metrics = &shared.metrics;
-                    let timer = metrics
-                        .stream_publish_seconds
-                        .with_label_values(&[stream.name()])
-                        .start_timer();
-                    publish_one(&shared.connection, *stream, id, message, fence).await?;
-                    timer.observe_duration();
-                    metrics.stream_published_total.with_label_values(&[stream.name()]).inc();
+                    shared.publish(*stream, id, message, fence).await?;
                 }
                 Outgoing::Put { bucket, key, revision, value } => {
                     let bucket = Bucket::open(&shared.connection, bucket).await?;

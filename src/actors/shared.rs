@@ -21,14 +21,18 @@ use super::{
     outbox::{OutboxError, Outgoing},
 };
 use crate::{
+    breakers::{Guard, GuardError},
     chain::{answers::Header, client::ChainClient, cursor::ChainView, rpc::RpcError},
     domain::Name,
     store::StoreHandle,
     streams::{
+        PublishError,
+        batch::{BatchAck, publish_atomic},
         connection::Connection,
         envelope::headers,
-        publish::{OutMessage, publish_one},
-        subjects::Writer,
+        fence::Fence,
+        publish::{Ack, OutMessage, publish_one},
+        subjects::{StreamId, Writer},
     },
     telemetry::Metrics,
 };
@@ -46,6 +50,7 @@ pub struct Shared {
     pub chains: Arc<BTreeMap<Name, ChainLink>>,
     /// Names this run of the daemon, unlike any other.
     pub run: Arc<str>,
+    broker: Guard,
     incarnations: Arc<AtomicU64>,
 }
 
@@ -119,6 +124,7 @@ impl Shared {
         metrics: Metrics,
         store: StoreHandle,
         connection: Connection,
+        broker: Guard,
         chains: BTreeMap<Name, ChainLink>,
         run: &str,
     ) -> Self {
@@ -128,6 +134,7 @@ impl Shared {
             connection,
             chains: Arc::new(chains),
             run: run.into(),
+            broker,
             incarnations: Arc::new(AtomicU64::new(0)),
         }
     }
@@ -137,6 +144,65 @@ impl Shared {
     #[must_use]
     pub fn incarnation(&self) -> String {
         format!("{}-{}", self.run, self.incarnations.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Publishes one message, behind the broker's guard. Never repeated here:
+    /// whether that is safe only the caller knows.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn publish(
+        &self,
+        stream: StreamId,
+        id: &str,
+        message: OutMessage,
+        fence: Option<&Fence>,
+    ) -> Result<Ack, PublishError> {
+        let call = || publish_one(&self.connection, stream, id, message, fence);
+        self.guarded(stream, 1, call).await
+    }
+
+    /// Publishes all messages or none, behind the broker's guard.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn publish_all(
+        &self,
+        stream: StreamId,
+        messages: Vec<OutMessage>,
+        fence: &Fence,
+    ) -> Result<BatchAck, PublishError> {
+        let count = messages.len() as u64;
+        let call = || publish_atomic(&self.connection, stream, messages, Some(fence));
+        self.guarded(stream, count, call).await
+    }
+
+    async fn guarded<T, F: Future<Output = Result<T, PublishError>>>(
+        &self,
+        stream: StreamId,
+        count: u64,
+        call: impl FnOnce() -> F,
+    ) -> Result<T, PublishError> {
+        let labels = [stream.name()];
+        let timer = self.metrics.stream_publish_seconds.with_label_values(&labels).start_timer();
+        let done = self.broker.call_once(call).await.map_err(|error| match error {
+            GuardError::Inner(error) => error,
+            GuardError::TimedOut { after_ms, .. } => PublishError::Ambiguous {
+                stream,
+                reason: format!("no answer within {after_ms} ms"),
+            },
+            GuardError::Open { .. } => PublishError::Unavailable {
+                stream,
+                reason: "the broker's circuit breaker is open".to_owned(),
+            },
+            GuardError::Full { .. } => PublishError::Unavailable {
+                stream,
+                reason: "too many publishes wait already".to_owned(),
+            },
+        })?;
+        timer.observe_duration();
+        self.metrics.stream_published_total.with_label_values(&labels).inc_by(count);
+        Ok(done)
     }
 
     /// Puts what can't be processed on the dead letters. Told again under the
@@ -157,7 +223,7 @@ impl Shared {
         let letter = messages::dead_letter(actor, id, why, &origin)?;
         if let Outgoing::Publish { stream, id, subject, payload } = letter {
             let message = OutMessage::new(subject, headers(None), payload.into());
-            publish_one(&self.connection, stream, &id, message, None).await?;
+            self.publish(stream, &id, message, None).await?;
         }
         Ok(())
     }

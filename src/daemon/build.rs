@@ -210,8 +210,12 @@ pub(super) fn spawn_all(
     metrics: Metrics,
 ) -> Result<(), StartError> {
     let mut guards = Vec::new();
-    let store_guard = Guard::new(store_guard(), &metrics).map_err(internal)?;
+    let store_guard =
+        Guard::new(guard_spec("store", 128, STORE_LIMIT), &metrics).map_err(internal)?;
     guards.push(store_guard.clone());
+    let broker_guard =
+        Guard::new(guard_spec("nats", 64, BROKER_LIMIT), &metrics).map_err(internal)?;
+    guards.push(broker_guard.clone());
     let count = metrics.clone();
     let store = tree.spawn(child(config, "store", ArbiterClass::Dedicated), move || {
         StoreActor::new(&database, count.clone())
@@ -245,7 +249,8 @@ pub(super) fn spawn_all(
     }
     state.guarded(guards);
     let run = format!("{:016x}", rand::random::<u64>());
-    let shared = Shared::new(metrics, store, broker.connection.clone(), chains, &run);
+    let connection = broker.connection.clone();
+    let shared = Shared::new(metrics, store, connection, broker_guard, chains, &run);
 
     for chain in &config.chains {
         let Some(link) = shared.chains.get(&chain.name).cloned() else { continue };
@@ -389,6 +394,10 @@ fn spawn_signers(
 const SIGNER_STEP: Duration = Duration::from_secs(120);
 /// Largest answer of an endpoint: some 100,000 logs.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
+/// Failures in a row that open a breaker.
+const BREAKER_FAILURES: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+/// Longest publish: beyond the client's own limit, which is told apart.
+const BROKER_LIMIT: Duration = Duration::from_secs(8);
 /// Longest store operation.
 const STORE_LIMIT: Duration = Duration::from_secs(20);
 
@@ -412,23 +421,24 @@ fn child(config: &Config, name: &str, class: ArbiterClass) -> ChildSpec {
 /// show is so old.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-fn store_guard() -> GuardSpec {
+/// Bounds for what is one of a kind: waiting takes as long as a call may.
+fn guard_spec(dependency: &str, concurrent: usize, limit: Duration) -> GuardSpec {
     GuardSpec {
-        dependency: "store".to_owned(),
-        max_concurrent: NonZeroUsize::MIN.saturating_add(127),
-        max_queued: 1024,
-        queue_timeout: STORE_LIMIT,
-        call_timeout: STORE_LIMIT,
+        dependency: dependency.to_owned(),
+        max_concurrent: NonZeroUsize::new(concurrent).unwrap_or(NonZeroUsize::MIN),
+        max_queued: concurrent * 8,
+        queue_timeout: limit,
+        call_timeout: limit,
         breaker: BreakerSpec {
-            consecutive_failures: NonZeroU32::MIN.saturating_add(4),
-            cooldown_min: Duration::from_secs(1),
-            cooldown_max: Duration::from_secs(10),
+            consecutive_failures: BREAKER_FAILURES,
+            cooldown_min: Duration::from_millis(500),
+            cooldown_max: Duration::from_secs(15),
         },
         retry: RetrySpec {
-            max_attempts: NonZeroU32::MIN.saturating_add(1),
+            max_attempts: NonZeroU32::MIN.saturating_add(2),
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(1),
-            budget_percent: 10,
+            budget_percent: 20,
         },
     }
 }
@@ -440,24 +450,7 @@ fn endpoint_of(
 ) -> Result<Endpoint, EndpointProblem> {
     let url: EndpointUrl = endpoint.url.resolve()?.expose().parse()?;
     let concurrent = usize::try_from(endpoint.max_concurrent).unwrap_or(1);
-    let guard = GuardSpec {
-        dependency: name.to_owned(),
-        max_concurrent: NonZeroUsize::new(concurrent).unwrap_or(NonZeroUsize::MIN),
-        max_queued: concurrent * 8,
-        queue_timeout: endpoint.call_timeout,
-        call_timeout: endpoint.call_timeout,
-        breaker: BreakerSpec {
-            consecutive_failures: NonZeroU32::MIN.saturating_add(4),
-            cooldown_min: Duration::from_millis(500),
-            cooldown_max: Duration::from_secs(15),
-        },
-        retry: RetrySpec {
-            max_attempts: NonZeroU32::MIN.saturating_add(2),
-            backoff_min: Duration::from_millis(50),
-            backoff_max: Duration::from_secs(1),
-            budget_percent: 20,
-        },
-    };
+    let guard = guard_spec(name, concurrent, endpoint.call_timeout);
     let limits = HttpLimits {
         connect_timeout: endpoint.call_timeout,
         // The guard's limit comes first; this one frees the connection.

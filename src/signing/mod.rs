@@ -16,6 +16,7 @@ pub mod keys;
 pub mod ledger;
 pub mod lifecycle;
 pub mod ready;
+pub mod retold;
 pub mod reverts;
 pub mod send_errors;
 pub mod spending;

@@ -1,16 +1,7 @@
 //! What goes wrong when talking to NATS, apart from publishing.
 
 use super::version::ServerVersion;
-
-/// What an error says about the broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultClass {
-    /// The broker, the way to it or its disk is at fault: another try may
-    /// succeed, and a circuit breaker should count it.
-    Fault,
-    /// The broker works and said no: the same call gets the same answer.
-    Answer,
-}
+use crate::breakers::{Classify, FailureClass};
 
 /// Why a connection, a stream or a consumer could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,13 +105,11 @@ pub enum StreamError {
     },
 }
 
-impl StreamError {
-    /// Whether the broker is at fault.
-    #[must_use]
-    pub fn class(&self) -> FaultClass {
+impl Classify for StreamError {
+    fn class(&self) -> FailureClass {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Unavailable { .. } => {
-                FaultClass::Fault
+                FailureClass::Fault
             }
             Self::Unauthorized { .. }
             | Self::BadAddress { .. }
@@ -130,10 +119,12 @@ impl StreamError {
             | Self::NoStream { .. }
             | Self::Discontinued { .. }
             | Self::Refused { .. }
-            | Self::Unreadable { .. } => FaultClass::Answer,
+            | Self::Unreadable { .. } => FailureClass::Answer,
         }
     }
+}
 
+impl StreamError {
     /// Sorts an error that the server answered with.
     pub(super) fn answered(
         what: impl Into<String>,

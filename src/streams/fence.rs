@@ -14,12 +14,13 @@ use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FaultClass, PublishError, StreamError,
+    PublishError, StreamError,
     connection::Connection,
     publish::{OutMessage, publish_one},
     read,
     subjects::{self, StreamId, Writer},
 };
+use crate::breakers::{Classify, FailureClass};
 
 /// How often two that race for a fence try.
 const ATTEMPTS: u32 = 8;
@@ -53,12 +54,10 @@ pub enum FenceError {
     Write(#[from] PublishError),
 }
 
-impl FenceError {
-    /// Whether the broker is at fault.
-    #[must_use]
-    pub fn class(&self) -> FaultClass {
+impl Classify for FenceError {
+    fn class(&self) -> FailureClass {
         match self {
-            Self::Contended { .. } => FaultClass::Answer,
+            Self::Contended { .. } => FailureClass::Answer,
             Self::Read(error) => error.class(),
             Self::Write(error) => error.class(),
         }

@@ -27,7 +27,7 @@ mod testing;
 mod version;
 
 pub use connect_spec::{Auth, ConnectSpec, Redacted, Tls};
-pub use error::{FaultClass, StreamError};
+pub use error::StreamError;
 pub use program::{ProgramError, find_nats_server, nats_server_version};
 pub use publish_error::PublishError;
 pub use version::ServerVersion;

@@ -240,8 +240,8 @@ mod tests {
     use rustix::process::Signal;
 
     use super::*;
+    use crate::breakers::{Classify as _, FailureClass};
     use crate::streams::{
-        FaultClass,
         setup::{self, Replicas},
         testing::TestServer,
     };
@@ -265,7 +265,7 @@ mod tests {
         let stale = message().expecting(0);
         let error = publish_one(&connection, STREAM, "other", stale, None).await.unwrap_err();
         assert!(matches!(error, PublishError::Conflict { .. }), "{error}");
-        assert_eq!(error.class(), FaultClass::Answer);
+        assert_eq!(error.class(), FailureClass::Answer);
         server.stop().await;
     }
 
@@ -277,7 +277,7 @@ mod tests {
         server.signal(Signal::STOP);
         let error = publish_one(&impatient, STREAM, "id", message(), None).await.unwrap_err();
         assert!(matches!(error, PublishError::Ambiguous { .. }), "{error}");
-        assert_eq!(error.class(), FaultClass::Fault);
+        assert_eq!(error.class(), FailureClass::Fault);
         server.signal(Signal::CONT);
         let again = publish_one(&impatient, STREAM, "id", message(), None).await.unwrap();
         assert_eq!(again.sequence, 1);

@@ -1,6 +1,7 @@
 //! What can come of publishing, other than an acknowledgement.
 
-use super::{FaultClass, subjects::StreamId};
+use super::subjects::StreamId;
+use crate::breakers::{Classify, FailureClass};
 
 /// Why a publish is not known to be stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,17 +74,15 @@ pub enum PublishError {
     },
 }
 
-impl PublishError {
-    /// Whether the broker is at fault.
-    #[must_use]
-    pub fn class(&self) -> FaultClass {
+impl Classify for PublishError {
+    fn class(&self) -> FailureClass {
         match self {
-            Self::Ambiguous { .. } | Self::Unavailable { .. } => FaultClass::Fault,
+            Self::Ambiguous { .. } | Self::Unavailable { .. } => FailureClass::Fault,
             Self::Fenced { .. }
             | Self::Conflict { .. }
             | Self::Refused { .. }
             | Self::TooLarge { .. }
-            | Self::BadBatch { .. } => FaultClass::Answer,
+            | Self::BadBatch { .. } => FailureClass::Answer,
         }
     }
 }

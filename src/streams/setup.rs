@@ -11,7 +11,8 @@ use async_nats::jetstream::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{FaultClass, StreamError, connection::Connection, subjects::StreamId};
+use super::{StreamError, connection::Connection, subjects::StreamId};
+use crate::breakers::{Classify, FailureClass};
 
 /// The bucket that has each holder's present benefits.
 pub const BENEFITS_BUCKET: &str = "merit_benefits";
@@ -107,14 +108,12 @@ pub enum SetupError {
     Stream(#[from] StreamError),
 }
 
-impl SetupError {
-    /// Whether the broker is at fault.
-    #[must_use]
-    pub fn class(&self) -> FaultClass {
+impl Classify for SetupError {
+    fn class(&self) -> FailureClass {
         match self {
             Self::Stream(error) => error.class(),
             Self::Clash { .. } | Self::SubjectsTaken { .. } | Self::Undeclared { .. } => {
-                FaultClass::Answer
+                FailureClass::Answer
             }
         }
     }

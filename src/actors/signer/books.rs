@@ -16,6 +16,7 @@ use crate::{
         item::MessageOrder,
         ledger::{Changes, Execution, Fate, Ledger, NonceRecord, Purpose, item_key},
         lifecycle::Pace,
+        retold::DISPLACED,
         spending::Spending,
     },
     store::{Table, Write},
@@ -40,6 +41,8 @@ pub(super) struct Books {
     /// The stream's present end was reached since these books were opened:
     /// before that, history passes through wishes that no longer hold.
     pub caught_up: bool,
+    /// The transactions stream was asked for nonces that the ledger lacks.
+    pub retold: bool,
     pub reconnects: u64,
     marks: u64,
 }
@@ -118,6 +121,7 @@ impl SignerActor {
             fences,
             position,
             caught_up: false,
+            retold: false,
             reconnects,
             marks: 0,
         };
@@ -246,6 +250,7 @@ impl SignerActor {
             }
             Reported::Displaced => {
                 let mut message = self.transaction(&record, TransactionState::Dropped, None);
+                message.code = Some(DISPLACED.into());
                 message.reason =
                     Some("a foreign transaction of the same key used the nonce".into());
                 told.push(message);

@@ -8,6 +8,7 @@
 
 mod books;
 mod replacing;
+mod retelling;
 mod sending;
 
 use std::{
@@ -224,12 +225,18 @@ impl SignerActor {
         let heard = self.hear(&mut books).await?;
         self.note_reports(&mut books).await?;
         self.say(&mut books).await?;
+        if books.caught_up && !books.retold {
+            self.adopt_retold(&mut books).await?;
+        }
         // What follows needs the chain. Books are whole between two commits,
         // so trouble there does not cost them.
-        let sent = match self.look_at_chain(&mut books).await {
-            Ok(()) if books.caught_up => self.send_next(&mut books).await,
-            Ok(()) => Ok(false),
-            Err(trouble) => Err(trouble),
+        let sent = if books.retold {
+            match self.look_at_chain(&mut books).await {
+                Ok(()) => self.send_next(&mut books).await,
+                Err(trouble) => Err(trouble),
+            }
+        } else {
+            Ok(false)
         };
         self.measure(&books);
         match sent {

@@ -18,7 +18,6 @@ use std::{
 };
 
 use clap::Args;
-use serde_json::json;
 
 use self::{
     anvil::{AnvilError, Mining},
@@ -132,15 +131,11 @@ async fn play(args: &DemoArgs) -> Result<bool, DemoError> {
     daemon.stop().await;
     setting.remove();
     println!(
-        "{}",
-        json!({ "demo": {
-            "members": members.len(),
-            "unlocked": unlocked.len(),
-            "missing": missing,
-            "duplicate": duplicate,
-            "phantom": phantom,
-            "seconds": (began.elapsed().as_secs_f64() * 10.0).round() / 10.0,
-        }})
+        "{{\"demo\":{{\"members\":{},\"unlocked\":{},\"missing\":{missing},\"duplicate\":{duplicate},\
+         \"phantom\":{phantom},\"seconds\":{:.1}}}}}",
+        members.len(),
+        unlocked.len(),
+        began.elapsed().as_secs_f64(),
     );
     Ok(missing + duplicate + phantom > 0)
 }

@@ -294,7 +294,7 @@ impl Ledger {
     }
 }
 
-fn bind(item: &mut Item, nonce: u64, effect: Effect) {
+pub(super) fn bind(item: &mut Item, nonce: u64, effect: Effect) {
     item.bound = Some(Bound { nonce, effect });
     item.last_nonce = Some(nonce);
 }
@@ -310,7 +310,7 @@ fn wrong_fate(record: &NonceRecord, input: &'static str) -> LedgerError {
 }
 
 impl Step {
-    fn of_nonce(nonce: u64) -> Self {
+    pub(super) fn of_nonce(nonce: u64) -> Self {
         Self { nonces: [nonce].into(), ..Self::default() }
     }
 

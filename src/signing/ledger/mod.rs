@@ -24,6 +24,7 @@
 //! disk and is read back by [`Ledger::recall`] when a message names it again.
 //! Finished nonces beyond `retain_nonces` are deleted, lowest first.
 
+mod adopt;
 mod changes;
 mod error;
 mod fates;

@@ -1,0 +1,55 @@
+//! What the signer's own stream knows and its books don't: after the store
+//! was lost, or an old copy of it was restored.
+
+use super::{SignerActor, Trouble, books::Books};
+use crate::{
+    actors::{messages, outbox::owned_key},
+    domain::TransactionMessage,
+    signing::{ledger::item_key, retold::open_nonces},
+    store::Table,
+    streams::{
+        read::tail,
+        subjects::{self, StreamId},
+    },
+};
+
+/// Sequences read back: far more than the messages of all transactions that
+/// can be in flight.
+const TAIL_SEQUENCES: u64 = 20_000;
+
+impl SignerActor {
+    /// Adopts every nonce that the stream says was signed and may still be
+    /// under way, before anything new is allocated: its effects must not get
+    /// another nonce. To be called when all wishes in the unlocks stream were
+    /// heard, so that the items exist.
+    pub(super) async fn adopt_retold(&mut self, books: &mut Books) -> Result<(), Trouble> {
+        let connection = &self.spec.shared.connection;
+        let filter = subjects::transactions_of(self.name());
+        let stored = tail(connection, StreamId::Transactions, &filter, TAIL_SEQUENCES).await?;
+        let told = stored.iter().filter_map(|stored| {
+            let message = messages::read::<TransactionMessage>(&stored.payload).ok()?;
+            Some((message, stored.stored_at_ns / 1_000_000_000))
+        });
+        let own = self.spec.key.address();
+        let told: Vec<_> = told.filter(|(message, _)| message.from == own).collect();
+        for record in open_nonces(told) {
+            for id in record.purpose.items() {
+                if books.ledger.is_archived(*id) {
+                    let key = owned_key(&self.owner(), &item_key(*id));
+                    if let Some(row) = self.spec.shared.store.get(Table::Ledger, &key).await? {
+                        books.ledger.recall(*id, &row)?;
+                    }
+                }
+            }
+            let nonce = record.nonce;
+            let changes = books.ledger.adopt(record)?;
+            if !changes.is_empty() {
+                tracing::warn!(signer = %self.name(), nonce, "adopted from the stream: the books did not know it");
+                self.commit(books, changes, Vec::new()).await?;
+            }
+        }
+        books.retold = true;
+        self.man_nonces(books);
+        Ok(())
+    }
+}
