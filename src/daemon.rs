@@ -8,6 +8,7 @@
 mod broker;
 mod build;
 mod operator;
+mod series;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -104,6 +105,7 @@ impl Daemon {
             tracing::warn!("{}: {error}", address_file.display());
         }
         tracing::info!(address = %api.address(), "HTTP is up");
+        series::start(&config, &plan, &metrics);
         let broker = broker::Broker::start(&config, &state).await?;
         build::spawn_all(&config, plan, &tree, database, &broker, &state, metrics)?;
         state.started();

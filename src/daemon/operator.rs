@@ -122,6 +122,7 @@ impl Operator for DaemonState {
     }
 
     fn metrics(&self) -> String {
+        self.metrics.ready.set(i64::from(self.not_ready().is_empty()));
         self.metrics.encode()
     }
 

@@ -27,6 +27,17 @@ pub enum TransactionState {
 }
 
 impl TransactionState {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Signed,
+        Self::Sent,
+        Self::Replaced,
+        Self::Mined,
+        Self::Confirmed,
+        Self::Reverted,
+        Self::Dropped,
+    ];
+
     /// The subject token.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -160,6 +160,16 @@ pub enum UnlockState {
 }
 
 impl UnlockState {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Requested,
+        Self::Submitted,
+        Self::Unlocked,
+        Self::Rejected,
+        Self::Retracted,
+        Self::Revoked,
+    ];
+
     /// The subject token.
     #[must_use]
     pub fn as_str(self) -> &'static str {

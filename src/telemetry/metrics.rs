@@ -209,6 +209,8 @@ macro_rules! metrics {
 metrics! {
     build_info: IntGaugeVec ["version"],
         "Always 1; the version of the running meritd is its label.";
+    ready: IntGauge [],
+        "1 when every part works that work needs, else 0; /readyz names the part.";
 
     // guards
     breaker_state: IntGaugeVec ["dependency"],
@@ -317,7 +319,9 @@ mod tests {
     #[test]
     fn every_metric_has_a_help_sentence_and_a_name_with_its_unit() {
         // Things that are counted or named need no unit; all that is measured does.
-        let plain = ["_info", "_state", "_flight", "_queued", "_up", "_failed", "_block", "_nonce"];
+        let plain = [
+            "_info", "_ready", "_state", "_flight", "_queued", "_up", "_failed", "_block", "_nonce",
+        ];
         let units = ["_blocks", "_messages", "_unlocks", "_transactions", "_ether", "_bytes"];
         for MetricInfo { name, help, kind, labels } in CATALOGUE {
             assert!(help.len() > 10 && help.ends_with('.'), "{name}: {help}");
