@@ -60,6 +60,13 @@ pub trait Folding: 'static {
         shared: &Shared,
         engine: &mut Engine<Self::Fold>,
     ) -> impl Future<Output = Result<bool, RpcError>>;
+    /// What was emitted is durable and said; no emissions: the fold was opened.
+    fn settled(
+        &self,
+        shared: &Shared,
+        engine: &Engine<Self::Fold>,
+        emissions: &[Emission<<Self::Fold as Fold>::Output>],
+    );
     /// Adds to what `status` shows.
     fn observe(&self, engine: &Engine<Self::Fold>) -> Json;
 }
@@ -82,6 +89,7 @@ pub(super) struct Open<F: Fold> {
     fence: Fence,
     reconnects: u64,
     pending: u64,
+    undone_blocks: u64,
 }
 
 /// What is saved beside the fold's own parts.
@@ -124,6 +132,8 @@ const WAIT: Duration = Duration::from_millis(200);
 const ACK_WAIT: Duration = Duration::from_secs(120);
 /// Pause after a round that did not get through.
 const RETRY: Duration = Duration::from_millis(500);
+/// Pause of a fold that waits for a person.
+const FROZEN_PAUSE: Duration = Duration::from_secs(10);
 /// Rows removed in one commit when a fold is rebuilt.
 const FORGET_AT_ONCE: usize = 4000;
 
@@ -204,8 +214,9 @@ impl<F: Folding> FoldActor<F> {
             (inbox, _) = Inbox::open(connection, spec(None)).await?;
         }
         let outbox = Outbox::restore(&self.shared, &owner).await?;
+        self.folding.settled(&self.shared, &engine, &[]);
         tracing::info!(actor = owner, ?resumed, "fold opened");
-        Ok(Open { engine, inbox, outbox, fence, reconnects, pending: 0 })
+        Ok(Open { engine, inbox, outbox, fence, reconnects, pending: 0, undone_blocks: 0 })
     }
 
     async fn saved_parts(&self, owner: &str) -> Result<SavedParts, StoreError> {
@@ -255,15 +266,17 @@ impl<F: Folding> FoldActor<F> {
             }
         };
         if learned {
-            self.commit(&mut open, None).await?;
-            self.flush(&mut open).await?;
+            self.settle(&mut open, None).await?;
         }
         let deliveries = open.inbox.fetch(BATCH, WAIT).await?;
         let Some(last) = deliveries.last() else {
             self.open = Some(open);
             return Ok(Next::Again);
         };
-        let (through, pending) = (last.sequence, last.pending);
+        let (mut through, pending) = (last.sequence, last.pending);
+        let before_first = deliveries.first().map_or(0, |first| first.sequence.saturating_sub(1));
+        let mut handled = before_first;
+        let mut frozen = None;
         let writer = self.folding.writer();
         let mut events = 0_u64;
         for delivery in &deliveries {
@@ -273,33 +286,49 @@ impl<F: Folding> FoldActor<F> {
                 events += 1;
                 messages::read::<Event>(&delivery.payload).map(Input::Event)
             };
-            let why = match input {
-                Ok(input) => match open.engine.handle(input) {
-                    Ok(()) => continue,
-                    Err(error @ InputError::BelowFinality { .. }) => {
-                        self.frozen = Some(error.to_string());
-                        error.to_string()
-                    }
-                    Err(error) => error.to_string(),
-                },
+            let why = match input.map(|input| open.engine.handle(input)) {
+                Ok(Ok(())) => {
+                    handled = delivery.sequence;
+                    continue;
+                }
+                Ok(Err(error @ InputError::BelowFinality { .. })) => {
+                    frozen = Some(error.to_string());
+                    break;
+                }
+                Ok(Err(error)) => error.to_string(),
                 Err(error) => error.to_string(),
             };
             let id = format!("{writer}/{}", delivery.sequence);
             let origin = json!({ "subject": delivery.subject, "sequence": delivery.sequence });
             self.shared.bury(&writer, &id, &why, origin).await?;
+            handled = delivery.sequence;
+        }
+        if frozen.is_some() {
+            through = handled;
         }
         let cursor = open.inbox.cursor_at(through);
-        self.commit(&mut open, Some(cursor)).await?;
-        self.flush(&mut open).await?;
+        self.settle(&mut open, Some(cursor)).await?;
         open.inbox.ack_through(through).await?;
         open.pending = pending;
-        self.measure(&open, events);
-        self.open = Some(open);
-        Ok(Next::Again)
+        self.measure(&mut open, events);
+        if frozen.is_none() {
+            self.frozen = None;
+            self.open = Some(open);
+            return Ok(Next::Again);
+        }
+        // Its message stays unhandled: whoever restarts the daemon is told
+        // again, and nothing after it is folded into a state that the chain
+        // does not support.
+        if self.frozen != frozen {
+            tracing::error!(actor = self.owner(), "{}", frozen.as_deref().unwrap_or_default());
+        }
+        self.frozen = frozen;
+        Ok(Next::After(FROZEN_PAUSE))
     }
 
-    /// Commits what the engine changed, what follows from it, and the cursor.
-    async fn commit(
+    /// Commits what the engine changed, what follows from it, and the cursor;
+    /// then says it.
+    async fn settle(
         &self,
         open: &mut Open<F::Fold>,
         cursor: Option<Cursor>,
@@ -328,6 +357,8 @@ impl<F: Folding> FoldActor<F> {
         }
         rows.extend(open.outbox.add(outgoing));
         self.shared.store.commit(rows).await?;
+        self.flush(open).await?;
+        self.folding.settled(&self.shared, &open.engine, &emissions);
         Ok(())
     }
 
@@ -337,10 +368,16 @@ impl<F: Folding> FoldActor<F> {
         Ok(())
     }
 
-    fn measure(&self, open: &Open<F::Fold>, events: u64) {
+    fn measure(&self, open: &mut Open<F::Fold>, events: u64) {
         let metrics = &self.shared.metrics;
         let owner = self.owner();
         metrics.fold_events_total.with_label_values(&[&owner]).inc_by(events);
+        let undone = open.engine.undone_blocks();
+        metrics
+            .fold_undone_steps_total
+            .with_label_values(&[&owner])
+            .inc_by(undone.saturating_sub(open.undone_blocks));
+        open.undone_blocks = undone;
         metrics
             .consumer_pending_messages
             .with_label_values(&[&owner])

@@ -86,7 +86,7 @@ impl Governor {
         });
         let envelope = self
             .envelope(
-                format!("{}/benefits/{holder_text}/{revision}", self.name),
+                format!("{}/benefits/{holder_text}/{}/{revision}", self.name, self.fold.version()),
                 "merit.v1.benefits",
                 "benefits",
                 &data,
@@ -173,7 +173,7 @@ impl Folding for Governor {
                     "what": output,
                 });
                 let envelope = self.envelope(
-                    format!("{}/{what}/{revision}", self.name),
+                    format!("{}/{what}/{}/{revision}", self.name, self.fold.version()),
                     &format!("merit.v1.governance.{what}"),
                     "governance",
                     data,
@@ -204,6 +204,31 @@ impl Folding for Governor {
             learned |= engine.amend(|fold, state| fold.learn_quorum(state, proposal, quorum));
         }
         Ok(learned)
+    }
+
+    /// Keeps the process's cache true: all holders when the fold was opened,
+    /// afterwards those whose benefits changed, and no others.
+    fn settled(
+        &self,
+        shared: &Shared,
+        engine: &Engine<Governance>,
+        emissions: &[Emission<Output>],
+    ) {
+        if emissions.is_empty() {
+            shared.benefits.retain(|(governor, _), _| *governor != self.name);
+            for holder in queries::holders(engine.state()) {
+                shared.benefits.insert((self.name.clone(), holder.holder), holder.benefits);
+            }
+        }
+        for emission in emissions {
+            let (Emitted::Says(output) | Emitted::TakesBack(output)) = &emission.emitted;
+            let Output::BenefitsChanged(change) = output else { continue };
+            let key = (self.name.clone(), change.holder);
+            match queries::benefits(engine.state(), change.holder) {
+                Some(benefits) => _ = shared.benefits.insert(key, benefits),
+                None => _ = shared.benefits.remove(&key),
+            }
+        }
     }
 
     fn observe(&self, engine: &Engine<Governance>) -> Json {

@@ -102,6 +102,8 @@ impl Folding for Rules {
         Ok(false)
     }
 
+    fn settled(&self, _: &Shared, _: &Engine<Arc<RuleSet>>, _: &[Emission<Unlock>]) {}
+
     fn observe(&self, _: &Engine<Arc<RuleSet>>) -> Json {
         json!({
             "achievements": self.set.achievements().iter().map(|a| &a.name).collect::<Vec<_>>(),

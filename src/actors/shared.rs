@@ -13,6 +13,7 @@ use alloy::{
     primitives::{Address, Bytes},
     rpc::types::TransactionRequest,
 };
+use dashmap::DashMap;
 use serde_json::Value as Json;
 use tokio::sync::watch;
 
@@ -24,6 +25,7 @@ use crate::{
     breakers::{Guard, GuardError},
     chain::{answers::Header, client::ChainClient, cursor::ChainView, rpc::RpcError},
     domain::Name,
+    governance::Benefits,
     store::StoreHandle,
     streams::{
         PublishError,
@@ -50,9 +52,15 @@ pub struct Shared {
     pub chains: Arc<BTreeMap<Name, ChainLink>>,
     /// Names this run of the daemon, unlike any other.
     pub run: Arc<str>,
+    /// Every holder's present benefits, by governor: the process's own cache
+    /// of what the bucket has, for readers that can't wait for either.
+    pub benefits: BenefitsCache,
     broker: Guard,
     incarnations: Arc<AtomicU64>,
 }
+
+/// Present benefits by governor and holder; readers never wait for writers.
+pub type BenefitsCache = Arc<DashMap<(Name, Address), Benefits>>;
 
 /// One chain as actors see it.
 #[derive(Clone)]
@@ -134,6 +142,7 @@ impl Shared {
             connection,
             chains: Arc::new(chains),
             run: run.into(),
+            benefits: Arc::default(),
             broker,
             incarnations: Arc::new(AtomicU64::new(0)),
         }

@@ -44,6 +44,11 @@ pub trait Operator: Send + Sync + 'static {
         achievement: String,
         user: Address,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
+    /// A holder's present benefits in a governor.
+    ///
+    /// # Errors
+    /// When there is no such governor, or it has not been read yet.
+    fn benefits(&self, governor: &str, holder: Address) -> Result<Json, ApiProblem>;
     /// Crashes an actor, where the configuration allows it.
     fn crash(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>>;
 }
@@ -93,6 +98,7 @@ impl Api {
                 .route("/metrics", web::get().to(metrics))
                 .route("/api/v1/status", web::get().to(status))
                 .route("/api/v1/explain", web::get().to(explain))
+                .route("/api/v1/benefits/{governor}/{holder}", web::get().to(benefits))
                 .route("/api/v1/debug/crash/{actor:.*}", web::post().to(crash))
                 .default_service(web::to(|| async {
                     Err::<HttpResponse, _>(ApiProblem::NotFound("no such path".into()))
@@ -157,6 +163,17 @@ struct ExplainQuery {
 async fn explain(operator: Shared, query: Query<ExplainQuery>) -> Result<HttpResponse, ApiProblem> {
     let ExplainQuery { achievement, user } = query.into_inner();
     Ok(HttpResponse::Ok().json(operator.explain(achievement, user).await?))
+}
+
+async fn benefits(
+    operator: Shared,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiProblem> {
+    let (governor, holder) = path.into_inner();
+    let holder = holder
+        .parse()
+        .map_err(|_| ApiProblem::BadRequest("the holder is no address".to_owned()))?;
+    Ok(HttpResponse::Ok().json(operator.benefits(&governor, holder)?))
 }
 
 async fn crash(operator: Shared, actor: Path<String>) -> Result<HttpResponse, ApiProblem> {

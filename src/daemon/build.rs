@@ -265,6 +265,8 @@ pub(super) fn spawn_all(
             HeadActor::new(shared.clone(), link.clone(), chain.clone(), tags)
         })?;
     }
+    let governors = plan.governors.keys().cloned().collect();
+    state.benefits_from(governors, Arc::clone(&shared.benefits));
     spawn_contracts(config, &plan, tree, &shared)?;
     spawn_folds(config, &plan, tree, &shared, state)?;
     spawn_signers(config, &plan, tree, &shared)

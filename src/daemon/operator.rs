@@ -1,7 +1,7 @@
 //! What the daemon shows of itself: readiness, status, metrics.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -10,7 +10,10 @@ use futures::future::LocalBoxFuture;
 use serde_json::{Value as Json, json};
 
 use crate::{
-    actors::rule_set::{Explain, RuleSetActor},
+    actors::{
+        rule_set::{Explain, RuleSetActor},
+        shared::BenefitsCache,
+    },
     api::{ApiProblem, NotReady, Operator},
     breakers::{BreakerState, Guard},
     config::Config,
@@ -28,6 +31,7 @@ pub struct DaemonState {
     stage: Mutex<Option<NotReady>>,
     guards: OnceLock<Vec<Guard>>,
     /// Rule sets by the achievements they award.
+    governors: OnceLock<(BTreeSet<Name>, BenefitsCache)>,
     rule_sets: OnceLock<BTreeMap<Name, ActorRef<Stepper<RuleSetActor>>>>,
 }
 
@@ -44,6 +48,7 @@ impl DaemonState {
             metrics,
             stage: Mutex::new(Some(starting)),
             guards: OnceLock::new(),
+            governors: OnceLock::new(),
             rule_sets: OnceLock::new(),
         }
     }
@@ -68,6 +73,10 @@ impl DaemonState {
     pub(super) fn guarded(&self, guards: Vec<Guard>) {
         // Set once, at the start.
         let _ = self.guards.set(guards);
+    }
+
+    pub(super) fn benefits_from(&self, governors: BTreeSet<Name>, cache: BenefitsCache) {
+        let _ = self.governors.set((governors, cache));
     }
 
     pub(super) fn explained_by(&self, by: BTreeMap<Name, ActorRef<Stepper<RuleSetActor>>>) {
@@ -158,6 +167,24 @@ impl Operator for DaemonState {
                     ApiProblem::Unavailable("the rule set has not read its state yet".to_owned())
                 })
         })
+    }
+
+    fn benefits(&self, governor: &str, holder: Address) -> Result<Json, ApiProblem> {
+        let (governors, cache) = self
+            .governors
+            .get()
+            .ok_or_else(|| ApiProblem::Unavailable("the daemon is starting".to_owned()))?;
+        let name = governors.get(governor).ok_or_else(|| {
+            let known: Vec<&str> = governors.iter().map(Name::as_str).collect();
+            ApiProblem::NotFound(format!("no governor of this name; known: {}", known.join(", ")))
+        })?;
+        let benefits = cache.get(&(name.clone(), holder)).map(|entry| json!(entry.value()));
+        Ok(json!({
+            "governor": name,
+            "holder": holder.to_checksum(None),
+            // Null: the holder has none, and had none.
+            "benefits": benefits,
+        }))
     }
 
     fn crash(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>> {

@@ -46,6 +46,8 @@ pub struct Observation {
     pub revision: u64,
     /// Inputs recognised as repetitions since the start of the process.
     pub duplicates: u64,
+    /// Blocks undone since the start of the process.
+    pub undone_blocks: u64,
 }
 
 /// A fold, its state, its inputs and how to undo them.
@@ -56,6 +58,7 @@ pub struct Engine<F: Fold> {
     merge: Merge,
     journal: Journal<F::Output>,
     revision: u64,
+    undone_blocks: u64,
     writes: Writes,
     emissions: Vec<Emission<F::Output>>,
 }
@@ -72,6 +75,7 @@ impl<F: Fold> Engine<F> {
             merge,
             journal: Journal::new(),
             revision: 0,
+            undone_blocks: 0,
             writes,
             emissions: Vec::new(),
         }
@@ -102,6 +106,7 @@ impl<F: Fold> Engine<F> {
             merge,
             journal,
             revision,
+            undone_blocks: 0,
             writes: Writes::default(),
             emissions: Vec::new(),
         })
@@ -170,6 +175,11 @@ impl<F: Fold> Engine<F> {
         self.journal.begun()
     }
 
+    /// Blocks undone since the start of the process.
+    pub fn undone_blocks(&self) -> u64 {
+        self.undone_blocks
+    }
+
     /// What operators, metrics and tests see. Counts the pending events, so it
     /// is not for every input.
     pub fn observe(&self) -> Observation {
@@ -181,6 +191,7 @@ impl<F: Fold> Engine<F> {
             undoable_blocks: self.journal.len(),
             revision: self.revision,
             duplicates: self.merge.duplicates(),
+            undone_blocks: self.undone_blocks,
         }
     }
 
@@ -248,6 +259,7 @@ impl<F: Fold> Engine<F> {
         self.merge.retract(contract, common, &mut self.writes);
         if let Some(frontier) = self.merge.frontier() {
             for step in self.journal.pop_beyond(&frontier.through, &mut self.writes) {
+                self.undone_blocks += 1;
                 step.undo(&mut self.state, &mut self.writes);
                 for said in step.outputs.into_iter().rev() {
                     self.emit(Emitted::TakesBack(said));

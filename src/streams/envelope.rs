@@ -73,7 +73,8 @@ pub struct Envelope<T> {
     /// What it is about, such as a user's address.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub subject: Option<String>,
-    /// When it happened: block time, never the sender's clock.
+    /// When it happened: block time for what the chain says, the sender's clock
+    /// for what meritd did.
     pub time: UnixTime,
     datacontenttype: DataContentType,
     /// The JSON Schema of the data, a URI.

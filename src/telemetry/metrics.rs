@@ -247,7 +247,7 @@ metrics! {
     contract_cursor_block: IntGaugeVec ["chain", "contract"],
         "Last block number of which all events of the contract are in the stream.";
     contract_lag_blocks: IntGaugeVec ["chain", "contract"],
-        "Blocks between the chain's confirmed head and the contract's cursor.";
+        "Blocks from the contract's next block to the chain's head, its confirmations included.";
     events_published_total: IntCounterVec ["chain", "contract"],
         "Events put into the stream.";
     retractions_total: IntCounterVec ["chain", "contract"],
@@ -260,12 +260,10 @@ metrics! {
         "Messages that the stream acknowledged.";
     consumer_pending_messages: IntGaugeVec ["consumer"],
         "Messages of the stream that the consumer has not yet been given.";
-    consumer_redelivered_total: IntCounterVec ["consumer"],
-        "Messages that were delivered again.";
 
     // folds
     fold_events_total: IntCounterVec ["consumer"],
-        "Events applied in position order.";
+        "Events taken from the stream.";
     fold_undone_steps_total: IntCounterVec ["consumer"],
         "Steps undone because their blocks were orphaned.";
     fold_block: IntGaugeVec ["consumer", "chain"],

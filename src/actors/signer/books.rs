@@ -1,9 +1,9 @@
 //! The signer's books: the ledger, what it spends, its inbox and outbox, and
 //! how they are read and committed together.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use super::{FromTransaction, Reported, SignerActor, Trouble, unix_ms};
+use super::{SignerActor, Trouble, unix_ms};
 use crate::{
     actors::{
         messages,
@@ -14,9 +14,8 @@ use crate::{
     signing::{
         calls::Target,
         item::MessageOrder,
-        ledger::{Changes, Execution, Fate, Ledger, NonceRecord, Purpose, item_key},
+        ledger::{Changes, Ledger, NonceRecord, Purpose, item_key},
         lifecycle::Pace,
-        retold::DISPLACED,
         spending::Spending,
     },
     store::{Table, Write},
@@ -27,7 +26,6 @@ use crate::{
     },
     supervisor::{ArbiterClass, ChildSpec, StepLimits},
 };
-use alloy::primitives::U256;
 
 /// Everything that one commit keeps in agreement.
 pub(super) struct Books {
@@ -60,11 +58,11 @@ const RETAIN_NONCES: usize = 256;
 /// Messages taken in one round.
 const HEAR_MAX: usize = 200;
 /// How long a round waits for messages.
-const HEAR_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
+const HEAR_WAIT: Duration = Duration::from_millis(100);
 /// How long a finished transaction actor may take to go.
-const REMOVE_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
+const REMOVE_LIMIT: Duration = Duration::from_secs(5);
 /// Longer than a round may take.
-const ACK_WAIT: std::time::Duration = std::time::Duration::from_secs(120);
+const ACK_WAIT: Duration = Duration::from_secs(120);
 const SPENDING: &[u8] = b"spending";
 
 impl SignerActor {
@@ -127,7 +125,6 @@ impl SignerActor {
         };
         self.retire_all().await;
         self.reconcile = true;
-        self.man_nonces(&books);
         tracing::info!(
             signer = %self.name(),
             next_nonce = books.ledger.next_nonce(),
@@ -189,103 +186,6 @@ impl SignerActor {
         books.inbox.ack_through(through).await?;
         books.caught_up = pending == 0;
         Ok(true)
-    }
-
-    /// Takes what transaction actors report into the ledger.
-    pub(super) async fn note_reports(&mut self, books: &mut Books) -> Result<(), Trouble> {
-        while let Some(report) = self.reports.front().cloned() {
-            self.note(books, &report).await?;
-            self.reports.pop_front();
-        }
-        Ok(())
-    }
-
-    async fn note(&mut self, books: &mut Books, report: &FromTransaction) -> Result<(), Trouble> {
-        let nonce = report.nonce;
-        let Some(record) = books.ledger.nonce(nonce).filter(|record| record.is_live()).cloned()
-        else {
-            return Ok(());
-        };
-        let mut told = Vec::new();
-        let changes = match &report.what {
-            Reported::Sent(hash) => {
-                told.push(self.transaction(&record, TransactionState::Sent, Some(*hash)));
-                books.ledger.sent(nonce, *hash)?
-            }
-            Reported::Mined { mined, gas_used, price } => {
-                let mut message =
-                    self.transaction(&record, TransactionState::Mined, Some(mined.hash));
-                let cost = U256::from(*gas_used) * U256::from(*price);
-                message.block = Some(mined.block.number);
-                message.gas_used = Some(*gas_used);
-                message.fee_wei = Some(cost.to_string());
-                if let Execution::Reverted { code, reason } = &mined.execution {
-                    message.state = TransactionState::Reverted;
-                    message.code = Some(code.clone());
-                    message.reason = Some(reason.clone());
-                }
-                told.push(message);
-                books.spending.settle(nonce, cost, unix_ms() / 1000);
-                self.spec
-                    .shared
-                    .metrics
-                    .transaction_gas_used_ratio
-                    .with_label_values(&[self.name().as_str()])
-                    .observe(ratio(*gas_used, record.call.gas_limit));
-                books.ledger.mined(nonce, mined.clone())?
-            }
-            Reported::Unmined(hash) => {
-                let mut message = self.transaction(&record, TransactionState::Dropped, Some(*hash));
-                message.reason = Some("a reorg took it off the chain; it is sent again".into());
-                told.push(message);
-                books.ledger.unmined(nonce)?
-            }
-            Reported::Confirmed => {
-                let hash = match &record.fate {
-                    Fate::Mined(mined) => Some(mined.hash),
-                    _ => None,
-                };
-                told.push(self.transaction(&record, TransactionState::Confirmed, hash));
-                books.ledger.confirmed(nonce)?
-            }
-            Reported::Displaced => {
-                let mut message = self.transaction(&record, TransactionState::Dropped, None);
-                message.code = Some(DISPLACED.into());
-                message.reason =
-                    Some("a foreign transaction of the same key used the nonce".into());
-                told.push(message);
-                books.spending.settle(nonce, U256::ZERO, unix_ms() / 1000);
-                books.ledger.displaced(nonce, None)?
-            }
-            Reported::Dropped(hash) => {
-                let mut message = self.transaction(&record, TransactionState::Dropped, Some(*hash));
-                message.reason = Some("no pool holds it any more; it is sent again".into());
-                told.push(message);
-                Changes::default()
-            }
-            Reported::Gap => {
-                self.reconcile = true;
-                return Ok(());
-            }
-            Reported::Stuck(reason) => {
-                tracing::warn!(signer = %self.name(), nonce, ?reason, "transaction does not move");
-                return Ok(());
-            }
-            Reported::Refused(outcome) => {
-                tracing::error!(signer = %self.name(), nonce, ?outcome, "transaction refused");
-                return Ok(());
-            }
-            Reported::Wants(what) => return self.replace(books, &record, *what).await,
-        };
-        self.commit(books, changes, told).await?;
-        let live = books.ledger.nonce(nonce).is_some_and(NonceRecord::is_live);
-        if live {
-            self.show(books, nonce);
-        } else {
-            self.records.remove(&nonce);
-            self.actors.remove(&nonce);
-        }
-        Ok(())
     }
 
     /// Commits changes of the ledger with the messages they cause.
@@ -390,7 +290,7 @@ impl SignerActor {
         }
     }
 
-    fn show(&mut self, books: &Books, nonce: u64) {
+    pub(super) fn show(&mut self, books: &Books, nonce: u64) {
         let Some(record) = books.ledger.nonce(nonce) else { return };
         if let Some(sender) = self.records.get(&nonce) {
             sender.send_replace(record.clone());
@@ -468,12 +368,4 @@ impl SignerActor {
 
 fn child_name(signer: &Name, nonce: impl std::fmt::Display) -> String {
     format!("tx/{signer}/{nonce}")
-}
-
-/// Share of the limit that was used.
-fn ratio(used: u64, limit: u64) -> f64 {
-    // Gas is far below 2^53.
-    #[allow(clippy::cast_precision_loss)]
-    let (used, limit) = (used as f64, limit.max(1) as f64);
-    used / limit
 }

@@ -7,6 +7,7 @@
 //! commit fails, the books in memory are dropped and read again.
 
 mod books;
+mod noting;
 mod replacing;
 mod retelling;
 mod sending;
@@ -225,6 +226,8 @@ impl SignerActor {
         let heard = self.hear(&mut books).await?;
         self.note_reports(&mut books).await?;
         self.say(&mut books).await?;
+        // What is broadcast stands in the store and on the stream by now.
+        self.man_nonces(&books);
         if books.caught_up && !books.retold {
             self.adopt_retold(&mut books).await?;
         }

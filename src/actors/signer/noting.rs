@@ -1,0 +1,136 @@
+//! What transaction actors report, taken into the books.
+
+use std::time::Duration;
+
+use alloy::primitives::U256;
+
+use super::{FromTransaction, Reported, SignerActor, Trouble, books::Books, unix_ms};
+use crate::{
+    domain::TransactionState,
+    signing::{
+        ledger::{Changes, Execution, Fate, NonceRecord, Purpose},
+        retold::DISPLACED,
+    },
+};
+
+impl SignerActor {
+    /// Takes what transaction actors report into the ledger.
+    pub(super) async fn note_reports(&mut self, books: &mut Books) -> Result<(), Trouble> {
+        while let Some(report) = self.reports.front().cloned() {
+            self.note(books, &report).await?;
+            self.reports.pop_front();
+        }
+        Ok(())
+    }
+
+    async fn note(&mut self, books: &mut Books, report: &FromTransaction) -> Result<(), Trouble> {
+        let nonce = report.nonce;
+        let Some(record) = books.ledger.nonce(nonce).filter(|record| record.is_live()).cloned()
+        else {
+            return Ok(());
+        };
+        let mut told = Vec::new();
+        let changes = match &report.what {
+            Reported::Sent(hash) => {
+                told.push(self.transaction(&record, TransactionState::Sent, Some(*hash)));
+                books.ledger.sent(nonce, *hash)?
+            }
+            Reported::Mined { mined, gas_used, price } => {
+                let mut message =
+                    self.transaction(&record, TransactionState::Mined, Some(mined.hash));
+                let cost = U256::from(*gas_used) * U256::from(*price);
+                message.block = Some(mined.block.number);
+                message.gas_used = Some(*gas_used);
+                message.fee_wei = Some(cost.to_string());
+                if let Execution::Reverted { code, reason } = &mined.execution {
+                    message.state = TransactionState::Reverted;
+                    message.code = Some(code.clone());
+                    message.reason = Some(reason.clone());
+                }
+                told.push(message);
+                books.spending.settle(nonce, cost, unix_ms() / 1000);
+                self.spec
+                    .shared
+                    .metrics
+                    .transaction_gas_used_ratio
+                    .with_label_values(&[self.name().as_str()])
+                    .observe(ratio(*gas_used, record.call.gas_limit));
+                books.ledger.mined(nonce, mined.clone())?
+            }
+            Reported::Unmined(hash) => {
+                let mut message = self.transaction(&record, TransactionState::Dropped, Some(*hash));
+                message.reason = Some("a reorg took it off the chain; it is sent again".into());
+                told.push(message);
+                books.ledger.unmined(nonce)?
+            }
+            Reported::Confirmed => {
+                self.measure_latency(books, &record);
+                let hash = match &record.fate {
+                    Fate::Mined(mined) => Some(mined.hash),
+                    _ => None,
+                };
+                told.push(self.transaction(&record, TransactionState::Confirmed, hash));
+                books.ledger.confirmed(nonce)?
+            }
+            Reported::Displaced => {
+                let mut message = self.transaction(&record, TransactionState::Dropped, None);
+                message.code = Some(DISPLACED.into());
+                message.reason =
+                    Some("a foreign transaction of the same key used the nonce".into());
+                told.push(message);
+                books.spending.settle(nonce, U256::ZERO, unix_ms() / 1000);
+                books.ledger.displaced(nonce, None)?
+            }
+            Reported::Dropped(hash) => {
+                let mut message = self.transaction(&record, TransactionState::Dropped, Some(*hash));
+                message.reason = Some("no pool holds it any more; it is sent again".into());
+                told.push(message);
+                Changes::default()
+            }
+            Reported::Gap => {
+                self.reconcile = true;
+                return Ok(());
+            }
+            Reported::Stuck(reason) => {
+                tracing::warn!(signer = %self.name(), nonce, ?reason, "transaction does not move");
+                return Ok(());
+            }
+            Reported::Refused(outcome) => {
+                tracing::error!(signer = %self.name(), nonce, ?outcome, "transaction refused");
+                return Ok(());
+            }
+            Reported::Wants(what) => return self.replace(books, &record, *what).await,
+        };
+        self.commit(books, changes, told).await?;
+        let live = books.ledger.nonce(nonce).is_some_and(NonceRecord::is_live);
+        if live {
+            self.show(books, nonce);
+        } else {
+            self.records.remove(&nonce);
+            self.actors.remove(&nonce);
+        }
+        Ok(())
+    }
+
+    /// How long the unlocks of a nonce waited, from request to confirmation.
+    fn measure_latency(&self, books: &Books, record: &NonceRecord) {
+        let Purpose::Unlock { items } = &record.purpose else { return };
+        for item in items.iter().filter_map(|id| books.ledger.item(*id)) {
+            let waited = Duration::from_millis(unix_ms().saturating_sub(item.since_unix_ms));
+            self.spec
+                .shared
+                .metrics
+                .unlock_latency_seconds
+                .with_label_values(&[item.request().rule_set.as_str()])
+                .observe(waited.as_secs_f64());
+        }
+    }
+}
+
+/// Share of the limit that was used.
+fn ratio(used: u64, limit: u64) -> f64 {
+    // Gas is far below 2^53.
+    #[allow(clippy::cast_precision_loss)]
+    let (used, limit) = (used as f64, limit.max(1) as f64);
+    used / limit
+}
