@@ -1,29 +1,21 @@
-//! Reading the files and the environment into [`RawConfig`].
+//! Merging the files and the environment into [`RawConfig`], and saying in
+//! words what does not fit.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use figment::{
     Figment,
-    error::Kind,
-    providers::{Env, Format, Toml},
+    error::{Actual, Kind},
+    providers::Env,
 };
 
-use super::{Config, ConfigError, Problem, raw::RawConfig, validate};
+use super::{
+    Config, ConfigError, Problem,
+    files::{Layer, environments, of_file, rule_files},
+    raw::RawConfig,
+    validate,
+};
 
-/// A rule file as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleFile {
-    /// Its path, as errors name it.
-    pub path: PathBuf,
-    /// Its text.
-    pub text: String,
-}
-
-/// Largest configuration or rule file, in bytes.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Prefix of the variables that override keys.
 const ENV_PREFIX: &str = "MERITD__";
 
@@ -37,119 +29,69 @@ pub fn load(dir: &Path, environment: Option<&str>) -> Result<Config, ConfigError
     let one = |problem| ConfigError { problems: vec![problem] };
     let default = dir.join("default.toml");
     if !default.is_file() {
-        return Err(one(Problem {
-            file: default.display().to_string(),
-            key: "(file)".into(),
-            value: None,
-            why: "there is no such file".into(),
-            remedy: "point --config at a folder with a default.toml".into(),
-        }));
+        let remedy = "point --config at a folder with a default.toml";
+        return Err(one(of_file(&default, "there is no such file".into(), remedy.into())));
     }
-    let base = layer(Figment::new(), &default).map_err(one)?;
+    let base = Figment::from(Layer::read(&default).map_err(one)?);
     let env = || Env::prefixed(ENV_PREFIX).split("__");
-    let named = match environment {
-        Some(name) => name.to_owned(),
-        None => base.clone().merge(env()).extract_inner::<String>("environment").map_err(|e| {
-            ConfigError { problems: e.into_iter().map(|e| from_figment(&e, &default)).collect() }
-        })?,
+    let (named, by) = match environment {
+        Some(name) => (name.to_owned(), "--environment".to_owned()),
+        None => {
+            let figment = base.clone().merge(env());
+            let name = figment
+                .extract_inner::<String>("environment")
+                .map_err(|error| all(error, &figment, &default))?;
+            (name, said_by(&figment, "environment", &default))
+        }
     };
     let specific = dir.join(format!("{named}.toml"));
-    let known = !named.is_empty() && named.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let known = !named.is_empty() && named != "default" && named.chars().all(plain);
     if !known || !specific.is_file() {
+        let known = environments(dir);
         return Err(one(Problem {
-            file: default.display().to_string(),
+            file: by,
             key: "environment".into(),
+            why: format!("there is no file for it in {}", dir.display()),
+            remedy: if known.is_empty() {
+                format!("write {}", dir.join("development.toml").display())
+            } else {
+                format!("name one of: {}", known.join(", "))
+            },
             value: Some(named),
-            why: format!("there is no {}", specific.display()),
-            remedy: format!("name one of: {}", environments(dir).join(", ")),
         }));
     }
-    let figment = layer(base, &specific).map_err(one)?.merge(env()).merge(("environment", named));
-    let raw: RawConfig = figment.extract().map_err(|error| ConfigError {
-        problems: error.into_iter().map(|e| from_figment(&e, &specific)).collect(),
-    })?;
+    let layer = Layer::read(&specific).map_err(one)?;
+    let figment = base.merge(layer).merge(env()).merge(("environment", named));
+    let raw: RawConfig = figment.extract().map_err(|error| all(error, &figment, &specific))?;
     let rules = rule_files(dir).map_err(one)?;
     validate::check(dir, &figment, &specific, raw, rules)
 }
 
-/// Merges one file, refusing what is too large or no TOML.
-fn layer(figment: Figment, path: &Path) -> Result<Figment, Problem> {
-    let text = read_bounded(path)?;
-    if let Err(error) = toml::from_str::<toml::Table>(&text) {
-        let line = error.span().map_or(1, |span| {
-            text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1)
-        });
-        return Err(Problem {
-            file: format!("{}:{line}", path.display()),
-            key: "(syntax)".into(),
-            value: text.lines().nth(line - 1).map(|l| l.trim().to_owned()),
-            why: error.message().to_owned(),
-            remedy: "mend the TOML of this line".into(),
-        });
-    }
-    Ok(figment.merge(Toml::file_exact(path)))
-}
-
-/// Reads a text file of at most [`MAX_FILE_BYTES`].
-fn read_bounded(path: &Path) -> Result<String, Problem> {
-    let problem = |why: String, remedy: &str| Problem {
-        file: path.display().to_string(),
-        key: "(file)".into(),
-        value: None,
-        why,
-        remedy: remedy.into(),
+/// Who says a key, like `chains[0].name`: a file, or a variable. A list is
+/// said as a whole; a key that nobody says is looked for in the file that
+/// says its section.
+pub(super) fn said_by(figment: &Figment, key: &str, fallback: &Path) -> String {
+    let path = key.split('[').next().unwrap_or(key);
+    let by = |path: &str| figment.find_metadata(path).map(|metadata| metadata.source.as_ref());
+    let file = match by(path) {
+        // Only the environment has no source.
+        Some(None) => {
+            return format!("variable {ENV_PREFIX}{}", path.replace('.', "__").to_uppercase());
+        }
+        Some(source) => source,
+        None => by(path.split('.').next().unwrap_or(path)).flatten(),
     };
-    let size = fs::metadata(path)
-        .map_err(|e| problem(e.to_string(), "make it readable for the user that runs meritd"))?
-        .len();
-    if size > MAX_FILE_BYTES {
-        return Err(problem(
-            format!("{size} bytes are more than {MAX_FILE_BYTES}"),
-            "split it, or check that it is the right file",
-        ));
-    }
-    fs::read_to_string(path)
-        .map_err(|e| problem(e.to_string(), "make it a readable UTF-8 text file"))
+    file.and_then(|source| source.file_path()).unwrap_or(fallback).display().to_string()
 }
 
-/// The environments that the folder has files for.
-fn environments(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
-        .filter(|name| name != "default")
-        .collect();
-    names.sort();
-    names
-}
-
-/// Every `rules/*.toml`, in the order of their names.
-fn rule_files(dir: &Path) -> Result<Vec<RuleFile>, Problem> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(dir.join("rules"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .collect();
-    paths.sort();
-    paths.into_iter().map(|path| Ok(RuleFile { text: read_bounded(&path)?, path })).collect()
+fn all(error: figment::Error, figment: &Figment, fallback: &Path) -> ConfigError {
+    let problems = error.into_iter().map(|error| from_figment(&error, figment, fallback)).collect();
+    ConfigError { problems }
 }
 
 /// Turns an extraction error into words: where, what, and the nearest key.
-fn from_figment(error: &figment::Error, fallback: &Path) -> Problem {
-    let file = error.metadata.as_ref().map_or_else(
-        || fallback.display().to_string(),
-        |metadata| match &metadata.source {
-            Some(source) => {
-                source.file_path().map_or_else(|| source.to_string(), |p| p.display().to_string())
-            }
-            None => format!("{ENV_PREFIX}… variables"),
-        },
-    );
+fn from_figment(error: &figment::Error, figment: &Figment, fallback: &Path) -> Problem {
     let mut key = key_path(&error.path);
     let (value, why, remedy) = match &error.kind {
         Kind::UnknownField(name, expected) => {
@@ -166,11 +108,39 @@ fn from_figment(error: &figment::Error, fallback: &Path) -> Problem {
             (None, "this key is missing".into(), "add it".into())
         }
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-            (None, format!("found {actual}"), format!("give {expected}"))
+            let found = if may_be_secret(&key) { kind_of(actual) } else { actual.to_string() };
+            let expected = expected.to_string();
+            // serde names a table by its type in our code.
+            let expected =
+                if expected.starts_with("struct ") { "a table".into() } else { expected };
+            (None, format!("found {found}"), format!("give {expected}"))
         }
         other => (None, other.to_string(), "see docs/configuration.md".into()),
     };
+    let file = said_by(figment, &key, fallback);
     Problem { file, key, value, why, remedy }
+}
+
+/// Whether a value of a wrong type could be a secret all the same: one
+/// that forgot its quotes, or a whole list with secrets in it.
+fn may_be_secret(key: &str) -> bool {
+    const SECRET: [&str; 7] = ["password", "passphrase", "raw", "key", "url", "urls", "endpoints"];
+    ["chains", "signers", "nats"].contains(&key)
+        || key.split(['.', '[', ']']).any(|part| SECRET.contains(&part))
+}
+
+/// The type of a value without the value.
+fn kind_of(actual: &Actual) -> String {
+    let kind = match actual {
+        Actual::Bool(_) => "a boolean",
+        Actual::Unsigned(_) | Actual::Signed(_) => "an integer",
+        Actual::Float(_) => "a float",
+        Actual::Char(_) | Actual::Str(_) => "a string",
+        Actual::Seq => "a sequence",
+        Actual::Map => "a table",
+        _ => "another type",
+    };
+    kind.to_owned()
 }
 
 /// `["contracts", "1", "address"]` as `contracts[1].address`.

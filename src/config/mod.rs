@@ -9,6 +9,7 @@
 //! confirm is `meritd check`'s.
 
 mod amount;
+mod files;
 mod load;
 mod problem;
 mod raw;
@@ -18,7 +19,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use alloy::{
     json_abi::JsonAbi,
@@ -26,7 +27,8 @@ use alloy::{
 };
 
 pub use amount::{parse_decimal, parse_units};
-pub use load::{RuleFile, load};
+pub use files::RuleFile;
+pub use load::load;
 pub use problem::{ConfigError, Problem};
 pub use raw::{Confirmations, ContractKind, GovernorClock, LogFormat, StackKind};
 pub use secret::{Secret, SecretError, SecretRef};
@@ -62,6 +64,8 @@ pub struct Config {
     pub rules: Vec<RuleFile>,
     /// Whether actors may be crashed on request. Refused in production.
     pub fault_injection: bool,
+    /// Who says each section that later checks may find fault with.
+    said_by: BTreeMap<&'static str, String>,
 }
 
 /// How logs are written.
@@ -219,6 +223,52 @@ pub struct Benefit {
 }
 
 impl Config {
+    /// The file (or variable) that says `chains`, `nats`, `contracts` or
+    /// `signers`.
+    #[must_use]
+    pub fn said_by(&self, section: &str) -> &str {
+        self.said_by.get(section).map_or("", String::as_str)
+    }
+
+    /// Fetches every secret but the signers' (which need more than fetching)
+    /// and drops it again: what is missing is told before anything starts.
+    ///
+    /// # Errors
+    /// All that are missing, or no endpoint URL.
+    pub fn check_secrets(&self) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        let mut refuse = |section: &str, key: String, secret: &SecretRef, said: String| {
+            // A secret's error ends with its remedy.
+            let (why, remedy) = said.split_once("; ").unwrap_or((&said, "put the secret there"));
+            problems.push(Problem {
+                file: self.said_by(section).to_owned(),
+                key,
+                value: Some(secret.to_string()),
+                why: why.to_owned(),
+                remedy: remedy.to_owned(),
+            });
+        };
+        for (i, chain) in self.chains.iter().enumerate() {
+            for (j, endpoint) in chain.endpoints.iter().enumerate() {
+                let key = format!("chains[{i}].endpoints[{j}].url");
+                match endpoint.url.resolve() {
+                    Ok(url) if is_endpoint_url(url.expose()) => {}
+                    Ok(_) => {
+                        let said = "not an endpoint URL; let it hold http://… or https://…";
+                        refuse("chains", key, &endpoint.url, said.to_owned());
+                    }
+                    Err(error) => refuse("chains", key, &endpoint.url, error.to_string()),
+                }
+            }
+        }
+        if let Nats::External { login: Some((_, password)), .. } = &self.nats
+            && let Err(error) = password.resolve()
+        {
+            refuse("nats", "nats.password".to_owned(), password, error.to_string());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
+    }
+
     /// A chain by name.
     #[must_use]
     pub fn chain(&self, name: &Name) -> Option<&Chain> {
@@ -230,4 +280,8 @@ impl Config {
     pub fn contract(&self, name: &Name) -> Option<&Contract> {
         self.contracts.iter().find(|contract| contract.name == *name)
     }
+}
+
+fn is_endpoint_url(text: &str) -> bool {
+    text.parse::<reqwest::Url>().is_ok_and(|url| ["http", "https"].contains(&url.scheme()))
 }

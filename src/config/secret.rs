@@ -72,7 +72,7 @@ pub enum SecretError {
         mode: u32,
     },
     /// Nothing in it.
-    #[error("the secret from {0} is empty")]
+    #[error("the secret from {0} is empty; put it there")]
     Empty(String),
 }
 

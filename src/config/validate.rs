@@ -17,6 +17,7 @@ use signers::check_signers;
 
 use super::{
     Config, ConfigError, Log, Nats, Problem, RuleFile, SecretRef, Supervisor,
+    load::said_by,
     raw::{NatsMode, RawConfig, RawNats},
 };
 use crate::domain::Name;
@@ -30,20 +31,8 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Which file says `key`.
-    fn file_of(&self, key: &str) -> String {
-        let section = key.split(['.', '[']).next().unwrap_or(key);
-        self.figment
-            .find_metadata(section)
-            .and_then(|metadata| metadata.source.as_ref())
-            .and_then(|source| source.file_path())
-            .unwrap_or(self.fallback)
-            .display()
-            .to_string()
-    }
-
     fn problem(&mut self, key: &str, value: Option<&str>, why: &str, remedy: &str) {
-        let file = self.file_of(key);
+        let file = said_by(self.figment, key, self.fallback);
         self.problems.push(Problem {
             file,
             key: key.to_owned(),
@@ -205,6 +194,9 @@ pub(super) fn check(
             benefits,
             rules,
             fault_injection: raw.debug.fault_injection,
+            said_by: ["chains", "nats", "contracts", "signers"]
+                .map(|section| (section, said_by(figment, section, fallback)))
+                .into(),
         }),
         _ => Err(ConfigError { problems: c.problems }),
     }

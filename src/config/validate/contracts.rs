@@ -11,6 +11,7 @@ use super::{Checker, chains::check_confirmations};
 use crate::{
     config::{
         Chain, Confirmations, Contract, GovernorClock,
+        files::{Unusable, read_bounded},
         raw::{ContractKind, RawContract},
     },
     domain::Name,
@@ -88,14 +89,16 @@ fn check_address(c: &mut Checker<'_>, key: &str, text: &str) -> Option<Address> 
     }
 }
 
+/// Artifacts hold bytecode and more besides the ABI; none is this large.
+const ABI_BYTES_MAX: u64 = 16 << 20;
+
 fn read_abi(c: &mut Checker<'_>, key: &str, path: &Path) -> Option<alloy::json_abi::JsonAbi> {
     let full: PathBuf = c.dir.join(path);
     let shown = path.display().to_string();
-    let text = match std::fs::read_to_string(&full) {
+    let text = match read_bounded(&full, ABI_BYTES_MAX) {
         Ok(text) => text,
-        Err(error) => {
-            let why = format!("{}: {error}", full.display());
-            c.problem(key, Some(&shown), &why, "name a readable ABI file");
+        Err(Unusable { why, remedy }) => {
+            c.problem(key, Some(&shown), &format!("{}: {why}", full.display()), remedy);
             return None;
         }
     };
