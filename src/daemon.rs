@@ -60,6 +60,14 @@ pub enum StartError {
     /// There is no usable `nats-server`.
     #[error(transparent)]
     Program(#[from] ProgramError),
+    /// The configured `nats-server` can't be used.
+    #[error("nats.binary = {path}: {source}")]
+    Binary {
+        /// As configured.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ProgramError,
+    },
     /// The managed broker does not start.
     #[error(transparent)]
     Managed(#[from] ManagedError),

@@ -14,7 +14,7 @@ use super::{ConfigArgs, Failure};
 use crate::{
     chain::transport::{EndpointUrl, HttpLimits, connect},
     config::{Chain, Config, ContractKind, Nats},
-    daemon::{Plan, plan},
+    daemon::{Plan, StartError},
     signing::calls::{self, Role},
     streams::{
         Auth, ConnectSpec, Redacted,
@@ -60,8 +60,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const RESPONSE_BYTES_MAX: usize = 4 << 20;
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
-    let config = args.config.load()?;
-    let plan = plan(&config).map_err(|error| Failure::Usage(error.to_string()))?;
+    let (config, plan) = args.config.load_plan()?;
     let mut findings = vec![Finding::good(
         "configuration",
         format!(
@@ -219,11 +218,15 @@ async fn check_broker(config: &Config) -> Finding {
                 Ok(path) => path,
                 Err(error) => return Finding::bad(what, error.to_string()),
             };
-            match nats_server_version(&path).await {
-                Ok(version) => {
+            match (nats_server_version(&path).await, binary) {
+                (Ok(version), _) => {
                     Finding::good(what, format!("managed, {} {version}", path.display()))
                 }
-                Err(error) => Finding::bad(what, error.to_string()),
+                (Err(source), Some(path)) => {
+                    let error = StartError::Binary { path: path.clone(), source };
+                    Finding::bad(what, error.to_string())
+                }
+                (Err(error), None) => Finding::bad(what, error.to_string()),
             }
         }
         Nats::External { urls, credentials, login, replicas } => {

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 
 use super::{ConfigArgs, Failure};
+use crate::{config::Config, daemon::ADDRESS_FILE};
 
 /// Where the daemon is.
 #[derive(Clone, Debug, Args)]
@@ -25,7 +26,13 @@ impl DaemonArgs {
     fn base(&self) -> Result<String, Failure> {
         match &self.api {
             Some(url) => Ok(url.trim_end_matches('/').to_owned()),
-            None => Ok(format!("http://{}", self.config.load()?.listen)),
+            None => {
+                let config = self.config.load()?;
+                match config.listen.port() {
+                    0 => told_by_daemon(&config),
+                    _ => Ok(format!("http://{}", config.listen)),
+                }
+            }
         }
     }
 
@@ -66,5 +73,19 @@ impl DaemonArgs {
                 Failure::Failed(format!("{base}: not an answer of meritd: {error}"))
             })
         })
+    }
+}
+
+/// Where a daemon that may take any port left the address it got.
+fn told_by_daemon(config: &Config) -> Result<String, Failure> {
+    let file = config.data_dir.join(ADDRESS_FILE);
+    match std::fs::read_to_string(&file) {
+        Ok(address) => Ok(format!("http://{}", address.trim())),
+        Err(error) => Err(Failure::Failed(format!(
+            "api.listen = {} lets the daemon take any port, and {} does not tell which: {error}; \
+             is the daemon running? (`meritd run`, or name it with --api)",
+            config.listen,
+            file.display(),
+        ))),
     }
 }

@@ -13,7 +13,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    daemon::{self, Plan},
+};
 
 /// Watches governance and NFT contracts, turns what people did into
 /// achievements, and lands them on chain exactly once.
@@ -63,6 +66,15 @@ impl ConfigArgs {
         config::load(&self.config, self.environment.as_deref())
             .map_err(|error| Failure::Usage(error.to_string()))
     }
+
+    /// The configuration and what it means, as far as neither chain nor
+    /// broker is needed to tell.
+    fn load_plan(&self) -> Result<(Config, Plan), Failure> {
+        let config = self.load()?;
+        config.check_secrets().map_err(|error| Failure::Usage(error.to_string()))?;
+        let plan = daemon::plan(&config).map_err(|error| Failure::Usage(error.to_string()))?;
+        Ok((config, plan))
+    }
 }
 
 /// How a command ends other than well.
@@ -75,8 +87,18 @@ enum Failure {
 }
 
 impl Failure {
-    fn failed(error: impl std::fmt::Display) -> Self {
-        Self::Failed(error.to_string())
+    /// With the causes of the error, but for those that it quotes itself.
+    fn failed(error: impl std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let why = error.to_string();
+            if !text.contains(&why) {
+                text = format!("{text}: {why}");
+            }
+            cause = error.source();
+        }
+        Self::Failed(text)
     }
 }
 

@@ -5,14 +5,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{ConfigArgs, Failure};
 use crate::{
     config::{Config, LogFormat},
-    daemon::{Daemon, plan},
+    daemon::Daemon,
     telemetry::{self, Metrics},
 };
 
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
-    let config = args.load()?;
+    let (config, plan) = args.load_plan()?;
     init_logs(&config)?;
-    let plan = plan(&config).map_err(|error| Failure::Usage(error.to_string()))?;
     actix_rt::System::new().block_on(async move {
         let environment = config.environment.clone();
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;

@@ -14,6 +14,7 @@ use crate::{
         connection::Connection,
         find_nats_server,
         managed::{ManagedServer, ManagedSpec},
+        nats_server_version,
         setup::{Replicas, declare},
     },
     tools,
@@ -40,7 +41,11 @@ impl Broker {
         match &config.nats {
             Nats::Managed { binary } => {
                 let program = match binary {
-                    Some(path) => path.clone(),
+                    Some(path) => {
+                        let refuse = |source| StartError::Binary { path: path.clone(), source };
+                        nats_server_version(path).await.map_err(refuse)?;
+                        path.clone()
+                    }
                     None => match tools::find("nats-server") {
                         Some(path) => path,
                         None => find_nats_server(&[])?,
