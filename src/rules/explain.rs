@@ -11,7 +11,10 @@ use super::{
     progress::{self, Counted, Standing},
 };
 use crate::{
-    domain::{EvidenceItem, Name, unlock::decimal},
+    domain::{
+        EvidenceItem, Name,
+        unlock::{checksummed, decimal},
+    },
     fold::State,
 };
 
@@ -28,6 +31,7 @@ pub struct Explanation {
     #[serde(with = "decimal")]
     pub achievement_id: U256,
     /// The user.
+    #[serde(with = "checksummed")]
     pub user: Address,
     /// The log that completed it, if the unlock was requested.
     pub requested: Option<EvidenceItem>,

@@ -1,6 +1,19 @@
-//! The promises that only the whole program can keep, a module each, on the
-//! real binary and real servers.
+//! The promises that only the whole program can keep: a real chain, a real
+//! broker and the real daemon. One module a promise; what they start is in
+//! `tests/support`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
 
 mod artifacts;
 mod bad_input;
+mod broker;
+mod endpoint;
+mod explain;
+mod handover;
+mod kills;
+mod panics;
+mod schemas;
+mod shutdown;
+mod store;

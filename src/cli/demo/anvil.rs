@@ -8,6 +8,7 @@ use std::{
 };
 
 use alloy::{
+    eips::BlockNumberOrTag,
     network::Ethereum,
     primitives::{Address, B256, U64, U256},
     providers::{Provider, RootProvider},
@@ -246,6 +247,19 @@ impl Anvil {
     /// When the node does not answer.
     pub async fn block_number(&self) -> Result<u64, AnvilError> {
         self.call::<U64>("eth_blockNumber", json!([])).await.map(|number| number.to())
+    }
+
+    /// Time of a block, seconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// When the node does not answer, or has no such block.
+    pub async fn block_time(&self, which: BlockNumberOrTag) -> Result<u64, AnvilError> {
+        let failed = |why: String| AnvilError::Call { method: "eth_getBlockByNumber", why };
+        let block = self.provider.get_block_by_number(which).await;
+        let block = block.map_err(|error| failed(error.to_string()))?;
+        block
+            .map(|block| block.header.timestamp)
+            .ok_or_else(|| failed(format!("there is no block {which}")))
     }
 
     /// Any method.

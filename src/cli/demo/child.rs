@@ -1,8 +1,8 @@
 //! The daemon as a child process: started, watched until ready, killed.
 
 use std::{
-    path::PathBuf,
-    process::Stdio,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,7 @@ pub enum ChildError {
     #[error("meritd ended with {status}; see {log}")]
     Ended {
         /// How.
-        status: std::process::ExitStatus,
+        status: ExitStatus,
         /// Its log.
         log: PathBuf,
     },
@@ -41,8 +41,11 @@ pub enum ChildError {
 }
 
 /// A running daemon; it is killed when this is dropped.
-pub(super) struct DaemonProcess {
+#[derive(Debug)]
+pub struct DaemonProcess {
     child: Child,
+    address_file: PathBuf,
+    log: PathBuf,
     url: String,
 }
 
@@ -50,16 +53,20 @@ pub(super) struct DaemonProcess {
 const READY_WITHIN: Duration = Duration::from_secs(40);
 /// How long it may take to stop when asked to.
 const STOP_WITHIN: Duration = Duration::from_secs(25);
+/// Pause between two looks at it.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl DaemonProcess {
-    /// Starts the daemon of a setting and waits until it says it is ready.
-    pub(super) async fn start(setting: &Setting) -> Result<Self, DemoError> {
+    /// Starts the daemon of a setting, and does not wait for it.
+    ///
+    /// # Errors
+    /// When `program` does not start.
+    pub fn spawn(setting: &Setting, program: &Path) -> Result<Self, DemoError> {
         let log = append_to(&setting.log())?;
         let copy = log.try_clone().map_err(ChildError::Start)?;
-        let address = setting.data().join(ADDRESS_FILE);
+        let address_file = setting.data().join(ADDRESS_FILE);
         // Left by an earlier run.
-        let _ = std::fs::remove_file(&address);
-        let program = std::env::current_exe().map_err(ChildError::Start)?;
+        let _ = std::fs::remove_file(&address_file);
         let child = Command::new(program)
             .args(["run", "--environment", "development", "--config"])
             .arg(setting.config())
@@ -70,16 +77,39 @@ impl DaemonProcess {
             .kill_on_drop(true)
             .spawn()
             .map_err(ChildError::Start)?;
-        let mut process = Self { child, url: String::new() };
-        process.wait_ready(setting, &address).await?;
+        Ok(Self { child, address_file, log: setting.log(), url: String::new() })
+    }
+
+    /// Starts the daemon of a setting and waits until it says it is ready.
+    ///
+    /// # Errors
+    /// When it does not start, ends, or is not ready in time.
+    pub async fn start(setting: &Setting, program: &Path) -> Result<Self, DemoError> {
+        let mut process = Self::spawn(setting, program)?;
+        process.wait_ready().await?;
         Ok(process)
     }
 
-    async fn wait_ready(
-        &mut self,
-        setting: &Setting,
-        address: &std::path::Path,
-    ) -> Result<(), ChildError> {
+    /// Waits until it has opened its HTTP port.
+    ///
+    /// # Errors
+    /// When it ends before, or takes too long.
+    pub async fn wait_listening(&mut self) -> Result<(), ChildError> {
+        let deadline = Instant::now() + READY_WITHIN;
+        while !self.look_for_address()? {
+            if Instant::now() > deadline {
+                return Err(self.not_ready("it has not opened its HTTP port".to_owned()));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until it says it is ready.
+    ///
+    /// # Errors
+    /// When it ends before, or takes too long.
+    pub async fn wait_ready(&mut self) -> Result<(), ChildError> {
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(2))
             .no_proxy()
@@ -88,42 +118,72 @@ impl DaemonProcess {
         let deadline = Instant::now() + READY_WITHIN;
         let mut why = "it has not opened its HTTP port".to_owned();
         while Instant::now() < deadline {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(ChildError::Ended { status, log: setting.log() });
-            }
-            if let Ok(text) = std::fs::read_to_string(address) {
-                self.url = format!("http://{}", text.trim());
+            if self.look_for_address()? {
                 match client.get(format!("{}/readyz", self.url)).send().await {
                     Ok(answer) if answer.status().is_success() => return Ok(()),
                     Ok(answer) => why = answer.text().await.unwrap_or_default(),
                     Err(error) => why = error.to_string(),
                 }
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        Err(ChildError::NotReady { seconds: READY_WITHIN.as_secs(), why, log: setting.log() })
+        Err(self.not_ready(why))
     }
 
-    /// Where it answers.
-    pub(super) fn url(&self) -> &str {
+    /// Whether it has told its address by now.
+    fn look_for_address(&mut self) -> Result<bool, ChildError> {
+        if let Some(status) = self.ended() {
+            return Err(ChildError::Ended { status, log: self.log.clone() });
+        }
+        if let Ok(text) = std::fs::read_to_string(&self.address_file)
+            && !text.trim().is_empty()
+        {
+            self.url = format!("http://{}", text.trim());
+        }
+        Ok(!self.url.is_empty())
+    }
+
+    fn not_ready(&self, why: String) -> ChildError {
+        ChildError::NotReady { seconds: READY_WITHIN.as_secs(), why, log: self.log.clone() }
+    }
+
+    /// Where it answers; empty before it listens.
+    #[must_use]
+    pub fn url(&self) -> &str {
         &self.url
     }
 
+    /// Its process id; `None` once it has ended.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
     /// SIGKILL, and nothing else.
-    pub(super) async fn kill(mut self) {
+    pub async fn kill(mut self) {
         // It may be dead already.
         let _ = self.child.kill().await;
     }
 
-    /// SIGTERM, and SIGKILL when it takes too long.
-    pub(super) async fn stop(mut self) {
+    /// SIGTERM, and SIGKILL when it takes too long. Returns how it ended.
+    ///
+    /// # Errors
+    /// When it can't be waited for.
+    pub async fn stop(mut self) -> std::io::Result<ExitStatus> {
         if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok())
             && let Some(pid) = rustix::process::Pid::from_raw(pid)
         {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
-        if tokio::time::timeout(STOP_WITHIN, self.child.wait()).await.is_err() {
-            let _ = self.child.kill().await;
+        if let Ok(ended) = tokio::time::timeout(STOP_WITHIN, self.child.wait()).await {
+            return ended;
         }
+        self.child.kill().await?;
+        self.child.wait().await
     }
 }

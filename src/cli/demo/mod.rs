@@ -2,17 +2,18 @@
 //! in the middle, and a check of its outcome against the chain.
 
 pub mod anvil;
-mod child;
+pub mod broker;
+pub mod child;
 pub mod contracts;
 mod narrator;
 pub mod oracle;
+pub mod outcome;
 mod report;
 pub mod setting;
 pub mod story;
 pub mod world;
 
 use std::{
-    collections::BTreeSet,
     io,
     time::{Duration, Instant},
 };
@@ -23,7 +24,7 @@ use self::{
     anvil::{AnvilError, Mining},
     child::{ChildError, DaemonProcess},
     narrator::Narrator,
-    oracle::Award,
+    outcome::Outcome,
     setting::Setting,
     story::Story,
     world::World,
@@ -65,8 +66,6 @@ pub enum DemoError {
 const BLOCK_TIME: Duration = Duration::from_millis(400);
 /// How long the daemon may take to do what is due.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// Blocks through which the outcome must stay as it is.
-const QUIET_BLOCKS: u64 = 8;
 
 pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
@@ -87,7 +86,8 @@ async fn play(args: &DemoArgs) -> Result<bool, DemoError> {
     let mut story = Story::new(&world, |line| stage.tell(line));
     story.everybody_joins().await?;
 
-    let mut daemon = DaemonProcess::start(&setting).await?;
+    let program = std::env::current_exe().map_err(ChildError::Start)?;
+    let mut daemon = DaemonProcess::start(&setting, &program).await?;
     stage.tell(format!("meritd runs, {} (log: {})", daemon.url(), setting.log().display()));
     let narrator = Narrator::start(&setting, &story.members(), began).await?;
     story.first_votes().await?;
@@ -102,7 +102,7 @@ async fn play(args: &DemoArgs) -> Result<bool, DemoError> {
     daemon.kill().await;
     drop(narrator);
     story.orphan_doomed_vote(voted_in).await?;
-    daemon = DaemonProcess::start(&setting).await?;
+    daemon = DaemonProcess::start(&setting, &program).await?;
     stage.tell(format!("meritd is back, {}", daemon.url()));
     let narrator = Narrator::start(&setting, &story.members(), began).await?;
     story.last_votes().await?;
@@ -110,61 +110,32 @@ async fn play(args: &DemoArgs) -> Result<bool, DemoError> {
 
     let members = story.members();
     let addresses: Vec<_> = members.iter().map(|(_, address)| *address).collect();
-    let expected = oracle::expected(&world).await?;
-    let unlocked = settle(&world, &addresses, &expected).await?;
+    let outcome = Outcome::settle(&world, &addresses, PATIENCE).await?;
     narrator.catch_up().await;
     drop(narrator);
     println!();
     report::unlocks(&setting, &members).await?;
     report::benefits(&setting, &members).await?;
-    let counts = oracle::unlock_counts(&world).await?;
-    let duplicate = counts.values().filter(|count| **count > 1).count();
-    let missing = expected.difference(&unlocked).count();
-    let phantom = unlocked.difference(&expected).count();
-    report::verdict(&members, &expected, &unlocked, duplicate);
+    let (missing, phantom) = (outcome.missing().len(), outcome.phantom().len());
+    let duplicate = outcome.duplicate.len();
+    report::verdict(&members, &outcome.expected, &outcome.unlocked, duplicate);
 
     if args.keep_running {
         report::look_around(&setting, &daemon, &world);
         // Also when there is no terminal to press Ctrl-C at.
         let _ = tokio::signal::ctrl_c().await;
     }
-    daemon.stop().await;
+    // The outcome is known; how the daemon ends does not change it.
+    let _ = daemon.stop().await;
     setting.remove();
     println!(
         "{{\"demo\":{{\"members\":{},\"unlocked\":{},\"missing\":{missing},\"duplicate\":{duplicate},\
          \"phantom\":{phantom},\"seconds\":{:.1}}}}}",
         members.len(),
-        unlocked.len(),
+        outcome.unlocked.len(),
         began.elapsed().as_secs_f64(),
     );
-    Ok(missing + duplicate + phantom > 0)
-}
-
-/// Waits until the chain has what it must have, and keeps it: a late phantom
-/// or a late revocation would show within some blocks.
-async fn settle(
-    world: &World,
-    members: &[alloy::primitives::Address],
-    expected: &BTreeSet<Award>,
-) -> Result<BTreeSet<Award>, DemoError> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut quiet_since = None;
-    loop {
-        let unlocked = oracle::unlocked(world, members).await?;
-        let block = world.anvil.block_number().await?;
-        if unlocked == *expected {
-            let since = *quiet_since.get_or_insert(block);
-            if block >= since + QUIET_BLOCKS {
-                return Ok(unlocked);
-            }
-        } else {
-            quiet_since = None;
-        }
-        if Instant::now() > deadline {
-            return Ok(unlocked);
-        }
-        tokio::time::sleep(BLOCK_TIME).await;
-    }
+    Ok(!outcome.is_right())
 }
 
 /// Where lines of the story go.

@@ -7,41 +7,15 @@ use std::{
 };
 
 use alloy::primitives::Address;
-use async_nats::ConnectOptions;
 use futures::StreamExt as _;
-use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{DemoError, setting::Setting};
-use crate::{
-    daemon::CLIENT_FILE,
-    streams::{Auth, ConnectSpec, Redacted, StreamError, connection::Connection},
+use super::{
+    DemoError,
+    broker::{self, Heard},
+    setting::Setting,
 };
-
-/// The note that the daemon leaves of how to reach its broker.
-#[derive(Deserialize)]
-struct ClientNote {
-    urls: Vec<String>,
-    user: String,
-    password: String,
-}
-
-/// How to reach the managed broker of a setting.
-pub(super) fn broker_of(setting: &Setting) -> Result<ConnectSpec, DemoError> {
-    let path = setting.data().join(CLIENT_FILE);
-    let failed = |source| DemoError::File { what: path.display().to_string(), source };
-    let text = std::fs::read_to_string(&path).map_err(failed)?;
-    let note: ClientNote =
-        serde_json::from_str(&text).map_err(|error| failed(std::io::Error::other(error)))?;
-    let auth = Auth::Password { user: note.user, password: Redacted::new(note.password) };
-    Ok(ConnectSpec::new(note.urls, auth, "meritd-demo"))
-}
-
-/// A connection to the managed broker of a setting.
-pub(super) async fn connect(setting: &Setting) -> Result<Connection, DemoError> {
-    Ok(Connection::open(broker_of(setting)?).await?)
-}
 
 /// Prints messages until it is dropped.
 pub(super) struct Narrator {
@@ -58,23 +32,7 @@ impl Narrator {
         members: &[(&'static str, Address)],
         began: Instant,
     ) -> Result<Self, DemoError> {
-        let spec = broker_of(setting)?;
-        let Auth::Password { user, password } = spec.auth else {
-            return Err(StreamError::BadAddress { url: String::new() }.into());
-        };
-        let client = ConnectOptions::new()
-            .user_and_password(user, password.expose().to_owned())
-            .connect(spec.urls)
-            .await
-            .map_err(|error| StreamError::Unavailable {
-                what: "subscribing".to_owned(),
-                reason: error.to_string(),
-            })?;
-        let subscribed = client.subscribe("merit.v1.>").await;
-        let mut messages = subscribed.map_err(|error| StreamError::Unavailable {
-            what: "subscribing".to_owned(),
-            reason: error.to_string(),
-        })?;
+        let Heard { client, mut messages } = broker::listen(setting).await?;
         let names: BTreeMap<String, &'static str> =
             members.iter().map(|(name, who)| (who.to_checksum(None), *name)).collect();
         let (asked, requested) = watch::channel(BTreeSet::new());

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy::primitives::Address;
 
 use super::{
-    DemoError,
+    DemoError, broker,
     child::DaemonProcess,
-    narrator,
     oracle::{ACHIEVEMENT_NAMES, Award},
     setting::Setting,
     world::World,
@@ -37,7 +36,7 @@ pub(super) async fn unlocks(
     setting: &Setting,
     members: &[(&'static str, Address)],
 ) -> Result<(), DemoError> {
-    let connection = narrator::connect(setting).await?;
+    let connection = broker::connect(setting).await?;
     let filters =
         [subjects::unlocks_in(UnlockState::Unlocked), subjects::unlocks_in(UnlockState::Revoked)];
     let range = read_range(&connection, StreamId::Unlocks, &filters, 1, READ_MAX).await?;
@@ -77,7 +76,7 @@ pub(super) async fn benefits(
     setting: &Setting,
     members: &[(&'static str, Address)],
 ) -> Result<(), DemoError> {
-    let connection = narrator::connect(setting).await?;
+    let connection = broker::connect(setting).await?;
     let bucket = Bucket::open(&connection, BENEFITS_BUCKET).await?;
     println!("{:<6} {:<6} benefits (bucket {BENEFITS_BUCKET})", "member", "votes");
     for (name, address) in members {

@@ -1,6 +1,7 @@
 //! The demo's community: a chain with everything deployed on it.
 
 use alloy::{
+    eips::BlockNumberOrTag,
     primitives::{Address, B256, U256, keccak256},
     providers::Provider,
     rpc::types::TransactionRequest,
@@ -21,6 +22,8 @@ pub const VOTES_EACH: u64 = 100;
 pub const VOTING_DELAY: u64 = 1;
 /// Blocks that a vote is open.
 pub const VOTING_PERIOD: u64 = 24;
+/// Seconds of block time between queueing and executing.
+pub const TIMELOCK_DELAY_S: u64 = 1;
 /// The achievements that the example rule set awards.
 pub const ACHIEVEMENTS: std::ops::RangeInclusive<u64> = 1..=7;
 
@@ -81,7 +84,8 @@ impl World {
         let admin = anvil.account(0);
         let token = deploy(&anvil, TOKEN, &arguments(("Merit", "MRT", admin))).await?;
         let open = vec![Address::ZERO];
-        let timelock_arguments = arguments((U256::from(1), Vec::<Address>::new(), open, admin));
+        let timelock_arguments =
+            arguments((U256::from(TIMELOCK_DELAY_S), Vec::<Address>::new(), open, admin));
         let timelock = deploy(&anvil, TIMELOCK, &timelock_arguments).await?;
         let governor_arguments = arguments((
             "MeritGovernor",
@@ -224,10 +228,11 @@ impl World {
             calldatas: calldatas.clone(),
             descriptionHash: hash,
         };
-        self.member_call("queue", by, self.governor, queue).await?;
-        // The timelock asks for a second between the two.
-        let queued = self.anvil.block_number().await?;
-        while self.anvil.block_number().await? < queued + 2 {
+        let queued = self.member_call("queue", by, self.governor, queue).await?;
+        // The timelock asks for a second of block time between the two;
+        // several blocks may fall into one second.
+        let queued = self.anvil.block_time(queued.into()).await?;
+        while self.anvil.block_time(BlockNumberOrTag::Latest).await? < queued + TIMELOCK_DELAY_S {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         let execute = IGovernor::executeCall { targets, values, calldatas, descriptionHash: hash };

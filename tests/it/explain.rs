@@ -1,0 +1,59 @@
+//! `meritd explain` answers why, and why not yet.
+
+use meritd::cli::demo::{contracts::IBadge, world::Ballot};
+use serde_json::Value as Json;
+
+use crate::support::{self, Daemon, PATIENCE, until};
+
+#[tokio::test]
+async fn explain_names_the_logs_that_counted_and_what_is_missing() {
+    let world = support::world().await;
+    let mut daemon = Daemon::of(&world).await;
+    let (ada, bo) = (world.anvil.account(1), world.anvil.account(2));
+    world.join(ada, ada).await.unwrap();
+    daemon.start().await;
+    let proposal = world.propose(ada, "Plant a garden").await.unwrap();
+    until("the vote is open", PATIENCE, async || {
+        (world.proposal_state(&proposal).await.unwrap() == 1).then_some(())
+    })
+    .await;
+    let voted_in = world.vote(ada, &proposal, Ballot::For, "why not").await.unwrap();
+    let badge = IBadge::mintCall { to: bo };
+    world.admin_call("mint a badge", world.badge, badge).await.unwrap();
+
+    let explain = async |achievement: &str, user: alloy::primitives::Address, json: bool| {
+        let user = user.to_checksum(None);
+        let mut arguments = vec!["explain", achievement, user.as_str()];
+        arguments.extend(json.then_some("--json"));
+        let output = daemon.command(&arguments).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let earned = until("the vote has counted", PATIENCE, async || {
+        let answer: Json = serde_json::from_str(&explain("first-vote", ada, true).await).unwrap();
+        (!answer["requested"].is_null()).then_some(answer)
+    })
+    .await;
+    assert_eq!(earned["user"], ada.to_checksum(None), "{earned}");
+    assert_eq!(earned["missing"], Json::Array(Vec::new()), "{earned}");
+    let log = &earned["condition"]["evidence"][0];
+    assert_eq!((log["contract"].as_str(), log["name"].as_str()), (Some("dao"), Some("vote_cast")));
+    assert_eq!(log["block"], voted_in, "{earned}");
+    let text = explain("first-vote", ada, false).await;
+    assert!(text.contains(&format!("earned with dao.vote_cast in block {voted_in}")), "{text}");
+
+    let text = until("the badge has counted", PATIENCE, async || {
+        let text = explain("badge-holder-voter", bo, false).await;
+        text.contains("badge.minted").then_some(text)
+    })
+    .await;
+    assert!(text.contains("not earned yet"), "{text}");
+    assert!(text.contains("missing: 1 more dao.vote_cast"), "{text}");
+    let text = explain("pillar", bo, false).await;
+    assert!(text.contains("missing: achievement first-vote must be unlocked on chain"), "{text}");
+
+    let unknown = daemon.command(&["explain", "first-vot", &bo.to_checksum(None)]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    let error = String::from_utf8(unknown.stderr).unwrap();
+    assert!(error.contains("known: badge-holder-voter"), "{error}");
+}
