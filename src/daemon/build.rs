@@ -381,6 +381,7 @@ fn spawn_signers(
             tree: tree.clone(),
             own: Arc::clone(&own),
             poll: chain.poll_interval,
+            finality_depth: chain.finality_depth,
         };
         let child = child(config, &format!("signer/{}", signer.name), ArbiterClass::Sign);
         let limits = StepLimits { start: SIGNER_STEP, step: SIGNER_STEP };

@@ -14,6 +14,7 @@ mod explain;
 mod handover;
 mod kills;
 mod panics;
+mod reorg;
 mod schemas;
 mod shutdown;
 mod store;

@@ -182,7 +182,8 @@ impl Drop for Daemon {
         end_all_naming(&self.broker_folder());
         if std::thread::panicking() {
             let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
+            // Without the backtraces of injected panics.
+            let lines: Vec<&str> = log.lines().filter(|line| line.starts_with('{')).collect();
             let from = lines.len().saturating_sub(SHOWN_LINES);
             println!("the daemon's log ({}) ends with:", self.folder.path().display());
             for line in lines.get(from..).unwrap_or_default() {

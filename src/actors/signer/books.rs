@@ -14,7 +14,7 @@ use crate::{
     signing::{
         calls::Target,
         item::MessageOrder,
-        ledger::{Changes, Ledger, NonceRecord, Purpose, item_key},
+        ledger::{Changes, Ledger, NonceRecord, Purpose},
         lifecycle::Pace,
         spending::Spending,
     },
@@ -163,12 +163,7 @@ impl SignerActor {
             let order =
                 MessageOrder { stream_created_unix_ms: created, sequence: delivery.sequence };
             let id = message.request.id;
-            if books.ledger.is_archived(id) {
-                let key = owned_key(&self.owner(), &item_key(id));
-                if let Some(record) = self.spec.shared.store.get(Table::Ledger, &key).await? {
-                    books.ledger.recall(id, &record)?;
-                }
-            }
+            self.recall(books, id).await?;
             let changes = match message.state {
                 UnlockState::Requested => {
                     let policy = message.request.on_retract;

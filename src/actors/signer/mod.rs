@@ -8,6 +8,7 @@
 
 mod books;
 mod noting;
+mod reopening;
 mod replacing;
 mod retelling;
 mod sending;
@@ -75,6 +76,8 @@ pub struct SignerSpec {
     pub own: Arc<OnceLock<ActorRef<Stepper<SignerActor>>>>,
     /// How often the chain is asked.
     pub poll: Duration,
+    /// How deep a reorg of the chain may be, in blocks.
+    pub finality_depth: u64,
 }
 
 /// What it owns: the books.
@@ -255,11 +258,14 @@ impl SignerActor {
         }
     }
 
-    /// Compares nonces and balance with the chain, now and then.
+    /// Compares nonces and balance with the chain, now and then, and looks for
+    /// orphaned transactions each time.
     async fn look_at_chain(&mut self, books: &mut Books) -> Result<(), Trouble> {
         let now = unix_ms() / 1000;
         let stale = self.balance.is_none_or(|(_, at)| now.saturating_sub(at) >= RECONCILE_EVERY_S);
-        if !self.reconcile && !stale {
+        let due = self.reconcile || stale;
+        self.reopen_orphaned(books, due).await?;
+        if !due {
             return Ok(());
         }
         let client = self.spec.link.client.clone();

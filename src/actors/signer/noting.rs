@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use alloy::primitives::U256;
 
-use super::{FromTransaction, Reported, SignerActor, Trouble, books::Books, unix_ms};
+use super::{
+    FromTransaction, Reported, SignerActor, Trouble, books::Books, reopening::ORPHANED, unix_ms,
+};
 use crate::{
     domain::TransactionState,
     signing::{
@@ -59,7 +61,7 @@ impl SignerActor {
             }
             Reported::Unmined(hash) => {
                 let mut message = self.transaction(&record, TransactionState::Dropped, Some(*hash));
-                message.reason = Some("a reorg took it off the chain; it is sent again".into());
+                message.reason = Some(ORPHANED.into());
                 told.push(message);
                 books.ledger.unmined(nonce)?
             }

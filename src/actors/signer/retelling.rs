@@ -3,10 +3,9 @@
 
 use super::{SignerActor, Trouble, books::Books};
 use crate::{
-    actors::{messages, outbox::owned_key},
+    actors::messages,
     domain::TransactionMessage,
-    signing::{ledger::item_key, retold::open_nonces},
-    store::Table,
+    signing::retold::open_nonces,
     streams::{
         read::tail,
         subjects::{self, StreamId},
@@ -34,12 +33,7 @@ impl SignerActor {
         let told: Vec<_> = told.filter(|(message, _)| message.from == own).collect();
         for record in open_nonces(told) {
             for id in record.purpose.items() {
-                if books.ledger.is_archived(*id) {
-                    let key = owned_key(&self.owner(), &item_key(*id));
-                    if let Some(row) = self.spec.shared.store.get(Table::Ledger, &key).await? {
-                        books.ledger.recall(*id, &row)?;
-                    }
-                }
+                self.recall(books, *id).await?;
             }
             let nonce = record.nonce;
             let changes = books.ledger.adopt(record)?;

@@ -169,6 +169,12 @@ impl Ledger {
         self.nonces.values().filter(|record| record.is_live())
     }
 
+    /// Nonces that are remembered, lowest first: live ones, and the latest
+    /// whose fate is final, for reorgs deeper than that was thought to be.
+    pub fn retained_nonces(&self) -> impl Iterator<Item = &NonceRecord> {
+        self.nonces.values()
+    }
+
     /// What waits for a transaction: the batcher's input.
     #[must_use]
     pub fn ready(&self) -> &Ready {

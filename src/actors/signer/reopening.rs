@@ -1,0 +1,90 @@
+//! Reorgs deeper than our confirmations: a nonce whose fate was final is open
+//! again, or every later one would wait for it for ever.
+
+use alloy::eips::BlockNumberOrTag;
+
+use super::{Books, SignerActor, Trouble};
+use crate::{
+    actors::outbox::owned_key,
+    domain::{TransactionState, UnlockId},
+    signing::ledger::{Fate, Mined, NonceRecord, item_key},
+    store::Table,
+};
+
+/// Why a transaction that was on the chain is not any more.
+pub(super) const ORPHANED: &str = "a reorg took it off the chain; it is sent again";
+
+impl SignerActor {
+    /// Opens the nonces whose confirmed transaction is in a block that the
+    /// chain no longer has. Known headers tell where to look; with `ask` the
+    /// chain is asked about what they don't reach, as after a start.
+    pub(super) async fn reopen_orphaned(
+        &mut self,
+        books: &mut Books,
+        ask: bool,
+    ) -> Result<(), Trouble> {
+        let link = self.spec.link.clone();
+        let view = link.view.borrow().clone();
+        let head = match &view {
+            Some(view) => view.latest.number,
+            None if ask => link.block(BlockNumberOrTag::Latest).await?.block.number,
+            None => return Ok(()),
+        };
+        let oldest = head.saturating_sub(self.spec.finality_depth);
+        let suspects: Vec<(NonceRecord, Mined)> = books
+            .ledger
+            .retained_nonces()
+            .filter_map(|record| match &record.fate {
+                Fate::Confirmed(mined) if mined.block.number >= oldest => Some((record, mined)),
+                _ => None,
+            })
+            .filter(|(_, mined)| {
+                let known = view.as_ref().and_then(|view| view.header(mined.block.number));
+                known.map_or(ask, |header| header.hash != mined.block.hash)
+            })
+            .map(|(record, mined)| (record.clone(), mined.clone()))
+            .collect();
+        for (record, mined) in suspects {
+            // No block at that height says nothing: the endpoint may lag.
+            let now = link.client.header(mined.block.number.into()).await?;
+            if now.is_some_and(|now| now.block.hash != mined.block.hash) {
+                self.reopen(books, &record, &mined).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn reopen(
+        &mut self,
+        books: &mut Books,
+        record: &NonceRecord,
+        mined: &Mined,
+    ) -> Result<(), Trouble> {
+        tracing::warn!(
+            signer = %self.name(),
+            nonce = record.nonce,
+            block = mined.block.number,
+            "a reorg took a confirmed transaction off the chain"
+        );
+        for id in record.purpose.items() {
+            self.recall(books, *id).await?;
+        }
+        let mut message = self.transaction(record, TransactionState::Dropped, Some(mined.hash));
+        message.reason = Some(ORPHANED.into());
+        let changes = books.ledger.unmined(record.nonce)?;
+        self.commit(books, changes, vec![message]).await?;
+        self.show(books, record.nonce);
+        Ok(())
+    }
+
+    /// Takes an item that is settled back into memory.
+    pub(super) async fn recall(&self, books: &mut Books, id: UnlockId) -> Result<(), Trouble> {
+        if books.ledger.is_archived(id) {
+            let key = owned_key(&self.owner(), &item_key(id));
+            if let Some(record) = self.spec.shared.store.get(Table::Ledger, &key).await? {
+                books.ledger.recall(id, &record)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! A reorg may reach deeper than what the signer took for final.
+
+use std::time::Duration;
+
+use alloy::{
+    primitives::{Address, U256, keccak256},
+    providers::Provider as _,
+    rpc::types::Filter,
+    sol_types::SolEvent as _,
+};
+use meritd::cli::demo::{
+    contracts::{IAchievements, IInbox},
+    world::World,
+};
+
+use crate::support::{self, Daemon, PATIENCE, until};
+
+const CONTRIBUTOR: u64 = 7;
+
+async fn contribute(world: &World, member: Address) {
+    let call = IInbox::contributeCall {
+        topic: keccak256("translations"),
+        amount: U256::from(100),
+        note: "pages translated".into(),
+    };
+    world.member_call("contribute", member, world.inbox, call).await.unwrap();
+}
+
+/// Lands an unlock, and takes its blocks off the chain, but not the
+/// contribution that earned it. Tells how deep the reorg was.
+async fn orphan_an_unlock(world: &World, daemon: &mut Daemon, killed: bool) {
+    let story = support::story(world);
+    let (gus, hal) = (story.member(6), story.member(7));
+    let mut wire = daemon.listen().await;
+    contribute(world, gus).await;
+    wire.next_where("the unlock is final for the signer", PATIENCE, |subject, _| {
+        subject == "merit.v1.unlocks.participation.contributor.unlocked"
+    })
+    .await;
+    let filter = Filter::new()
+        .address(world.achievements)
+        .event_signature(IAchievements::AchievementUnlocked::SIGNATURE_HASH)
+        .from_block(0);
+    let logs = world.anvil.provider().get_logs(&filter).await.unwrap();
+    let landed = logs.last().and_then(|log| log.block_number).unwrap();
+    if killed {
+        daemon.kill().await;
+    }
+
+    let depth = world.anvil.block_number().await.unwrap() - landed + 1;
+    world.anvil.reorg(depth).await.unwrap();
+    assert!(depth >= 2, "deeper than the signer's confirmations: {depth}");
+    if killed {
+        daemon.start().await;
+    }
+
+    until("the unlock is on chain again", PATIENCE, async || {
+        world.has_achievement(gus, CONTRIBUTOR).await.unwrap().then_some(())
+    })
+    .await;
+    contribute(world, hal).await;
+    until("a later unlock does not wait for it", Duration::from_secs(20), async || {
+        world.has_achievement(hal, CONTRIBUTOR).await.unwrap().then_some(())
+    })
+    .await;
+    support::assert_right_outcome(world, &story).await;
+}
+
+#[tokio::test]
+async fn a_confirmed_unlock_that_a_reorg_orphans_lands_again() {
+    let world = support::world().await;
+    let mut daemon = Daemon::of(&world).await;
+    daemon.start().await;
+    orphan_an_unlock(&world, &mut daemon, false).await;
+}
+
+#[tokio::test]
+async fn a_confirmed_unlock_orphaned_while_the_daemon_was_down_lands_again() {
+    let world = support::world().await;
+    let mut daemon = Daemon::of(&world).await;
+    daemon.start().await;
+    orphan_an_unlock(&world, &mut daemon, true).await;
+}
