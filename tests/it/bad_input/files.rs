@@ -27,6 +27,12 @@ fn a_value_of_a_wrong_type_is_named_with_what_is_wanted() {
         ),
         ("[debug]\nfault_injection = \"yes\"", &["debug.fault_injection", "yes", "boolean"]),
     ]);
+    let place = Place::new("");
+    let default = std::fs::read_to_string(place.config().join("default.toml")).unwrap();
+    place.write("default.toml", default.replace("max_restarts = 10", "max_restarts = -10"));
+    place.refused().says(2, &["config/default.toml: supervisor.max_restarts", "-10", "u32"]);
+    place.write("default.toml", default.replace("[api]", "[pai]"));
+    place.refused().says(2, &["config/default.toml: pai", "did you mean `api`?"]);
 }
 
 #[test]
@@ -155,6 +161,8 @@ fn no_secret_is_repeated_however_it_is_misplaced() {
         WHOLE.replace("env:AWARDS_KEY", "s3cr3t-0042"),
         WHOLE.replace("http://127.0.0.1:1", "htp://h/s3cr3t-0042"),
         WHOLE.replace("\"http://127.0.0.1:1\" }]", "\"https://h/s3cr3t-0042 }]"),
+        WHOLE.replace("[{ url = \"http://127.0.0.1:1\" }]", "[\"https://h/s3cr3t-0042\"]"),
+        WHOLE.replace("[{ url = \"http://127.0.0.1:1\" }]", "[{\nurl = \"h/s3cr3t-0042\"\n}]"),
         WHOLE.replace("{ raw = \"env:AWARDS_KEY\" }", "\"s3cr3t-0042\""),
     ];
     for text in texts {
@@ -162,6 +170,11 @@ fn no_secret_is_repeated_however_it_is_misplaced() {
         ended.says(2, &["config/development.toml"]);
         ended.repeats_not("s3cr3t");
     }
+    let mut place = Place::new("");
+    place.set("MERITD__CHAINS", "[{name=\"c\",endpoints=[{url=\"https://h/s3cr3t\"}}]");
+    let ended = place.refused();
+    ended.says(2, &["variable MERITD__CHAINS: chains", "found a string", "give a sequence"]);
+    ended.repeats_not("s3cr3t");
     for text in [
         format!("{external}password = 31415926"),
         WHOLE.replace("\"env:AWARDS_KEY\"", "31415926"),

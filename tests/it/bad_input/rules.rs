@@ -72,6 +72,19 @@ fn unknown_fields_contracts_achievements_and_signers_are_told_with_their_line() 
 }
 
 #[test]
+fn a_value_of_a_wrong_type_is_told_with_its_line() {
+    let vote = with("event = \"dao.vote_cast\"\nsubject = \"voter\"");
+    let id = ["rules/r.toml:7", "achievements[0].id", "-1"];
+    refuses(&vote.replace("id = 1\n", "id = -1\n"), &id);
+    refuses(&vote.replace("\"awards\"", "[1]"), &["rules/r.toml:2", "signer", "expected"]);
+    refuses(
+        &with("event = \"dao.vote_cast\"\nsubject = \"voter\"\ncount = \"three\""),
+        &["rules/r.toml:11", "achievements[0].when.count", "three"],
+    );
+    refuses("", &["rules/r.toml:1", "`id` is missing"]);
+}
+
+#[test]
 fn prerequisites_in_a_circle_are_told_with_the_circle() {
     let member = |name: &str, id: u8, requires: &str| {
         format!(
