@@ -230,43 +230,55 @@ impl Config {
         self.said_by.get(section).map_or("", String::as_str)
     }
 
-    /// Fetches every secret but the signers' (which need more than fetching)
-    /// and drops it again: what is missing is told before anything starts.
+    /// Fetches every secret and drops it again: what is missing is told
+    /// before anything starts.
     ///
     /// # Errors
-    /// All that are missing, or no endpoint URL.
+    /// All that are missing, or hold no endpoint URL where one is needed.
     pub fn check_secrets(&self) -> Result<(), ConfigError> {
-        let mut problems = Vec::new();
-        let mut refuse = |section: &str, key: String, secret: &SecretRef, said: String| {
-            // A secret's error ends with its remedy.
-            let (why, remedy) = said.split_once("; ").unwrap_or((&said, "put the secret there"));
-            problems.push(Problem {
-                file: self.said_by(section).to_owned(),
-                key,
-                value: Some(secret.to_string()),
-                why: why.to_owned(),
-                remedy: remedy.to_owned(),
-            });
-        };
-        for (i, chain) in self.chains.iter().enumerate() {
-            for (j, endpoint) in chain.endpoints.iter().enumerate() {
-                let key = format!("chains[{i}].endpoints[{j}].url");
-                match endpoint.url.resolve() {
-                    Ok(url) if is_endpoint_url(url.expose()) => {}
-                    Ok(_) => {
-                        let said = "not an endpoint URL; let it hold http://… or https://…";
-                        refuse("chains", key, &endpoint.url, said.to_owned());
-                    }
-                    Err(error) => refuse("chains", key, &endpoint.url, error.to_string()),
-                }
-            }
-        }
-        if let Nats::External { login: Some((_, password)), .. } = &self.nats
-            && let Err(error) = password.resolve()
-        {
-            refuse("nats", "nats.password".to_owned(), password, error.to_string());
-        }
+        let problems: Vec<Problem> =
+            self.secrets().filter_map(|secret| self.refuse(secret)).collect();
         if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
+    }
+
+    /// Where each secret is named, and whether it is an endpoint URL.
+    fn secrets(&self) -> impl Iterator<Item = (String, &SecretRef, bool)> {
+        let urls = self.chains.iter().enumerate().flat_map(|(i, chain)| {
+            chain.endpoints.iter().enumerate().map(move |(j, endpoint)| {
+                (format!("chains[{i}].endpoints[{j}].url"), &endpoint.url, true)
+            })
+        });
+        let login = match &self.nats {
+            Nats::External { login: Some((_, password)), .. } => Some(password),
+            Nats::External { login: None, .. } | Nats::Managed { .. } => None,
+        };
+        let login = login.map(|password| ("nats.password".to_owned(), password, false));
+        let keys = self.signers.iter().enumerate().map(|(i, signer)| match &signer.key {
+            SignerKeySource::Keystore { passphrase, .. } => {
+                (format!("signers[{i}].key.passphrase"), passphrase, false)
+            }
+            SignerKeySource::Raw(raw) => (format!("signers[{i}].key.raw"), raw, false),
+        });
+        urls.chain(login).chain(keys)
+    }
+
+    fn refuse(&self, (key, secret, is_url): (String, &SecretRef, bool)) -> Option<Problem> {
+        let said = match secret.resolve() {
+            Ok(url) if is_url && !is_endpoint_url(url.expose()) => {
+                "not an endpoint URL; let it hold http://… or https://…".to_owned()
+            }
+            Ok(_) => return None,
+            Err(error) => error.to_string(),
+        };
+        // A secret's error ends with its remedy.
+        let (why, remedy) = said.split_once("; ").unwrap_or((&said, "put the secret there"));
+        Some(Problem {
+            file: self.said_by(key.split(['.', '[']).next().unwrap_or_default()).to_owned(),
+            key,
+            value: Some(secret.to_string()),
+            why: why.to_owned(),
+            remedy: remedy.to_owned(),
+        })
     }
 
     /// A chain by name.

@@ -44,11 +44,10 @@ fn a_wrong_passphrase_is_told_and_not_repeated() {
 fn a_missing_passphrase_variable_is_named() {
     let mut place = with_keystore();
     place.unset("AWARDS_PASSPHRASE");
-    place
-        .refused()
-        .says(2, &["signers[0].key", "variable `AWARDS_PASSPHRASE` is not set", "set it"]);
+    let key = "config/development.toml: signers[0].key.passphrase = `env:AWARDS_PASSPHRASE`: ";
+    place.refused().says(2, &[key, "variable `AWARDS_PASSPHRASE` is not set; set it"]);
     place.set("AWARDS_PASSPHRASE", "  ");
-    place.refused().says(2, &["signers[0].key", "env:AWARDS_PASSPHRASE is empty"]);
+    place.refused().says(2, &[key, "env:AWARDS_PASSPHRASE is empty; put it there"]);
 }
 
 #[test]
@@ -104,7 +103,9 @@ fn secrets_that_are_nowhere_are_told_before_anything_starts() {
 
     let mut place = Place::new(WHOLE.replace("\"http://127.0.0.1:1\"", "\"env:RPC\""));
     place.set("RPC", "wss://h/s3cr3t");
+    place.unset("AWARDS_KEY");
     let ended = place.refused();
     ended.says(2, &["chains[0].endpoints[0].url = `env:RPC`", "http"]);
+    ended.says(2, &["signers[0].key.raw = `env:AWARDS_KEY`", "is not set"]);
     ended.repeats_not("s3cr3t");
 }
