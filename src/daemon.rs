@@ -8,6 +8,7 @@
 mod broker;
 mod build;
 mod operator;
+mod plan;
 mod series;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -22,8 +23,8 @@ use crate::{
 };
 
 pub use broker::CLIENT_FILE;
-pub use build::{Plan, PlanError, plan};
 pub use operator::DaemonState;
+pub use plan::{Plan, PlanError, plan};
 
 /// In the data folder: the HTTP address that the running daemon got.
 pub const ADDRESS_FILE: &str = "api-address";

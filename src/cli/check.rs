@@ -15,6 +15,7 @@ use crate::{
     chain::transport::{EndpointUrl, HttpLimits, connect},
     config::{Chain, Config, ContractKind, Nats},
     daemon::{Plan, StartError},
+    domain::{Name, OnRetract},
     signing::calls::{self, Role},
     streams::{
         Auth, ConnectSpec, Redacted,
@@ -142,7 +143,7 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
             c.chain == chain.name && c.kind == ContractKind::Achievements
         };
         for contract in config.contracts.iter().filter(keeps) {
-            for role in [Role::Unlocker, Role::Revoker] {
+            for role in roles(plan, &signer.name) {
                 let what = format!("signer/{}", signer.name);
                 let calldata = calls::has_role(role, key.address());
                 let granted = call(&client, contract.address, &calldata).await;
@@ -167,6 +168,16 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
             }
         }
     }
+}
+
+/// The rights that a signer's achievements need: to revoke only where one is
+/// to be taken back.
+fn roles(plan: &Plan, signer: &Name) -> Vec<Role> {
+    let awarded = plan.rule_sets.iter().flat_map(|set| set.achievements());
+    let revokes = awarded
+        .filter(|achievement| achievement.signer == *signer)
+        .any(|achievement| achievement.on_retract == OnRetract::Revoke);
+    if revokes { vec![Role::Unlocker, Role::Revoker] } else { vec![Role::Unlocker] }
 }
 
 async fn open(endpoint: &crate::config::Endpoint) -> Result<(RpcClient, u64), String> {

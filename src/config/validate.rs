@@ -223,7 +223,7 @@ fn check_nats(c: &mut Checker<'_>, raw: RawNats) -> Option<Nats> {
         c.problem("nats.urls", None, "this key is missing", "list the servers as nats://host:port");
     }
     for (i, url) in raw.urls.iter().enumerate() {
-        let known = ["nats://", "tls://", "ws://", "wss://"];
+        let known = ["nats://", "tls://"];
         if !known.iter().any(|scheme| url.starts_with(scheme)) || url.contains('@') {
             c.problem(
                 &format!("nats.urls[{i}]"),
@@ -245,6 +245,16 @@ fn check_nats(c: &mut Checker<'_>, raw: RawNats) -> Option<Nats> {
         urls: raw.urls,
         credentials: raw.credentials.map(|path| dir.join(path)),
         login,
-        replicas: c.bounded("nats.replicas", raw.replicas, 1, 1, 5),
+        replicas: check_replicas(c, raw.replicas),
     })
+}
+
+/// An even number of copies adds a server that can fail, not one that may.
+fn check_replicas(c: &mut Checker<'_>, given: Option<usize>) -> usize {
+    let replicas = given.unwrap_or(1);
+    if !matches!(replicas, 1 | 3 | 5) {
+        let shown = replicas.to_string();
+        c.problem("nats.replicas", Some(&shown), "not a number of copies", "give 1, 3 or 5");
+    }
+    replicas
 }

@@ -9,9 +9,8 @@ use std::{
 
 use alloy::primitives::Address;
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
-use super::{DaemonState, StartError, broker::Broker};
+use super::{DaemonState, Plan, StartError, broker::Broker};
 use crate::{
     actors::{
         contract::ContractActor,
@@ -25,179 +24,17 @@ use crate::{
     },
     breakers::{BreakerSpec, Guard, GuardSpec, RetrySpec},
     chain::{
-        adapters::{Adapter, AdapterError, Kind},
         client::{ChainClient, ClientLimits},
         transport::{EndpointUrl, HttpLimits},
     },
-    config::{
-        self, Config, Confirmations, ContractKind, GovernorClock, SecretError, SignerKeySource,
-        StackKind,
-    },
+    config::{self, Config, Confirmations, ContractKind, SecretError},
     domain::Name,
     fold::Source,
-    governance::{BenefitRule, Clock, Governance, InvalidSettings, Settings, Stack},
-    rules::{Catalog, CatalogContract, RuleError, RuleSet},
-    signing::{
-        keys::{KeyError, KeySpec, SignerKey},
-        reverts::RevertDecoder,
-    },
+    signing::reverts::RevertDecoder,
     store::{Database, StoreHandle, StoreLimits},
     supervisor::{ArbiterClass, ChildSpec, Heartbeat, RestartPolicy, StepLimits, Tree},
     telemetry::Metrics,
 };
-
-/// What a configuration means, checked as far as no chain is needed.
-#[derive(Debug)]
-pub struct Plan {
-    /// Decoders by contract.
-    pub adapters: BTreeMap<Name, Adapter>,
-    /// Compiled rule sets.
-    pub rule_sets: Vec<Arc<RuleSet>>,
-    /// Governance folds by governor.
-    pub governors: BTreeMap<Name, Governance>,
-    /// Keys by signer.
-    pub keys: BTreeMap<Name, Arc<SignerKey>>,
-}
-
-/// Why a configuration means nothing; all that was found.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .problems.join("\n"))]
-pub struct PlanError {
-    /// One line each, with place and remedy.
-    pub problems: Vec<String>,
-}
-
-/// Compiles adapters, rules, governance and keys.
-///
-/// # Errors
-/// All problems at once.
-pub fn plan(config: &Config) -> Result<Plan, PlanError> {
-    let mut problems = Vec::new();
-    let mut adapters = BTreeMap::new();
-    for (i, contract) in config.contracts.iter().enumerate() {
-        match adapter(contract) {
-            Ok(adapter) => {
-                adapters.insert(contract.name.clone(), adapter);
-            }
-            Err(error) => problems.push(format!("contracts[{i}] (`{}`): {error}", contract.name)),
-        }
-    }
-    let catalog = catalog(config, &adapters);
-    let mut rule_sets: Vec<Arc<RuleSet>> = Vec::new();
-    for file in &config.rules {
-        let shown = file.path.display().to_string();
-        match RuleSet::compile(&shown, &file.text, &catalog) {
-            Ok(set) => {
-                if let Some(other) = rule_sets.iter().find(|other| other.id() == set.id()) {
-                    problems.push(format!(
-                        "{shown}: id = `{}`: another file has a rule set of this id; give each its own",
-                        other.id()
-                    ));
-                }
-                rule_sets.push(Arc::new(set));
-            }
-            Err(errors) => problems.extend(errors.iter().map(RuleError::to_string)),
-        }
-    }
-    let mut governors = BTreeMap::new();
-    for contract in config.contracts.iter().filter(|c| c.kind == ContractKind::Governor) {
-        match governance(config, contract) {
-            Ok(governance) => {
-                governors.insert(contract.name.clone(), governance);
-            }
-            Err(error) => problems.push(format!("benefits of `{}`: {error}", contract.name)),
-        }
-    }
-    let mut keys = BTreeMap::new();
-    for (i, signer) in config.signers.iter().enumerate() {
-        match load_key(&signer.key) {
-            Ok(key) => {
-                keys.insert(signer.name.clone(), Arc::new(key));
-            }
-            Err(error) => problems.push(format!("signers[{i}].key (`{}`): {error}", signer.name)),
-        }
-    }
-    if problems.is_empty() {
-        Ok(Plan { adapters, rule_sets, governors, keys })
-    } else {
-        Err(PlanError { problems })
-    }
-}
-
-fn adapter(contract: &config::Contract) -> Result<Adapter, AdapterError> {
-    let kind = match contract.kind {
-        ContractKind::Governor => Kind::Governor,
-        ContractKind::Erc721 => Kind::Erc721,
-        ContractKind::Achievements => Kind::Achievements,
-        ContractKind::Abi => Kind::Abi,
-    };
-    Adapter::for_kind(kind, contract.abi.as_ref())
-}
-
-fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
-    let contract = |contract: &config::Contract| {
-        let adapter = adapters.get(&contract.name)?;
-        let known = CatalogContract {
-            chain_id: config.chain(&contract.chain)?.chain_id,
-            address: contract.address,
-            kind: adapter.kind().as_str().to_owned(),
-            events: adapter.schemas(),
-        };
-        Some((contract.name.clone(), known))
-    };
-    Catalog {
-        contracts: config.contracts.iter().filter_map(contract).collect(),
-        signers: config.signers.iter().map(|signer| signer.name.clone()).collect(),
-    }
-}
-
-fn governance(config: &Config, governor: &config::Contract) -> Result<Governance, InvalidSettings> {
-    let on_chain = |benefit: &&config::Benefit| {
-        config.contract(&benefit.nft).is_some_and(|nft| nft.chain == governor.chain)
-    };
-    let rule = |benefit: &config::Benefit| BenefitRule {
-        name: benefit.name.clone(),
-        nft: benefit.nft.clone(),
-        achievement_ids: benefit.achievement_ids.clone(),
-        weight_multiplier_bps: benefit.weight_multiplier_bps,
-        stack: match benefit.stack {
-            StackKind::Max => Stack::Max,
-            StackKind::Sum => Stack::Sum,
-        },
-        cap_bps: benefit.cap_bps,
-    };
-    Governance::new(Settings {
-        chain_id: config.chain(&governor.chain).map(|chain| chain.chain_id).unwrap_or_default(),
-        governor: governor.name.clone(),
-        clock: match governor.clock {
-            GovernorClock::Block => Clock::Block,
-            GovernorClock::Timestamp => Clock::Timestamp,
-        },
-        grace_period_s: None,
-        benefits: config.benefits.iter().filter(on_chain).map(rule).collect(),
-    })
-}
-
-#[derive(Debug, thiserror::Error)]
-enum NoKey {
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error(transparent)]
-    Key(#[from] KeyError),
-}
-
-fn load_key(source: &SignerKeySource) -> Result<SignerKey, NoKey> {
-    let spec = match source {
-        SignerKeySource::Keystore { path, passphrase } => KeySpec::Keystore {
-            path: path.clone(),
-            passphrase: Zeroizing::new(passphrase.resolve()?.expose().to_owned()),
-        },
-        SignerKeySource::Raw(secret) => {
-            KeySpec::PrivateKeyHex(Zeroizing::new(secret.resolve()?.expose().to_owned()))
-        }
-    };
-    Ok(SignerKey::load(&spec)?)
-}
 
 /// Spawns every actor of the plan.
 pub(super) fn spawn_all(

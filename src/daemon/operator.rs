@@ -140,21 +140,17 @@ impl Operator for DaemonState {
         achievement: String,
         user: Address,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
-        let found = self
-            .rule_sets
-            .get()
-            .and_then(|sets| sets.get(achievement.as_str()).cloned())
-            .ok_or_else(|| {
-                let known: Vec<String> = self
-                    .rule_sets
-                    .get()
-                    .map(|sets| sets.keys().map(ToString::to_string).collect())
-                    .unwrap_or_default();
+        let found = match self.rule_sets.get() {
+            None => Err(ApiProblem::Unavailable("the daemon is starting".to_owned())),
+            Some(sets) => sets.get(achievement.as_str()).cloned().ok_or_else(|| {
+                let known: Vec<&str> = sets.keys().map(Name::as_str).collect();
+                let asked: String = achievement.chars().take(Name::MAX_LEN).collect();
                 ApiProblem::NotFound(format!(
-                    "no rule set awards `{achievement}`; known: {}",
+                    "no rule set awards `{asked}`; known: {}",
                     known.join(", ")
                 ))
-            });
+            }),
+        };
         Box::pin(async move {
             let actor = found?;
             let achievement = Name::new(achievement)

@@ -1,0 +1,216 @@
+//! What a configuration means, as far as no chain and no broker is needed:
+//! decoders, rule sets, governance and keys.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    chain::adapters::{Adapter, AdapterError, Kind},
+    config::{self, Config, ContractKind, GovernorClock, SecretError, SignerKeySource, StackKind},
+    domain::Name,
+    governance::{BenefitRule, Clock, Governance, InvalidSettings, Settings, Stack},
+    rules::{Catalog, CatalogContract, RuleError, RuleSet},
+    signing::keys::{KeyError, KeySpec, SignerKey},
+};
+
+/// What a configuration means, checked as far as no chain is needed.
+#[derive(Debug)]
+pub struct Plan {
+    /// Decoders by contract.
+    pub adapters: BTreeMap<Name, Adapter>,
+    /// Compiled rule sets.
+    pub rule_sets: Vec<Arc<RuleSet>>,
+    /// Governance folds by governor.
+    pub governors: BTreeMap<Name, Governance>,
+    /// Keys by signer.
+    pub keys: BTreeMap<Name, Arc<SignerKey>>,
+}
+
+/// Why a configuration means nothing; all that was found.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .problems.join("\n"))]
+pub struct PlanError {
+    /// One line each, with place and remedy.
+    pub problems: Vec<String>,
+}
+
+/// Compiles adapters, rules, governance and keys.
+///
+/// # Errors
+/// All problems at once.
+pub fn plan(config: &Config) -> Result<Plan, PlanError> {
+    let mut problems = Vec::new();
+    let mut adapters = BTreeMap::new();
+    for (i, contract) in config.contracts.iter().enumerate() {
+        match adapter(contract) {
+            Ok(adapter) => {
+                adapters.insert(contract.name.clone(), adapter);
+            }
+            Err(error) => problems.push(format!(
+                "{}: contracts[{i}] (`{}`): {}",
+                config.said_by("contracts"),
+                contract.name,
+                whole(&error)
+            )),
+        }
+    }
+    let catalog = catalog(config, &adapters);
+    let mut rule_sets: Vec<Arc<RuleSet>> = Vec::new();
+    for file in &config.rules {
+        let shown = file.path.display().to_string();
+        match RuleSet::compile(&shown, &file.text, &catalog) {
+            Ok(set) => {
+                if let Some(other) = rule_sets.iter().find(|other| other.id() == set.id()) {
+                    problems.push(format!(
+                        "{shown}: id = `{}`: another file has a rule set of this id; give each its own",
+                        other.id()
+                    ));
+                }
+                problems.extend(misplaced_signers(config, &shown, &set));
+                rule_sets.push(Arc::new(set));
+            }
+            Err(errors) => problems.extend(errors.iter().map(RuleError::to_string)),
+        }
+    }
+    let mut governors = BTreeMap::new();
+    for contract in config.contracts.iter().filter(|c| c.kind == ContractKind::Governor) {
+        match governance(config, contract) {
+            Ok(governance) => {
+                governors.insert(contract.name.clone(), governance);
+            }
+            Err(error) => problems.push(format!(
+                "{}: benefits, for governor `{}`: {}",
+                config.said_by("benefits"),
+                contract.name,
+                whole(&error)
+            )),
+        }
+    }
+    let mut keys = BTreeMap::new();
+    for (i, signer) in config.signers.iter().enumerate() {
+        match load_key(&signer.key) {
+            Ok(key) => {
+                keys.insert(signer.name.clone(), Arc::new(key));
+            }
+            Err(error) => problems.push(format!(
+                "{}: signers[{i}].key (`{}`): {}",
+                config.said_by("signers"),
+                signer.name,
+                whole(&error)
+            )),
+        }
+    }
+    if problems.is_empty() {
+        Ok(Plan { adapters, rule_sets, governors, keys })
+    } else {
+        Err(PlanError { problems })
+    }
+}
+
+/// An error with its causes.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(&format!(": {said}"));
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A signer can only reach contracts of its own chain.
+fn misplaced_signers(config: &Config, file: &str, set: &RuleSet) -> Vec<String> {
+    let Some(contract) = config.contract(set.achievements_contract()) else { return Vec::new() };
+    let signer_of = |name: &Name| config.signers.iter().find(|signer| signer.name == *name);
+    set.achievements()
+        .iter()
+        .filter_map(|achievement| Some((achievement, signer_of(&achievement.signer)?)))
+        .filter(|(_, signer)| signer.chain != contract.chain)
+        .map(|(achievement, signer)| {
+            format!(
+                "{file}: achievement `{}`: signer `{}` signs for chain `{}`, and `{}` is on `{}`; \
+                 name a signer of that chain",
+                achievement.name, signer.name, signer.chain, contract.name, contract.chain
+            )
+        })
+        .collect()
+}
+
+fn adapter(contract: &config::Contract) -> Result<Adapter, AdapterError> {
+    let kind = match contract.kind {
+        ContractKind::Governor => Kind::Governor,
+        ContractKind::Erc721 => Kind::Erc721,
+        ContractKind::Achievements => Kind::Achievements,
+        ContractKind::Abi => Kind::Abi,
+    };
+    Adapter::for_kind(kind, contract.abi.as_ref())
+}
+
+fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
+    let contract = |contract: &config::Contract| {
+        let adapter = adapters.get(&contract.name)?;
+        let known = CatalogContract {
+            chain_id: config.chain(&contract.chain)?.chain_id,
+            address: contract.address,
+            kind: adapter.kind().as_str().to_owned(),
+            events: adapter.schemas(),
+        };
+        Some((contract.name.clone(), known))
+    };
+    Catalog {
+        contracts: config.contracts.iter().filter_map(contract).collect(),
+        signers: config.signers.iter().map(|signer| signer.name.clone()).collect(),
+    }
+}
+
+fn governance(config: &Config, governor: &config::Contract) -> Result<Governance, InvalidSettings> {
+    let on_chain = |benefit: &&config::Benefit| {
+        config.contract(&benefit.nft).is_some_and(|nft| nft.chain == governor.chain)
+    };
+    let rule = |benefit: &config::Benefit| BenefitRule {
+        name: benefit.name.clone(),
+        nft: benefit.nft.clone(),
+        achievement_ids: benefit.achievement_ids.clone(),
+        weight_multiplier_bps: benefit.weight_multiplier_bps,
+        stack: match benefit.stack {
+            StackKind::Max => Stack::Max,
+            StackKind::Sum => Stack::Sum,
+        },
+        cap_bps: benefit.cap_bps,
+    };
+    Governance::new(Settings {
+        chain_id: config.chain(&governor.chain).map(|chain| chain.chain_id).unwrap_or_default(),
+        governor: governor.name.clone(),
+        clock: match governor.clock {
+            GovernorClock::Block => Clock::Block,
+            GovernorClock::Timestamp => Clock::Timestamp,
+        },
+        grace_period_s: None,
+        benefits: config.benefits.iter().filter(on_chain).map(rule).collect(),
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NoKey {
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+fn load_key(source: &SignerKeySource) -> Result<SignerKey, NoKey> {
+    let spec = match source {
+        SignerKeySource::Keystore { path, passphrase } => KeySpec::Keystore {
+            path: path.clone(),
+            passphrase: Zeroizing::new(passphrase.resolve()?.expose().to_owned()),
+        },
+        SignerKeySource::Raw(secret) => {
+            KeySpec::PrivateKeyHex(Zeroizing::new(secret.resolve()?.expose().to_owned()))
+        }
+    };
+    Ok(SignerKey::load(&spec)?)
+}
