@@ -117,7 +117,12 @@ pub fn unlock(message: &UnlockMessage, mark: &str) -> Result<Outgoing, MessageEr
 pub fn transaction(message: &TransactionMessage, mark: &str) -> Result<Outgoing, MessageError> {
     let state = message.state.as_str();
     let envelope = Envelope::new(
-        format!("{}/{}/{state}/{mark}", message.signer, message.nonce),
+        format!(
+            "{}/{}/{state}/{}/{mark}",
+            message.signer,
+            message.nonce,
+            message.hash.unwrap_or_default()
+        ),
         format!("/meritd/signers/{}", message.signer),
         format!("merit.v1.transaction.{state}"),
         UnixTime(unix_s()),

@@ -211,6 +211,8 @@ impl Handler<Get> for StoreActor {
     type Result = Result<Option<Vec<u8>>, StoreError>;
 
     fn handle(&mut self, Get { table, key }: Get, _: &mut Self::Context) -> Self::Result {
+        // A read must not overtake a commit that was given up by its sender.
+        self.flush();
         self.session.get(table, &key)
     }
 }
@@ -219,6 +221,7 @@ impl Handler<Scan> for StoreActor {
     type Result = Result<Page, StoreError>;
 
     fn handle(&mut self, scan: Scan, _: &mut Self::Context) -> Self::Result {
+        self.flush();
         self.session.scan_prefix(scan.table, &scan.prefix, scan.after.as_deref(), scan.limit)
     }
 }

@@ -21,6 +21,9 @@ pub struct BatchLimits {
     pub max_items: usize,
     /// An incomplete batch goes when its oldest item waited so long.
     pub max_wait_ms: u64,
+    /// A revocation waits so long for its wish to come back: history that is
+    /// told again passes through retractions that do not last.
+    pub revoke_wait_ms: u64,
     /// Calldata: nodes refuse transactions above 128 KiB.
     pub max_calldata_bytes: usize,
     /// Gas that a batch may be reckoned to need.
@@ -79,10 +82,18 @@ impl Batcher {
     /// The next transaction's items. They stay in `ready` until the ledger
     /// binds them: asked again without that, it may choose the same.
     pub fn next(&mut self, ready: &Ready, limits: &BatchLimits, now_unix_ms: u64) -> Next {
-        if let Some(oldest) = ready.revokes.first() {
+        let revoke = ready.revokes.first();
+        let due = |since: u64| since.saturating_add(limits.revoke_wait_ms);
+        if let Some(oldest) = revoke.filter(|oldest| due(oldest.since_unix_ms) <= now_unix_ms) {
             return Next::Revoke(oldest.id);
         }
-        let batch = self.batch(ready, limits, now_unix_ms);
+        let batch = match (self.batch(ready, limits, now_unix_ms), revoke) {
+            (Next::Idle, Some(oldest)) => Next::WaitUntil(due(oldest.since_unix_ms)),
+            (Next::WaitUntil(at), Some(oldest)) => {
+                Next::WaitUntil(at.min(due(oldest.since_unix_ms)))
+            }
+            (batch, _) => batch,
+        };
         match (ready.suspects.first(), batch) {
             (Some(_), batch @ Next::Batch { .. }) if self.suspect_went => {
                 self.suspect_went = false;

@@ -113,7 +113,8 @@ pub struct Item {
     pub unsure: bool,
     /// Its retraction after landing was told.
     pub alerted: bool,
-    /// When it began to wait, in milliseconds since the Unix epoch.
+    /// When it began to wait for an unlock or a revocation, in milliseconds
+    /// since the Unix epoch.
     pub since_unix_ms: u64,
 }
 
@@ -218,7 +219,12 @@ impl Item {
 
     /// Heeds a retraction. False when it was a late duplicate or of a rule
     /// set that never asked.
-    pub(super) fn retract(&mut self, rule_set: &Name, order: MessageOrder) -> bool {
+    pub(super) fn retract(
+        &mut self,
+        rule_set: &Name,
+        order: MessageOrder,
+        now_unix_ms: u64,
+    ) -> bool {
         let was_wanted = self.wanted();
         match self.want_of(rule_set) {
             Some(known) if known.order < order => {
@@ -229,6 +235,7 @@ impl Item {
         }
         if was_wanted && !self.wanted() {
             self.wish_changed();
+            self.since_unix_ms = now_unix_ms;
         }
         true
     }

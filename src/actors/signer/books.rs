@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use futures::future::join_all;
+
 use super::{SignerActor, Trouble, unix_ms};
 use crate::{
     actors::{
@@ -42,15 +44,11 @@ pub(super) struct Books {
     /// The transactions stream was asked for nonces that the ledger lacks.
     pub retold: bool,
     pub reconnects: u64,
-    marks: u64,
-}
-
-impl Books {
-    /// Makes ids of messages unlike each other.
-    fn mark(&mut self, holder: &str) -> String {
-        self.marks += 1;
-        format!("{holder}-{}", self.marks)
-    }
+    /// The last fetch brought nothing.
+    was_empty: bool,
+    /// The store had no books at all: nothing is sent before all that this
+    /// key ever sent is final.
+    pub fresh: bool,
 }
 
 /// Finished nonces that are remembered for deep reorgs.
@@ -91,6 +89,7 @@ impl SignerActor {
                 records.push((key, value));
             }
         }
+        let fresh = records.is_empty();
         let ledger = Ledger::restore(self.spec.key.address(), RETAIN_NONCES, records)?;
         let outbox = Outbox::restore(&shared, &owner).await?;
         let saved = shared.store.get(Table::Positions, owner.as_bytes()).await?;
@@ -121,7 +120,8 @@ impl SignerActor {
             caught_up: false,
             retold: false,
             reconnects,
-            marks: 0,
+            was_empty: false,
+            fresh,
         };
         self.retire_all().await;
         self.reconcile = true;
@@ -140,7 +140,8 @@ impl SignerActor {
     pub(super) async fn hear(&mut self, books: &mut Books) -> Result<bool, Trouble> {
         let deliveries = books.inbox.fetch(HEAR_MAX, HEAR_WAIT).await?;
         let Some(last) = deliveries.last() else {
-            books.caught_up = true;
+            // A fetch may come back empty early, as after a hole: once is no proof.
+            books.caught_up = std::mem::replace(&mut books.was_empty, true);
             return Ok(false);
         };
         let (through, pending) = (last.sequence, last.pending);
@@ -163,14 +164,14 @@ impl SignerActor {
             let order =
                 MessageOrder { stream_created_unix_ms: created, sequence: delivery.sequence };
             let id = message.request.id;
-            self.recall(books, id).await?;
+            self.recall(books, id, &all).await?;
             let changes = match message.state {
                 UnlockState::Requested => {
                     let policy = message.request.on_retract;
                     books.ledger.request(message.request, policy, order, unix_ms())?
                 }
                 UnlockState::Retracted => {
-                    books.ledger.retract(id, &message.request.rule_set, order)?
+                    books.ledger.retract(id, &message.request.rule_set, order, unix_ms())?
                 }
                 _ => continue,
             };
@@ -179,6 +180,7 @@ impl SignerActor {
         books.position = Some(cursor);
         self.commit(books, all, Vec::new()).await?;
         books.inbox.ack_through(through).await?;
+        books.was_empty = false;
         books.caught_up = pending == 0;
         Ok(true)
     }
@@ -191,20 +193,20 @@ impl SignerActor {
         transactions: Vec<TransactionMessage>,
     ) -> Result<(), Trouble> {
         let owner = self.owner();
-        let metrics = &self.spec.shared.metrics;
+        let metrics = self.spec.shared.metrics.clone();
         let mut outgoing = Vec::new();
         for message in &transactions {
             metrics
                 .transactions_total
                 .with_label_values(&[self.name().as_str(), message.state.as_str()])
                 .inc();
-            let mark = books.mark(&self.holder);
+            let mark = self.mark();
             outgoing.push(messages::transaction(message, &mark)?);
         }
         for message in &changes.messages {
             let set = message.request.rule_set.as_str();
             metrics.unlocks_total.with_label_values(&[set, message.state.as_str()]).inc();
-            let mark = books.mark(&self.holder);
+            let mark = self.mark();
             outgoing.push(messages::unlock(message, &mark)?);
             if message.state == UnlockState::Rejected {
                 metrics.dead_letters_total.with_label_values(&[owner.as_str()]).inc();
@@ -212,7 +214,7 @@ impl SignerActor {
             }
         }
         for request in &changes.alerts {
-            let mark = books.mark(&self.holder);
+            let mark = self.mark();
             outgoing.push(messages::orphaned_but_kept(self.name(), request, &mark)?);
         }
         let mut writes: Vec<Write> = changes
@@ -352,10 +354,11 @@ impl SignerActor {
             .map(|child| child.name)
             .filter(|name| name.starts_with(&prefix))
             .collect();
-        for name in names {
-            // It may have finished by itself meanwhile.
-            let _ = self.spec.tree.remove(&name, REMOVE_LIMIT).await;
-        }
+        let tree = &self.spec.tree;
+        // One may have finished by itself meanwhile.
+        join_all(names.iter().map(|name| tree.remove(name, REMOVE_LIMIT))).await;
+        // They were told of books that are gone.
+        self.reports.clear();
         self.records = BTreeMap::new();
         self.actors = BTreeMap::new();
     }

@@ -92,6 +92,7 @@ pub struct SignerActor {
     actors: BTreeMap<u64, ActorRef<Stepper<TransactionActor>>>,
     reconcile: bool,
     balance: Option<(U256, u64)>,
+    marks: u64,
     trouble: Option<String>,
 }
 
@@ -203,6 +204,7 @@ impl SignerActor {
             actors: BTreeMap::new(),
             reconcile: true,
             balance: None,
+            marks: 0,
             trouble: None,
         }
     }
@@ -213,6 +215,13 @@ impl SignerActor {
 
     fn writer(&self) -> Writer {
         Writer::new(WriterKind::Signer, self.name().clone())
+    }
+
+    /// Makes ids of messages unlike each other, for the life of this
+    /// incarnation: the broker would take a repeated one for a duplicate.
+    fn mark(&mut self) -> String {
+        self.marks += 1;
+        format!("{}-{}", self.holder, self.marks)
     }
 
     /// The prefix of its rows in the store.
@@ -234,9 +243,10 @@ impl SignerActor {
         if books.caught_up && !books.retold {
             self.adopt_retold(&mut books).await?;
         }
-        // What follows needs the chain. Books are whole between two commits,
-        // so trouble there does not cost them.
-        let sent = if books.retold {
+        // Books are whole between two commits, so trouble with the chain in
+        // what follows does not cost them. History that is still being heard
+        // passes through wishes that no longer hold: nothing is sent then.
+        let sent = if books.retold && books.caught_up {
             match self.look_at_chain(&mut books).await {
                 Ok(()) => self.send_next(&mut books).await,
                 Err(trouble) => Err(trouble),
@@ -272,10 +282,33 @@ impl SignerActor {
         let address = self.spec.key.address();
         let balance = client.balance(address, BlockNumberOrTag::Latest).await?;
         self.balance = Some((balance, now));
+        if books.fresh {
+            self.require_all_final(books).await?;
+        }
         let latest = client.transaction_count(address, BlockNumberOrTag::Latest).await?;
         let pending = client.transaction_count(address, BlockNumberOrTag::Pending).await?;
         self.reconcile(books, latest, pending).await?;
         self.reconcile = false;
+        Ok(())
+    }
+
+    /// Books that begin anew can't know what an earlier life signed, beyond
+    /// what the stream still tells. Once every transaction of the key is final,
+    /// the contract's own answer is the whole truth.
+    async fn require_all_final(&mut self, books: &mut Books) -> Result<(), Trouble> {
+        let link = self.spec.link.clone();
+        let address = self.spec.key.address();
+        let head = link.block(BlockNumberOrTag::Latest).await?.block.number;
+        let deep = (head + 1).saturating_sub(self.spec.config.confirmations);
+        let settled = link.client.transaction_count(address, deep.into()).await?;
+        let pending = link.client.transaction_count(address, BlockNumberOrTag::Pending).await?;
+        if settled < pending {
+            return Err(Trouble::Held(format!(
+                "these books are new and {} earlier transactions of {address} are not final yet",
+                pending - settled
+            )));
+        }
+        books.fresh = false;
         Ok(())
     }
 

@@ -19,8 +19,15 @@ impl SignerActor {
     /// Takes what transaction actors report into the ledger.
     pub(super) async fn note_reports(&mut self, books: &mut Books) -> Result<(), Trouble> {
         while let Some(report) = self.reports.front().cloned() {
-            self.note(books, &report).await?;
-            self.reports.pop_front();
+            if matches!(report.what, Reported::Wants(_)) {
+                // Asked again by who still wants it: signing twice for one wish
+                // would only raise the price.
+                self.reports.pop_front();
+                self.note(books, &report).await?;
+            } else {
+                self.note(books, &report).await?;
+                self.reports.pop_front();
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::{Books, SignerActor, Trouble};
 use crate::{
     actors::outbox::owned_key,
     domain::{TransactionState, UnlockId},
-    signing::ledger::{Fate, Mined, NonceRecord, item_key},
+    signing::ledger::{Changes, Fate, Mined, NonceRecord, item_key},
     store::Table,
 };
 
@@ -67,7 +67,7 @@ impl SignerActor {
             "a reorg took a confirmed transaction off the chain"
         );
         for id in record.purpose.items() {
-            self.recall(books, *id).await?;
+            self.recall(books, *id, &Changes::default()).await?;
         }
         let mut message = self.transaction(record, TransactionState::Dropped, Some(mined.hash));
         message.reason = Some(ORPHANED.into());
@@ -78,10 +78,24 @@ impl SignerActor {
     }
 
     /// Takes an item that is settled back into memory.
-    pub(super) async fn recall(&self, books: &mut Books, id: UnlockId) -> Result<(), Trouble> {
+    /// `uncommitted` are changes that the store does not have yet.
+    pub(super) async fn recall(
+        &self,
+        books: &mut Books,
+        id: UnlockId,
+        uncommitted: &Changes,
+    ) -> Result<(), Trouble> {
         if books.ledger.is_archived(id) {
-            let key = owned_key(&self.owner(), &item_key(id));
-            if let Some(record) = self.spec.shared.store.get(Table::Ledger, &key).await? {
+            let key = item_key(id);
+            let fresh = uncommitted.writes.iter().rev().find(|write| write.key == key);
+            let record = match fresh {
+                Some(write) => write.value.clone(),
+                None => {
+                    let key = owned_key(&self.owner(), &key);
+                    self.spec.shared.store.get(Table::Ledger, &key).await?
+                }
+            };
+            if let Some(record) = record {
                 books.ledger.recall(id, &record)?;
             }
         }

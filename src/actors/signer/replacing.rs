@@ -23,7 +23,10 @@ impl SignerActor {
     ) -> Result<(), Trouble> {
         let nonce = record.nonce;
         let (Some(newest), Fate::Open) = (record.newest(), &record.fate) else { return Ok(()) };
-        let market = self.market().await?;
+        let Ok(market) = self.market().await else {
+            self.refuse(nonce);
+            return Ok(());
+        };
         let old = match market {
             Market::Dynamic { .. } => Fees::Dynamic {
                 max_fee_per_gas: newest.max_fee_per_gas,

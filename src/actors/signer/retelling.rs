@@ -5,7 +5,7 @@ use super::{SignerActor, Trouble, books::Books};
 use crate::{
     actors::messages,
     domain::TransactionMessage,
-    signing::retold::open_nonces,
+    signing::{ledger::Changes, retold::open_nonces},
     streams::{
         read::tail,
         subjects::{self, StreamId},
@@ -33,7 +33,7 @@ impl SignerActor {
         let told: Vec<_> = told.filter(|(message, _)| message.from == own).collect();
         for record in open_nonces(told) {
             for id in record.purpose.items() {
-                self.recall(books, *id).await?;
+                self.recall(books, *id, &Changes::default()).await?;
             }
             let nonce = record.nonce;
             let changes = books.ledger.adopt(record)?;

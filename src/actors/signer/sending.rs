@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// How long a retraction must last before it is acted on: longer than a rule
+/// set takes to say a whole history again.
+const REVOKE_WAIT_MS: u64 = 5_000;
 /// Nodes refuse transactions above 128 KiB.
 const MAX_CALLDATA_BYTES: usize = 120 * 1024;
 /// Gas of a batch without items, and of each item: only to size batches; the
@@ -43,6 +46,9 @@ impl SignerActor {
     /// Signs and hands over the next transaction, if one is due and there is
     /// room. Returns whether it did.
     pub(super) async fn send_next(&mut self, books: &mut Books) -> Result<bool, Trouble> {
+        if books.ledger.ready().is_empty() {
+            return Ok(false);
+        }
         self.check_unsure(books).await?;
         if books.ledger.live_nonces().count() >= self.spec.config.max_in_flight {
             return Ok(false);
@@ -52,6 +58,7 @@ impl SignerActor {
             max_items: self.spec.config.batch_max_items,
             max_wait_ms: u64::try_from(self.spec.config.batch_max_wait.as_millis())
                 .unwrap_or(u64::MAX),
+            revoke_wait_ms: REVOKE_WAIT_MS,
             max_calldata_bytes: MAX_CALLDATA_BYTES,
             max_gas: head.gas_limit / BLOCK_SHARE,
             base_gas: BASE_GAS,
@@ -85,10 +92,20 @@ impl SignerActor {
         };
         let buffer =
             BufferPercent::new(u64::from(self.spec.config.gas_buffer_percent)).unwrap_or_default();
-        let Ok(gas_limit) = gas_limit(estimate, buffer, head.gas_limit) else {
-            let changes = books.ledger.suspect(&chosen)?;
-            self.commit(books, changes, Vec::new()).await?;
-            return Ok(true);
+        let gas_limit = match gas_limit(estimate, buffer, head.gas_limit) {
+            Ok(limit) => limit,
+            Err(error) => {
+                let changes = match chosen.as_slice() {
+                    [id] => {
+                        let code = "exceeds_block_gas_limit".into();
+                        let reason = error.to_string();
+                        books.ledger.reject(*id, Rejection { code, reason })?
+                    }
+                    _ => books.ledger.suspect(&chosen)?,
+                };
+                self.commit(books, changes, Vec::new()).await?;
+                return Ok(true);
+            }
         };
         let fees = match self.policy().price(&self.market().await?) {
             Decision::Pay(fees) => fees,
@@ -268,14 +285,13 @@ impl SignerActor {
         contract: alloy::primitives::Address,
         block: u64,
     ) -> Result<Vec<UnlockId>, Trouble> {
-        let mut left = Vec::new();
-        let mut all = Changes::default();
+        let mut answers = Vec::new();
         for part in ids.chunks(CALLS_AT_ONCE) {
             let targets = self.targets(books, part);
             let asked = targets.iter().map(|target| {
                 let link = &self.spec.link;
                 let calldata = calls::has(target);
-                async move { link.call(None, contract, &calldata, BlockNumberOrTag::Latest).await }
+                async move { link.call(None, contract, &calldata, block.into()).await }
             });
             for (target, answer) in targets.iter().zip(join_all(asked).await) {
                 let has = calls::decode_bool(&answer?).ok_or_else(|| {
@@ -284,12 +300,19 @@ impl SignerActor {
                          right address?"
                     ))
                 })?;
-                let changes = books.ledger.found(target.id, has, block)?;
-                if changes.is_empty() {
-                    left.push(target.id);
-                } else {
-                    all.then(changes);
-                }
+                answers.push((target.id, has));
+            }
+        }
+        // Nothing is asked between the first change and the commit: trouble
+        // there would leave the books ahead of the store.
+        let mut left = Vec::new();
+        let mut all = Changes::default();
+        for (id, has) in answers {
+            let changes = books.ledger.found(id, has, block)?;
+            if changes.is_empty() {
+                left.push(id);
+            } else {
+                all.then(changes);
             }
         }
         if !all.is_empty() {
@@ -364,31 +387,48 @@ impl SignerActor {
             changes = books.ledger.reject(*id, why)?;
         } else {
             // One by one, so that the poisoned are known and the others go on.
-            let from = self.spec.key.address();
-            let mut healthy = Vec::new();
+            let mut poisoned = Vec::new();
             for target in self.targets(books, ids) {
-                let calldata = match effect {
-                    Effect::Unlock => calls::unlock(std::slice::from_ref(&target)),
-                    Effect::Revoke => calls::revoke(&target),
-                };
-                let latest = BlockNumberOrTag::Latest;
-                match self.spec.link.call(Some(from), contract, &calldata, latest).await {
-                    Ok(_) => healthy.push(target.id),
-                    Err(error) => {
-                        let Some(revert) = self.revert_of(&error) else {
-                            return Err(error.into());
-                        };
-                        let why = Rejection { code: revert.code, reason: revert.text };
-                        changes.then(books.ledger.reject(target.id, why)?);
-                    }
+                if let Some(why) = self.poison(contract, &target, effect).await? {
+                    poisoned.push((target.id, why));
                 }
+            }
+            for (id, why) in poisoned {
+                changes.then(books.ledger.reject(id, why)?);
             }
             if changes.is_empty() {
                 // Each passes alone and all together do not: send them alone.
-                changes = books.ledger.suspect(&healthy)?;
+                changes = books.ledger.suspect(ids)?;
             }
         }
         self.commit(books, changes, Vec::new()).await?;
         Ok(true)
+    }
+
+    /// Why the contract refuses an item of a batch for good; `None` when it
+    /// passes alone, or is refused for what may change by itself.
+    async fn poison(
+        &self,
+        contract: alloy::primitives::Address,
+        target: &Target,
+        effect: Effect,
+    ) -> Result<Option<Rejection>, Trouble> {
+        let calldata = match effect {
+            Effect::Unlock => calls::unlock(std::slice::from_ref(target)),
+            Effect::Revoke => calls::revoke(target),
+        };
+        let from = Some(self.spec.key.address());
+        let latest = BlockNumberOrTag::Latest;
+        let Err(error) = self.spec.link.call(from, contract, &calldata, latest).await else {
+            return Ok(None);
+        };
+        let Some(revert) = self.revert_of(&error) else { return Err(error.into()) };
+        if revert.class != RevertClass::Business {
+            return Ok(None);
+        }
+        // What is done near the head already is found when it is deep.
+        let has = self.spec.link.call(None, contract, &calls::has(target), latest).await?;
+        let done = calls::decode_bool(&has) == Some(effect == Effect::Unlock);
+        Ok((!done).then_some(Rejection { code: revert.code, reason: revert.text }))
     }
 }

@@ -14,6 +14,7 @@ use crate::{
 const LIMITS: BatchLimits = BatchLimits {
     max_items: 4,
     max_wait_ms: 100,
+    revoke_wait_ms: 50,
     max_calldata_bytes: 100_000,
     max_gas: 10_000_000,
     base_gas: 30_000,
@@ -108,8 +109,11 @@ fn revokes_go_first_and_suspects_alone_in_turn_with_batches() {
     let mut batcher = Batcher::default();
     let order = |n| MessageOrder { stream_created_unix_ms: 0, sequence: n };
     revoked.landed = Some(Landing { tx_hash: None, block: 1 });
-    assert!(revoked.retract(&Name::new("votes").unwrap(), order(2)));
+    assert!(revoked.retract(&Name::new("votes").unwrap(), order(2), 100));
     let with_revoke = ready(&[&items[..], &[revoked]].concat());
+    // Its wish may come back: others go on meanwhile.
+    assert_eq!(batcher.next(&with_revoke, &LIMITS, 149), Next::Single(ids(&[1])[0]));
+    let mut batcher = Batcher::default();
     assert_eq!(batcher.next(&with_revoke, &LIMITS, 200), Next::Revoke(ids(&[4])[0]));
     let ready = ready(&items);
     assert_eq!(batcher.next(&ready, &LIMITS, 200), Next::Single(ids(&[1])[0]));

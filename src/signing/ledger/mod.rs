@@ -53,7 +53,7 @@ use self::{
     step::Step,
 };
 use super::{
-    item::{Effect, Item, Landing, MessageOrder, OnRetract, Phase, Rejection, Want},
+    item::{Bound, Effect, Item, Landing, MessageOrder, OnRetract, Phase, Rejection, Want},
     ready::Ready,
 };
 use crate::domain::{Name, UnlockId, UnlockRequest, UnlockState};
@@ -224,7 +224,13 @@ impl Ledger {
         let want = Want { request: request.clone(), wanted: true, on_retract, order };
         let mut step = Step::default();
         match self.items.get_mut(&id) {
-            None => _ = self.items.insert(id, Item::new(want, now_unix_ms)),
+            None => {
+                let mut item = Item::new(want, now_unix_ms);
+                // A nonce that was adopted before its items were known.
+                item.bound = self.carrier_of(id);
+                item.last_nonce = item.bound.map(|bound| bound.nonce);
+                self.items.insert(id, item);
+            }
             Some(item) => {
                 if item.request_again(want, now_unix_ms) {
                     match item.phase() {
@@ -256,11 +262,12 @@ impl Ledger {
         id: UnlockId,
         rule_set: &Name,
         order: MessageOrder,
+        now_unix_ms: u64,
     ) -> Result<Changes, LedgerError> {
         self.require_recalled(id)?;
         let mut step = Step::default();
         let Some(item) = self.items.get_mut(&id) else { return Ok(Changes::default()) };
-        if !item.retract(rule_set, order) {
+        if !item.retract(rule_set, order, now_unix_ms) {
             return Ok(self.nothing(id));
         }
         step.alert_if_orphaned(item);
@@ -345,6 +352,12 @@ impl Ledger {
         self.finish(step)
     }
 
+    /// The live nonce that carries an item which did not exist yet.
+    fn carrier_of(&self, id: UnlockId) -> Option<Bound> {
+        let carrier = self.live_nonces().find(|record| record.purpose.items().contains(&id))?;
+        Some(Bound { nonce: carrier.nonce, effect: carrier.purpose.effect()? })
+    }
+
     fn require_recalled(&self, id: UnlockId) -> Result<(), LedgerError> {
         if self.archived.contains(&id) { Err(LedgerError::Archived { id }) } else { Ok(()) }
     }
@@ -382,8 +395,9 @@ impl Ledger {
             ));
         }
         for record in self.live_nonces() {
+            // An adopted nonce may carry items that nobody has asked for yet.
             let loose = |id: &&UnlockId| {
-                self.items.get(id).is_none_or(|item| item.bound.is_none() && !item.unsure)
+                self.items.get(id).is_some_and(|item| item.bound.is_none() && !item.unsure)
             };
             if let Some(id) = record.purpose.items().iter().find(loose) {
                 return contradiction(format!(

@@ -85,7 +85,7 @@ fn a_request_lands_once_and_a_second_rule_set_is_told_at_once() {
 fn a_late_duplicate_request_does_not_revive_a_retracted_wish() {
     let mut ledger = ledger();
     let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);
-    let gone = ledger.retract(effect_id(1), &name("first"), order(2)).unwrap();
+    let gone = ledger.retract(effect_id(1), &name("first"), order(2), 0).unwrap();
     recall(&mut ledger, &gone, 1);
     assert!(ask(&mut ledger, 1, "first", OnRetract::Revoke, 1).is_empty());
     assert!(ledger.is_archived(effect_id(1)) && ledger.ready().is_empty());
@@ -101,7 +101,7 @@ fn a_retraction_in_flight_waits_for_the_fate_and_is_then_compensated() {
     let mut ledger = ledger();
     let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);
     let (nonce, hash) = send(&mut ledger, unlock(1));
-    let _ = ledger.retract(effect_id(1), &name("first"), order(2)).unwrap();
+    let _ = ledger.retract(effect_id(1), &name("first"), order(2), 0).unwrap();
     assert_eq!(ledger.item(effect_id(1)).unwrap().next_work(), None);
     let _ = confirm(&mut ledger, nonce, hash, did(1, Outcome::Unlocked));
     assert_eq!(ledger.item(effect_id(1)).unwrap().next_work(), Some(Effect::Revoke));
@@ -119,7 +119,7 @@ fn another_rule_sets_wish_keeps_what_one_retracts() {
     let mut ledger = ledger();
     let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);
     let _ = ask(&mut ledger, 1, "second", OnRetract::Revoke, 2);
-    let _ = ledger.retract(effect_id(1), &name("first"), order(3)).unwrap();
+    let _ = ledger.retract(effect_id(1), &name("first"), order(3), 0).unwrap();
     let item = ledger.item(effect_id(1)).unwrap();
     assert_eq!(item.next_work(), Some(Effect::Unlock));
     assert_eq!(item.request().rule_set, name("second"));
@@ -132,10 +132,10 @@ fn policy_alert_tells_once_and_policy_keep_tells_nothing() {
         let _ = ask(&mut ledger, 1, "first", policy, 1);
         let landed = ledger.found(effect_id(1), true, 5).unwrap();
         recall(&mut ledger, &landed, 1);
-        let retracted = ledger.retract(effect_id(1), &name("first"), order(2)).unwrap();
+        let retracted = ledger.retract(effect_id(1), &name("first"), order(2), 0).unwrap();
         assert_eq!(retracted.alerts.len(), alerts);
         recall(&mut ledger, &retracted, 1);
-        let again = ledger.retract(effect_id(1), &name("first"), order(3)).unwrap();
+        let again = ledger.retract(effect_id(1), &name("first"), order(3), 0).unwrap();
         assert!(again.alerts.is_empty() && ledger.ready().is_empty());
     }
 }
@@ -252,7 +252,7 @@ fn what_a_returned_nonce_did_is_asked_of_the_chain() {
     let (second, _) = send(&mut ledger, unlock(1));
     let cancel = attempt_of(ledger.nonce(second).unwrap(), 20, AttemptKind::Cancel);
     let _ = ledger.record_attempt(second, cancel.clone()).unwrap();
-    let _ = ledger.retract(effect_id(1), &name("first"), order(2)).unwrap();
+    let _ = ledger.retract(effect_id(1), &name("first"), order(2), 0).unwrap();
     // A deep reorg drops the foreign transaction: the first unlock lands after all.
     let _ = ledger.unmined(first).unwrap();
     let _ = confirm(&mut ledger, first, hash, did(1, Outcome::Unlocked));
@@ -273,7 +273,7 @@ fn an_effect_in_two_nonces_after_a_deep_reorg_waits_for_both_fates() {
     let _ = ledger.unmined(first).unwrap();
     // The later fate is told first: the earlier nonce still carries the effect.
     let _ = confirm(&mut ledger, second, second_hash, did(1, Outcome::Skipped));
-    let _ = ledger.retract(effect_id(1), &name("first"), order(2)).unwrap();
+    let _ = ledger.retract(effect_id(1), &name("first"), order(2), 0).unwrap();
     assert!(ledger.found(effect_id(1), true, 9).unwrap().is_empty());
     assert_eq!(ledger.item(effect_id(1)).unwrap().next_work(), None);
     let _ = confirm(&mut ledger, first, hash, did(1, Outcome::Unlocked));
@@ -292,7 +292,7 @@ fn three_confirmed_reverts_give_an_item_up_until_it_is_wanted_anew() {
     }
     assert_eq!(last.messages[0].state, UnlockState::Rejected);
     recall(&mut ledger, &last, 1);
-    let retracted = ledger.retract(effect_id(1), &name("first"), order(2)).unwrap();
+    let retracted = ledger.retract(effect_id(1), &name("first"), order(2), 0).unwrap();
     recall(&mut ledger, &retracted, 1);
     let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 3);
     let item = ledger.item(effect_id(1)).unwrap();
@@ -310,7 +310,7 @@ fn a_rejection_is_of_the_wish_it_was_given_for() {
     let told = ask(&mut ledger, 1, "second", OnRetract::Revoke, 2);
     assert_eq!(told.messages[0].state, UnlockState::Rejected);
     recall(&mut ledger, &told, 1);
-    let _ = ledger.retract(effect_id(1), &name("first"), order(3)).unwrap();
+    let _ = ledger.retract(effect_id(1), &name("first"), order(3), 0).unwrap();
     assert!(ledger.ready().is_empty());
 }
 

@@ -89,7 +89,7 @@ impl World {
             if wants {
                 ledger.request(request.clone(), OnRetract::Revoke, order, 0)
             } else {
-                ledger.retract(request.id, &request.rule_set, order)
+                ledger.retract(request.id, &request.rule_set, order, 0)
             }
         })
         .unwrap();
