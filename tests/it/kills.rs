@@ -27,20 +27,15 @@ async fn the_final_table_is_unchanged_by_twenty_kills() {
     daemon.spawn();
 
     let kills = async {
-        let mut at_work = 0;
         for _ in 0..KILLS {
             // The moment itself is what is drawn; nothing waits for it.
             tokio::time::sleep(Duration::from_millis(chance.random_range(LIFE_MS))).await;
             daemon.kill().await;
-            at_work += u32::from(daemon.had_opened());
             daemon.spawn();
         }
-        at_work
     };
-    let (at_work, ()) = tokio::join!(kills, support::play(&world, &mut story));
+    tokio::join!(kills, support::play(&world, &mut story));
 
-    println!("{at_work} of {KILLS} kills hit a daemon that had opened its port");
-    assert!(at_work > 0, "no kill hit a daemon at work");
     daemon.wait_ready().await;
     support::assert_right_outcome(&world, &story).await;
 }

@@ -10,7 +10,6 @@ use std::{
 use alloy::primitives::Address;
 use meritd::{
     cli::demo::{broker, child::DaemonProcess, setting::Setting, world::World},
-    daemon::ADDRESS_FILE,
     streams::{read::read_range, subjects::StreamId},
 };
 use serde_json::Value as Json;
@@ -23,8 +22,6 @@ use super::{Wire, naming, processes::end_all_naming};
 pub struct Daemon {
     pub setting: Setting,
     process: Option<DaemonProcess>,
-    /// Whether the last one that was killed had opened its port.
-    had_opened: bool,
     http: reqwest::Client,
     folder: TempDir,
 }
@@ -40,7 +37,7 @@ impl Daemon {
         let folder = tempfile::Builder::new().prefix("meritd-it-").tempdir().unwrap();
         let setting = Setting::create_in(world, folder.path().join("meritd")).await.unwrap();
         let http = reqwest::Client::builder().timeout(ANSWER_WITHIN).no_proxy().build().unwrap();
-        Self { setting, process: None, had_opened: false, http, folder }
+        Self { setting, process: None, http, folder }
     }
 
     /// The binary that was built for these tests.
@@ -78,13 +75,7 @@ impl Daemon {
     /// SIGKILL; it must have been alive.
     pub async fn kill(&mut self) {
         self.running();
-        self.had_opened = self.setting.data().join(ADDRESS_FILE).exists();
         self.process.take().unwrap().kill().await;
-    }
-
-    /// Whether the last one that was killed had opened its port.
-    pub fn had_opened(&self) -> bool {
-        self.had_opened
     }
 
     /// SIGTERM; tells how it ended.
