@@ -200,7 +200,12 @@ impl TransactionActor {
         let (Some(number), Some(hash)) = (found.block_number, found.block_hash) else {
             return Ok(None);
         };
-        let block = self.spec.link.block(number.into()).await?.block;
+        // The branch that the daemon follows, as far as it is in view.
+        let seen = self.spec.link.view.borrow().as_ref().and_then(|v| v.header(number).copied());
+        let block = match seen {
+            Some(block) => block,
+            None => self.spec.link.block(number.into()).await?.block,
+        };
         if block.hash != hash {
             return Ok(None);
         }
@@ -212,7 +217,7 @@ impl TransactionActor {
                 let outcomes = calls::outcomes(self.spec.contract, &self.spec.items, logs);
                 Execution::Succeeded { outcomes }
             } else {
-                self.why_reverted(block).await
+                self.why_reverted(block).await?
             };
             let mined = Mined { hash: receipt.hash, block, execution };
             self.seen = Some((mined, found.gas_used, found.effective_gas_price));
@@ -267,16 +272,19 @@ impl TransactionActor {
     }
 
     /// Runs the call again on the block before, where the revert's data is had.
-    async fn why_reverted(&self, block: BlockRef) -> Execution {
+    async fn why_reverted(&self, block: BlockRef) -> Result<Execution, RpcError> {
         let call = self.spec.record.borrow().call.clone();
         let at = block.number.saturating_sub(1).into();
         let again = self.spec.link.call(Some(self.spec.from), call.to, &call.calldata, at).await;
-        let revert = match again.as_ref().err().and_then(RpcError::semantic) {
-            Some(refusal) => self.spec.decoder.explain(&refusal.message, refusal.data.as_ref()),
+        let revert = match again {
             // It runs through on the block before: what ran in between decides.
-            None => self.spec.decoder.explain("", None),
+            Ok(_) => self.spec.decoder.explain("", None),
+            Err(error) => match error.semantic() {
+                Some(refusal) => self.spec.decoder.explain(&refusal.message, refusal.data.as_ref()),
+                None => return Err(error),
+            },
         };
-        Execution::Reverted { code: revert.code, reason: revert.text }
+        Ok(Execution::Reverted { code: revert.code, reason: revert.text })
     }
 }
 

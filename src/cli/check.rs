@@ -10,7 +10,7 @@ use alloy::{
 use clap::Args;
 use serde_json::json;
 
-use super::{ConfigArgs, Failure};
+use super::{ConfigArgs, Failure, print};
 use crate::{
     chain::transport::{EndpointUrl, HttpLimits, connect},
     config::{Chain, Config, ContractKind, Nats},
@@ -87,12 +87,12 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
             .iter()
             .map(|f| json!({ "what": f.what, "problem": f.problem, "detail": f.detail }))
             .collect();
-        println!("{:#}", json!({ "ok": failed == 0, "findings": lines }));
+        print(format!("{:#}", json!({ "ok": failed == 0, "findings": lines })))?;
     } else {
         for finding in &findings {
             match &finding.problem {
-                None => println!(" ok   {}: {}", finding.what, finding.detail),
-                Some(problem) => println!("FAIL  {}: {problem}", finding.what),
+                None => print(format!(" ok   {}: {}", finding.what, finding.detail))?,
+                Some(problem) => print(format!("FAIL  {}: {problem}", finding.what))?,
             }
         }
     }

@@ -4,7 +4,7 @@ use alloy::primitives::Address;
 use clap::Args;
 use serde_json::Value as Json;
 
-use super::{Failure, client::DaemonArgs};
+use super::{Failure, client::DaemonArgs, print};
 
 /// What to explain.
 #[derive(Debug, Args)]
@@ -24,12 +24,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let user = args.user.to_checksum(None);
     let query = [("achievement", args.achievement.as_str()), ("user", user.as_str())];
     let answer: Json = args.daemon.get("/api/v1/explain", &query)?;
-    if args.json {
-        println!("{answer:#}");
-    } else {
-        println!("{}", render(&answer));
-    }
-    Ok(())
+    if args.json { print(format!("{answer:#}")) } else { print(render(&answer)) }
 }
 
 /// The explanation as text.

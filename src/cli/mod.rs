@@ -102,6 +102,15 @@ impl Failure {
     }
 }
 
+/// Prints a result. A reader that has seen enough (`| head`) is no failure.
+fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
+    use std::io::{ErrorKind, Write as _};
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| Failure::failed(&error)),
+    }
+}
+
 /// Parses the arguments and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {

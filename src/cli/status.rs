@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value as Json;
 
-use super::{Failure, client::DaemonArgs};
+use super::{Failure, client::DaemonArgs, print};
 
 /// How to show it.
 #[derive(Debug, Args)]
@@ -17,12 +17,7 @@ pub(super) struct StatusArgs {
 
 pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
     let status: Json = args.daemon.get("/api/v1/status", &[])?;
-    if args.json {
-        println!("{status:#}");
-    } else {
-        println!("{}", render(&status));
-    }
-    Ok(())
+    if args.json { print(format!("{status:#}")) } else { print(render(&status)) }
 }
 
 /// The status as text: what is wrong first, then a line an actor, then a

@@ -58,7 +58,7 @@ impl<A: Supervise> Life<A> {
         arbiter.spawn_fn({
             let (name, factory, report) = (Arc::clone(name), Arc::clone(factory), report.clone());
             move || {
-                let span = tracing::info_span!("actor", name = %name);
+                let span = tracing::info_span!("actor", actor = %name);
                 let life = live(factory, orders, announce, report);
                 if let Err(task) = begun.send(actix_rt::spawn(life.instrument(span))) {
                     task.abort();
