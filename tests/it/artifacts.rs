@@ -94,3 +94,59 @@ fn the_manager_has_every_call_and_event_that_the_signer_uses() {
         assert!(events.contains(&used), "{used} is not in {events:#?}");
     }
 }
+
+/// Every Rust file below a folder of the repository.
+fn rust_files(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            rust_files(&entry, found);
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            found.push(entry);
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_architecture_names_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    rust_files(&root.join("src"), &mut files);
+    rust_files(&root.join("tests"), &mut files);
+    let code: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let named: Vec<&str> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| !word.starts_with("meritd_") && !word.starts_with("process_"))
+        .filter(|word| word.matches('_').count() >= 3)
+        .filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_numeric()))
+        .collect();
+    assert!(named.len() > 30, "the page names its tests in backticks: {named:?}");
+    for name in named {
+        assert!(code.contains(&format!("fn {name}(")), "{name} is no test");
+    }
+}
+
+#[test]
+fn the_crates_that_carry_the_load_are_used_for_what_they_are_for() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let uses = [
+        ("actix", "src/supervisor/stepper.rs", "impl<S: Steps> Actor for Stepper<S>"),
+        ("actix-web", "src/api/mod.rs", "HttpServer::new"),
+        ("alloy", "src/chain/transport.rs", "RpcClient"),
+        ("async-nats", "src/streams/connection.rs", "jetstream::Context"),
+        ("redb", "src/store/tables.rs", "TableDefinition"),
+        ("dashmap", "src/actors/shared.rs", "DashMap<"),
+        ("failsafe", "src/breakers/breaker.rs", "failsafe"),
+        ("prometheus", "src/telemetry/metrics.rs", "Registry::new"),
+        ("serde", "src/domain/event.rs", "Deserialize"),
+        ("tokio", "src/actors/head.rs", "async fn step"),
+    ];
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    for (name, file, mark) in uses {
+        assert!(manifest.contains(&format!("\n{name} = ")), "{name} is no dependency");
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        assert!(text.contains(mark), "{file} does not use {name} by `{mark}`");
+    }
+}
