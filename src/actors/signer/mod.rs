@@ -398,7 +398,7 @@ impl Steps for SignerActor {
     fn observe(&self) -> Json {
         let books = self.books.as_ref();
         json!({
-            "address": self.spec.key.address(),
+            "address": self.spec.key.address().to_checksum(None),
             "next_nonce": books.map(|books| books.ledger.next_nonce()),
             "queued": books.map(|books| books.ledger.ready().len()),
             "in_flight": books.map(|books| books.ledger.live_nonces().count()),

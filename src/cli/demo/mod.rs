@@ -122,8 +122,7 @@ async fn play(args: &DemoArgs) -> Result<bool, DemoError> {
 
     if args.keep_running {
         report::look_around(&setting, &daemon, &world);
-        // Also when there is no terminal to press Ctrl-C at.
-        let _ = tokio::signal::ctrl_c().await;
+        told_to_end().await;
     }
     // The outcome is known; how the daemon ends does not change it.
     let _ = daemon.stop().await;
@@ -136,6 +135,21 @@ async fn play(args: &DemoArgs) -> Result<bool, DemoError> {
         began.elapsed().as_secs_f64(),
     );
     Ok(!outcome.is_right())
+}
+
+/// Waits for Ctrl-C, or for SIGTERM where there is no terminal to press it at.
+async fn told_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => _ = terminate.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
 }
 
 /// Where lines of the story go.
