@@ -6,26 +6,33 @@
 //! acknowledges. Whatever a crash interrupts is done again with the same
 //! result, because the fold is a function of the stream's order.
 
+mod opening;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
+
+use opening::{Standing, area_key, table_of};
 
 use super::{
     messages::{self, MessageError},
-    outbox::{Outbox, OutboxError, Outgoing, owned_key},
+    outbox::{Outbox, OutboxError, Outgoing},
     shared::Shared,
 };
 use crate::{
     chain::rpc::RpcError,
     domain::{Event, Watermark},
-    fold::{Area, Effects, Emission, Engine, Fold, Input, InputError, SavedParts, Source},
-    store::{StoreError, Table, Write},
+    fold::{Effects, Emission, Engine, Fold, Input, InputError, Source},
+    store::{StoreError, Write},
     streams::{
         PublishError, StreamError,
-        consume::{Cursor, Inbox, InboxSpec, Resumption},
+        consume::{Cursor, Inbox},
         fence::{Fence, FenceError},
-        subjects::{self, StreamId, Writer},
+        setup::StreamIncarnation,
+        subjects::{StreamId, Writer},
     },
     supervisor::{Next, Steps},
 };
@@ -34,6 +41,8 @@ use crate::{
 pub trait Folding: 'static {
     /// The pure part.
     type Fold: Fold + Clone;
+    /// What learning remembers while the actor lives.
+    type Asking: Default;
 
     /// Who writes.
     fn writer(&self) -> Writer;
@@ -51,16 +60,18 @@ pub trait Folding: 'static {
     /// When it can't be written as a message.
     fn say(
         &self,
-        shared: &Shared,
         emission: &Emission<<Self::Fold as Fold>::Output>,
     ) -> Result<Vec<Outgoing>, MessageError>;
     /// Learns from the chain what events don't tell. Returns whether it did.
+    /// Called each round; `asking` is what it remembers of earlier ones.
     fn learn(
         &self,
-        shared: &Shared,
+        asking: &mut Self::Asking,
         engine: &mut Engine<Self::Fold>,
     ) -> impl Future<Output = Result<bool, RpcError>>;
-    /// What was emitted is durable and said; no emissions: the fold was opened.
+    /// The fold was opened, with this state.
+    fn opened(&self, shared: &Shared, engine: &Engine<Self::Fold>);
+    /// What was emitted is durable: told once, whatever it takes to say it.
     fn settled(
         &self,
         shared: &Shared,
@@ -77,7 +88,10 @@ pub struct FoldActor<F: Folding> {
     shared: Shared,
     holder: String,
     pub(super) open: Option<Open<F::Fold>>,
+    asking: F::Asking,
     trouble: Option<String>,
+    /// Until when another daemon is left alone with the fence.
+    yields_until: Option<Instant>,
     frozen: Option<String>,
 }
 
@@ -87,16 +101,11 @@ pub(super) struct Open<F: Fold> {
     inbox: Inbox,
     outbox: Outbox,
     fence: Fence,
+    /// Of the stream that has what was said.
+    output: StreamIncarnation,
     reconnects: u64,
     pending: u64,
     undone_blocks: u64,
-}
-
-/// What is saved beside the fold's own parts.
-#[derive(Serialize, Deserialize)]
-struct Standing {
-    version: String,
-    cursor: Option<Cursor>,
 }
 
 /// Why a round did not get through; all of it is tried again.
@@ -134,120 +143,29 @@ const ACK_WAIT: Duration = Duration::from_secs(120);
 const RETRY: Duration = Duration::from_millis(500);
 /// Pause of a fold that waits for a person.
 const FROZEN_PAUSE: Duration = Duration::from_secs(10);
-/// Rows removed in one commit when a fold is rebuilt.
-const FORGET_AT_ONCE: usize = 4000;
+/// How long another daemon that took the fence is left alone with it: two
+/// that take it from each other all the time do nothing else.
+const RIVAL_PAUSE: Duration = Duration::from_secs(30);
 
 impl<F: Folding> FoldActor<F> {
     /// An actor that will read its state from the store.
     #[must_use]
     pub fn new(shared: Shared, folding: F) -> Self {
         let holder = shared.incarnation();
-        Self { folding, shared, holder, open: None, trouble: None, frozen: None }
+        Self {
+            folding,
+            shared,
+            holder,
+            open: None,
+            asking: F::Asking::default(),
+            trouble: None,
+            yields_until: None,
+            frozen: None,
+        }
     }
 
     fn owner(&self) -> String {
         self.folding.writer().to_string()
-    }
-
-    /// Reads the saved fold, or forgets it when it is another version's.
-    async fn open(&self) -> Result<Open<F::Fold>, Trouble> {
-        let connection = &self.shared.connection;
-        let reconnects = *connection.reconnects().borrow();
-        let owner = self.owner();
-        let stream = self.folding.stream();
-        let fence =
-            Fence::acquire(connection, stream, &self.folding.writer(), &self.holder).await?;
-        let sources = self.folding.sources();
-        let filters: Vec<String> = sources
-            .iter()
-            .flat_map(|(chain, source)| {
-                [
-                    subjects::events_of(chain, &source.contract),
-                    subjects::watermark(chain, &source.contract),
-                ]
-            })
-            .collect();
-        let saved = self.shared.store.get(Table::Positions, owner.as_bytes()).await?;
-        let standing: Option<Standing> =
-            saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let version = self.folding.version();
-        let sources: Vec<Source> = sources.into_iter().map(|(_, source)| source).collect();
-        let restored = match standing {
-            Some(standing) if standing.version == version => {
-                let parts = self.saved_parts(&owner).await?;
-                match Engine::restore(self.folding.fold(), sources.clone(), parts) {
-                    Ok(engine) => Some((engine, standing.cursor)),
-                    Err(error) => {
-                        tracing::warn!(actor = owner, "rebuilding from the stream: {error}");
-                        None
-                    }
-                }
-            }
-            Some(_) => {
-                tracing::info!(actor = owner, "its definition changed: rebuilding from the stream");
-                None
-            }
-            None => None,
-        };
-        let (mut engine, cursor) = match restored {
-            Some(restored) => restored,
-            None => {
-                self.forget(&owner).await?;
-                (Engine::new(self.folding.fold(), sources.clone()), None)
-            }
-        };
-        let spec = |resume_after| InboxSpec {
-            stream: StreamId::Events,
-            durable: owner.clone(),
-            filters: Vec::clone(&filters),
-            max_batch: BATCH,
-            ack_wait: ACK_WAIT,
-            resume_after,
-        };
-        let (mut inbox, resumed) = Inbox::open(connection, spec(cursor)).await?;
-        if matches!(resumed, Resumption::NewIncarnation | Resumption::TailLost { .. }) {
-            // Its sequences mean other messages now: the fold starts again
-            // with the stream. What it says again is known by its effects.
-            tracing::warn!(actor = owner, ?resumed, "the stream is another: rebuilding");
-            self.forget(&owner).await?;
-            engine = Engine::new(self.folding.fold(), sources);
-            (inbox, _) = Inbox::open(connection, spec(None)).await?;
-        }
-        let outbox = Outbox::restore(&self.shared, &owner).await?;
-        self.folding.settled(&self.shared, &engine, &[]);
-        tracing::info!(actor = owner, ?resumed, "fold opened");
-        Ok(Open { engine, inbox, outbox, fence, reconnects, pending: 0, undone_blocks: 0 })
-    }
-
-    async fn saved_parts(&self, owner: &str) -> Result<SavedParts, StoreError> {
-        let prefix = owned_key(owner, &[]);
-        let mut parts = SavedParts::default();
-        for (table, area) in AREAS {
-            let rows = self.shared.store.scan_all(table, &area_key(owner, area, &[])).await?;
-            let skip = prefix.len() + 1;
-            let rows = rows
-                .into_iter()
-                .map(|(key, value)| (key.get(skip..).unwrap_or_default().to_vec(), value));
-            match area {
-                Area::State => parts.state = rows.collect(),
-                Area::Inbox => parts.inbox = rows.collect(),
-                Area::Journal => parts.journal = rows.collect(),
-                Area::Meta => parts.meta = rows.collect(),
-            }
-        }
-        Ok(parts)
-    }
-
-    async fn forget(&self, owner: &str) -> Result<(), StoreError> {
-        for (table, area) in AREAS {
-            let rows = self.shared.store.scan_all(table, &area_key(owner, area, &[])).await?;
-            for rows in rows.chunks(FORGET_AT_ONCE) {
-                let writes =
-                    rows.iter().map(|(key, _)| Write { table, key: key.clone(), value: None });
-                self.shared.store.commit(writes.collect()).await?;
-            }
-        }
-        Ok(())
     }
 
     async fn round(&mut self) -> Result<Next, Trouble> {
@@ -257,7 +175,7 @@ impl<F: Folding> FoldActor<F> {
             _ => self.open().await?,
         };
         self.flush(&mut open).await?;
-        let learned = match self.folding.learn(&self.shared, &mut open.engine).await {
+        let learned = match self.folding.learn(&mut self.asking, &mut open.engine).await {
             Ok(learned) => learned,
             Err(error) => {
                 // Events go on being folded; what is to be learned waits.
@@ -337,7 +255,7 @@ impl<F: Folding> FoldActor<F> {
         let owner = self.owner();
         let mut outgoing = Vec::new();
         for emission in &emissions {
-            outgoing.extend(self.folding.say(&self.shared, emission)?);
+            outgoing.extend(self.say(emission)?);
         }
         let mut rows: Vec<Write> = writes
             .into_iter()
@@ -348,18 +266,69 @@ impl<F: Folding> FoldActor<F> {
             })
             .collect();
         if let Some(cursor) = cursor {
-            let standing = Standing { version: self.folding.version(), cursor: Some(cursor) };
-            rows.push(Write {
-                table: Table::Positions,
-                key: owner.into_bytes(),
-                value: serde_json::to_vec(&standing).ok(),
-            });
+            let standing = Standing {
+                version: self.folding.version(),
+                cursor: Some(cursor),
+                output: Some(open.output),
+            };
+            rows.push(standing.write(&owner));
         }
         rows.extend(open.outbox.add(outgoing));
         self.shared.store.commit(rows).await?;
-        self.flush(open).await?;
         self.folding.settled(&self.shared, &open.engine, &emissions);
-        Ok(())
+        self.flush(open).await
+    }
+
+    /// What to say about an emission: its messages, or why it has none.
+    fn say(
+        &self,
+        emission: &Emission<<F::Fold as Fold>::Output>,
+    ) -> Result<Vec<Outgoing>, MessageError> {
+        self.folding.say(emission).or_else(|error| {
+            let (writer, why) = (self.folding.writer(), error.to_string());
+            let id = format!("{writer}/{}/{}", self.folding.version(), emission.revision);
+            tracing::error!(actor = %writer, id, "dead letter: {why}");
+            let origin = json!({ "revision": emission.revision });
+            Ok(vec![messages::dead_letter(&writer, &id, &why, &origin)?])
+        })
+    }
+
+    /// Somebody else has the fence. A newer incarnation of this actor replaces
+    /// it; another daemon is told of and left alone for a while; a stream that
+    /// was lost with its fence is opened anew.
+    async fn fenced(&mut self, fenced: PublishError) -> Result<Next, FoldFailure> {
+        let (stream, writer) = (self.folding.stream(), self.folding.writer());
+        let (why, pause) = match Fence::holder(&self.shared.connection, stream, &writer).await {
+            Ok(Some(holder)) => {
+                let run = holder.rsplit_once('-').map_or(holder.as_str(), |(run, _)| run);
+                if *run == *self.shared.run {
+                    return Err(FoldFailure::Fenced(fenced));
+                }
+                // The epoch of the old name is known to the broker, and passed.
+                self.holder = self.shared.incarnation();
+                self.yields_until = Some(Instant::now() + RIVAL_PAUSE);
+                let why = format!(
+                    "another daemon (run {run}) writes for {writer}; stop one of the two, or give \
+                     each streams of its own"
+                );
+                (why, RIVAL_PAUSE)
+            }
+            Ok(None) => (format!("{stream} was made anew: {fenced}"), RETRY),
+            Err(_) => return Err(FoldFailure::Fenced(fenced)),
+        };
+        tracing::error!(actor = %writer, "{why}");
+        self.trouble = Some(why);
+        Ok(Next::After(pause))
+    }
+
+    /// How long another daemon is still left alone; messages wake this actor.
+    fn yields_for(&mut self) -> Option<Duration> {
+        let left = self.yields_until?.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            self.yields_until = None;
+            return None;
+        }
+        Some(left)
     }
 
     async fn flush(&self, open: &mut Open<F::Fold>) -> Result<(), Trouble> {
@@ -393,33 +362,6 @@ impl<F: Folding> FoldActor<F> {
     }
 }
 
-const AREAS: [(Table, Area); 4] = [
-    (Table::State, Area::State),
-    (Table::Inbox, Area::Inbox),
-    (Table::Journal, Area::Journal),
-    (Table::State, Area::Meta),
-];
-
-fn table_of(area: Area) -> Table {
-    match area {
-        Area::State | Area::Meta => Table::State,
-        Area::Inbox => Table::Inbox,
-        Area::Journal => Table::Journal,
-    }
-}
-
-/// An owner's key within an area. State and Meta share a table and are told
-/// apart by the byte after the owner.
-fn area_key(owner: &str, area: Area, key: &[u8]) -> Vec<u8> {
-    let mark = match area {
-        Area::State => b's',
-        Area::Inbox => b'i',
-        Area::Journal => b'j',
-        Area::Meta => b'm',
-    };
-    owned_key(owner, &[&[mark], key].concat())
-}
-
 impl<F: Folding> Steps for FoldActor<F> {
     type Failure = FoldFailure;
 
@@ -428,6 +370,9 @@ impl<F: Folding> Steps for FoldActor<F> {
     }
 
     async fn step(&mut self) -> Result<Next, FoldFailure> {
+        if let Some(left) = self.yields_for() {
+            return Ok(Next::After(left));
+        }
         let before = self.trouble.take();
         match self.round().await {
             Ok(next) => {
@@ -437,7 +382,7 @@ impl<F: Folding> Steps for FoldActor<F> {
                 Ok(next)
             }
             Err(Trouble::Outbox(OutboxError::Publish(fenced @ PublishError::Fenced { .. }))) => {
-                Err(FoldFailure::Fenced(fenced))
+                self.fenced(fenced).await
             }
             Err(trouble) => {
                 let why = trouble.to_string();

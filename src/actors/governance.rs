@@ -1,6 +1,8 @@
 //! The governance actor, one per governor: proposals with derived outcomes,
 //! votes with the voter's benefits as of that position, and benefits.
 
+mod asking;
+
 use std::collections::BTreeMap;
 
 use alloy::{
@@ -10,6 +12,9 @@ use alloy::{
     sol_types::SolCall,
 };
 use serde_json::{Map, Value as Json, json};
+
+use asking::Asking;
+use tokio::time::Instant;
 
 use super::{
     fold::{FoldActor, Folding},
@@ -53,10 +58,20 @@ pub struct Governor {
     pub sources: Vec<Source>,
 }
 
-/// Quorums asked for in one round.
-const ASK_AT_ONCE: usize = 16;
-
 impl Governor {
+    /// The quorum at a past timepoint.
+    async fn quorum(&self, timepoint: u64) -> Result<U256, RpcError> {
+        let call = quorumCall { timepoint: U256::from(timepoint) };
+        let calldata = call.abi_encode().into();
+        let answer =
+            self.link.call(None, self.address, &calldata, BlockNumberOrTag::Latest).await?;
+        quorumCall::abi_decode_returns(&answer).map_err(|_| RpcError::Wrong {
+            endpoint: self.link.name.as_str().into(),
+            method: "eth_call".to_owned(),
+            reason: format!("governor {} has no quorum({timepoint})", self.name),
+        })
+    }
+
     fn envelope<T: serde::Serialize>(
         &self,
         id: String,
@@ -107,6 +122,7 @@ impl Governor {
 
 impl Folding for Governor {
     type Fold = Governance;
+    type Asking = Asking;
 
     fn writer(&self) -> Writer {
         Writer::new(WriterKind::Governor, self.name.clone())
@@ -128,20 +144,14 @@ impl Folding for Governor {
         self.sources.iter().map(|source| (self.link.name.clone(), source.clone())).collect()
     }
 
-    fn say(
-        &self,
-        shared: &Shared,
-        emission: &Emission<Output>,
-    ) -> Result<Vec<Outgoing>, MessageError> {
+    fn say(&self, emission: &Emission<Output>) -> Result<Vec<Outgoing>, MessageError> {
         let revision = emission.revision;
         let (output, retracted) = match &emission.emitted {
             Emitted::Says(output) => (output, false),
             Emitted::TakesBack(output) => (output, true),
         };
-        let metrics = &shared.metrics;
         match output {
             Output::BenefitsChanged(change) => {
-                metrics.benefits_changed_total.with_label_values(&[self.name.as_str()]).inc();
                 let none = Benefits::none(change.after.as_of);
                 let now = match (retracted, &change.before) {
                     (false, _) => &change.after,
@@ -154,17 +164,12 @@ impl Folding for Governor {
             Output::QuorumNeeded { .. } => Ok(Vec::new()),
             Output::Unreadable { event, why } if !retracted => {
                 let writer = self.writer();
-                tracing::warn!(governor = %self.name, %event, "{why}");
-                metrics.dead_letters_total.with_label_values(&[&writer.to_string()]).inc();
                 let origin = json!({ "event": event });
                 let id = format!("{writer}/{event}");
                 Ok(vec![messages::dead_letter(&writer, &id, why, &origin)?])
             }
             Output::Unreadable { .. } => Ok(Vec::new()),
             Output::ProposalState(_) | Output::Vote(_) => {
-                if matches!(output, Output::Vote(_)) && !retracted {
-                    metrics.votes_total.with_label_values(&[self.name.as_str()]).inc();
-                }
                 let what = output.subject_token();
                 let data = json!({
                     "governor": self.name,
@@ -186,47 +191,65 @@ impl Folding for Governor {
         }
     }
 
-    async fn learn(&self, _: &Shared, engine: &mut Engine<Governance>) -> Result<bool, RpcError> {
+    async fn learn(
+        &self,
+        asking: &mut Asking,
+        engine: &mut Engine<Governance>,
+    ) -> Result<bool, RpcError> {
         let wanted = queries::quorums_needed(engine.state());
+        let answers = asking.ask(&wanted, Instant::now, |timepoint| self.quorum(timepoint)).await;
+        for (proposal, why) in answers.refused {
+            tracing::warn!(governor = %self.name, %proposal, "its quorum is not to be had: {why}");
+        }
         let mut learned = false;
-        for (proposal, timepoint) in wanted.into_iter().take(ASK_AT_ONCE) {
-            let call = quorumCall { timepoint: U256::from(timepoint) };
-            let calldata = call.abi_encode().into();
-            let answer =
-                self.link.call(None, self.address, &calldata, BlockNumberOrTag::Latest).await?;
-            let Ok(quorum) = quorumCall::abi_decode_returns(&answer) else {
-                return Err(RpcError::Wrong {
-                    endpoint: self.link.name.as_str().into(),
-                    method: "eth_call".to_owned(),
-                    reason: format!("governor {} has no quorum({timepoint})", self.name),
-                });
-            };
+        for (proposal, quorum) in answers.learned {
             learned |= engine.amend(|fold, state| fold.learn_quorum(state, proposal, quorum));
         }
-        Ok(learned)
+        match answers.failed {
+            // It is told with the next round, which asks nobody.
+            Some(error) if !learned => Err(error),
+            _ => Ok(learned),
+        }
     }
 
-    /// Keeps the process's cache true: all holders when the fold was opened,
-    /// afterwards those whose benefits changed, and no others.
+    /// Keeps the process's cache true: all holders now, afterwards those whose
+    /// benefits change, and no others.
+    fn opened(&self, shared: &Shared, engine: &Engine<Governance>) {
+        shared.benefits.retain(|(governor, _), _| *governor != self.name);
+        for holder in queries::holders(engine.state()) {
+            shared.benefits.insert((self.name.clone(), holder.holder), holder.benefits);
+        }
+    }
+
     fn settled(
         &self,
         shared: &Shared,
         engine: &Engine<Governance>,
         emissions: &[Emission<Output>],
     ) {
-        if emissions.is_empty() {
-            shared.benefits.retain(|(governor, _), _| *governor != self.name);
-            for holder in queries::holders(engine.state()) {
-                shared.benefits.insert((self.name.clone(), holder.holder), holder.benefits);
-            }
-        }
+        let governor = [self.name.as_str()];
+        let metrics = &shared.metrics;
         for emission in emissions {
-            let (Emitted::Says(output) | Emitted::TakesBack(output)) = &emission.emitted;
-            let Output::BenefitsChanged(change) = output else { continue };
-            let key = (self.name.clone(), change.holder);
-            match queries::benefits(engine.state(), change.holder) {
-                Some(benefits) => _ = shared.benefits.insert(key, benefits),
-                None => _ = shared.benefits.remove(&key),
+            let (output, said) = match &emission.emitted {
+                Emitted::Says(output) => (output, true),
+                Emitted::TakesBack(output) => (output, false),
+            };
+            match output {
+                Output::BenefitsChanged(change) => {
+                    metrics.benefits_changed_total.with_label_values(&governor).inc();
+                    let key = (self.name.clone(), change.holder);
+                    match queries::benefits(engine.state(), change.holder) {
+                        Some(benefits) => _ = shared.benefits.insert(key, benefits),
+                        None => _ = shared.benefits.remove(&key),
+                    }
+                }
+                Output::Vote(_) if said => metrics.votes_total.with_label_values(&governor).inc(),
+                Output::Unreadable { event, why } if said => {
+                    tracing::warn!(governor = %self.name, %event, "{why}");
+                    let writer = self.writer().to_string();
+                    metrics.dead_letters_total.with_label_values(&[writer.as_str()]).inc();
+                }
+                _ => {}
             }
         }
     }

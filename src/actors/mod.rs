@@ -12,4 +12,6 @@ pub mod rule_set;
 pub mod shared;
 pub mod signer;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod transaction;

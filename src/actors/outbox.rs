@@ -9,9 +9,14 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::{messages::MessageError, shared::Shared};
+use super::{
+    messages::{self, MessageError},
+    shared::Shared,
+};
 use crate::{
+    domain::Name,
     store::{StoreError, Table, Write},
     streams::{
         PublishError, StreamError,
@@ -19,7 +24,7 @@ use crate::{
         fence::Fence,
         kv::{Bucket, PutOutcome},
         publish::OutMessage,
-        subjects::StreamId,
+        subjects::{StreamId, Writer, WriterKind},
     },
 };
 
@@ -66,15 +71,42 @@ pub enum OutboxError {
     /// A message that can't be written.
     #[error(transparent)]
     Message(#[from] MessageError),
-    /// A row that this version can't read.
-    #[error("an outbox row of `{owner}` is unreadable: {source}")]
-    Unreadable {
-        /// Whose.
-        owner: String,
-        /// Why.
-        source: serde_json::Error,
-    },
 }
+
+impl OutboxError {
+    /// Whether no repetition can ever succeed, whatever the server becomes.
+    fn is_for_good(&self) -> bool {
+        match self {
+            Self::Publish(PublishError::TooLarge { .. }) => true,
+            Self::Publish(PublishError::Refused { code, .. }) => FOR_GOOD.contains(code),
+            Self::Put(StreamError::Refused { code, .. }) => *code == BY_OURSELVES,
+            _ => false,
+        }
+    }
+
+    /// Whether the dead letters refuse one: full, or closed to us. Only a
+    /// person can change that, and all others must not wait for it.
+    fn is_refused_letter(&self) -> bool {
+        match self {
+            Self::Publish(PublishError::Refused { stream, .. }) => *stream == StreamId::DeadLetters,
+            // What a full stream says ("maximum bytes exceeded") has the class
+            // of a full disk.
+            Self::Publish(PublishError::Unavailable { stream, reason }) => {
+                *stream == StreamId::DeadLetters && reason.contains("maximum")
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Code of what never got to a server.
+const BY_OURSELVES: u64 = 0;
+/// JetStream's codes for what is wrong with the message itself: beyond the
+/// stream's largest message, or headers beyond their limit. Other refusals
+/// are about stream or account, which a person mends.
+const FOR_GOOD: [u64; 3] = [BY_OURSELVES, 10_054, 10_097];
+/// Longest foreign text that a dead letter repeats, characters.
+const QUOTED_MAX: usize = 200;
 
 /// One actor's messages on their way out.
 #[derive(Debug)]
@@ -109,9 +141,22 @@ impl Outbox {
                 .get(prefix.len()..)
                 .and_then(|bytes| bytes.try_into().ok())
                 .map_or(outbox.next, u64::from_be_bytes);
-            let outgoing = serde_json::from_slice(&value)
-                .map_err(|source| OutboxError::Unreadable { owner: owner.to_owned(), source })?;
             outbox.next = number + 1;
+            let outgoing = match (serde_json::from_slice(&value), writer_of(owner)) {
+                (Ok(outgoing), _) => outgoing,
+                // The letter takes the row's place: the row goes when it is said.
+                (Err(error), Some(writer)) => {
+                    let id = format!("unreadable/{owner}/{number}");
+                    let why = format!("an outbox row can't be read: {error}");
+                    told(shared, owner, &id, &why);
+                    let origin = json!({ "row": number, "bytes": value.len() });
+                    messages::dead_letter(&writer, &id, &why, &origin)?
+                }
+                (Err(error), None) => {
+                    tracing::error!(actor = owner, number, "an outbox row can't be read: {error}");
+                    continue;
+                }
+            };
             outbox.waiting.push_back((number, outgoing));
         }
         Ok(outbox)
@@ -154,35 +199,34 @@ impl Outbox {
         writes
     }
 
-    /// Says everything that waits, in order.
+    /// Says everything that waits, in order. What can never be said becomes a
+    /// dead letter, so that the rest does not wait for it.
     ///
     /// # Errors
-    /// At the first that can't be said; it and the rest go on waiting.
+    /// At the first that can't be said now; it and the rest go on waiting.
     pub async fn flush(
         &mut self,
         shared: &Shared,
         fences: &[(StreamId, Fence)],
     ) -> Result<(), OutboxError> {
         while let Some((number, outgoing)) = self.waiting.front() {
-            match outgoing {
-                Outgoing::Publish { stream, id, subject, payload } => {
-                    let fence = fences.iter().find(|(of, _)| of == stream).map(|(_, fence)| fence);
-                    let message = OutMessage::new(
-                        subject.clone(),
-                        headers(None),
-                        Bytes::from(payload.clone()),
-                    );
-                    shared.publish(*stream, id, message, fence).await?;
+            let number = *number;
+            let settled = match say(shared, fences, outgoing).await {
+                Ok(()) => true,
+                Err(error) if error.is_refused_letter() => {
+                    lost(shared, &self.owner, outgoing, &error);
+                    true
                 }
-                Outgoing::Put { bucket, key, revision, value } => {
-                    let bucket = Bucket::open(&shared.connection, bucket).await?;
-                    let put = bucket.put_if_newer(key, *revision, value.clone()).await?;
-                    if let PutOutcome::Stale { present } = put {
-                        tracing::debug!(key, revision, present, "a newer value was there already");
-                    }
+                Err(error) if error.is_for_good() => {
+                    set_aside(shared, &self.owner, outgoing, &error).await?
                 }
+                Err(error) => return Err(error),
+            };
+            // What nobody could be told about keeps its row: it is tried again
+            // when the outbox is read again.
+            if settled {
+                self.said.push(number);
             }
-            self.said.push(*number);
             self.waiting.pop_front();
         }
         Ok(())
@@ -201,3 +245,107 @@ impl Outbox {
             .collect()
     }
 }
+
+async fn say(
+    shared: &Shared,
+    fences: &[(StreamId, Fence)],
+    outgoing: &Outgoing,
+) -> Result<(), OutboxError> {
+    match outgoing {
+        Outgoing::Publish { stream, id, subject, payload } => {
+            let fence = fences.iter().find(|(of, _)| of == stream).map(|(_, fence)| fence);
+            let payload = Bytes::from(payload.clone());
+            let message = OutMessage::new(subject.clone(), headers(None), payload);
+            shared.publish(*stream, id, message, fence).await?;
+        }
+        Outgoing::Put { bucket, key, revision, value } => {
+            let bucket = Bucket::open(&shared.connection, bucket).await?;
+            let put = bucket.put_if_newer(key, *revision, value.clone()).await?;
+            if let PutOutcome::Stale { present } = put {
+                tracing::debug!(key, revision, present, "a newer value was there already");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Says a dead letter at once. Returns whether the stream has it: when the
+/// stream refuses, only the log does.
+///
+/// # Errors
+/// When the broker does not take it now.
+pub(super) async fn say_letter(
+    shared: &Shared,
+    owner: &str,
+    letter: &Outgoing,
+) -> Result<bool, OutboxError> {
+    match say(shared, &[], letter).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_refused_letter() => {
+            lost(shared, owner, letter, &error);
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts a dead letter in the place of what can never be said. Returns whether
+/// the stream has it.
+async fn set_aside(
+    shared: &Shared,
+    owner: &str,
+    outgoing: &Outgoing,
+    error: &OutboxError,
+) -> Result<bool, OutboxError> {
+    let (stream, subject, id, bytes) = match outgoing {
+        Outgoing::Publish { stream, id, subject, payload } => {
+            (stream.name(), subject, id.clone(), payload.len())
+        }
+        Outgoing::Put { bucket, key, revision, value } => {
+            let bytes = serde_json::to_vec(value).map_or(0, |value| value.len());
+            (bucket.as_str(), key, format!("{key}/{revision}"), bytes)
+        }
+    };
+    let quoted = |text: &str| text.chars().take(QUOTED_MAX).collect::<String>();
+    let letter_id = format!("unsayable/{owner}/{}", quoted(&id)).replace(['\r', '\n'], " ");
+    let why = format!("it can never be said: {}", quoted(&error.to_string()));
+    told(shared, owner, &letter_id, &why);
+    let Some(writer) = writer_of(owner) else { return Ok(false) };
+    let origin = json!({
+        "stream": stream,
+        "subject": quoted(subject),
+        "id": quoted(&id),
+        "bytes": bytes,
+    });
+    let letter = messages::dead_letter(&writer, &letter_id, &why, &origin)?;
+    say_letter(shared, owner, &letter).await
+}
+
+fn told(shared: &Shared, owner: &str, id: &str, why: &str) {
+    tracing::error!(actor = owner, id, "dead letter: {why}");
+    shared.metrics.dead_letters_total.with_label_values(&[owner]).inc();
+}
+
+fn lost(shared: &Shared, owner: &str, letter: &Outgoing, error: &OutboxError) {
+    let Outgoing::Publish { id, payload, .. } = letter else { return };
+    let letter: String = payload.chars().take(QUOTED_MAX * 10).collect();
+    tracing::error!(actor = owner, id, letter, "a dead letter is lost, make room: {error}");
+    shared.metrics.dead_letters_lost_total.with_label_values(&[owner]).inc();
+}
+
+/// The writer whose name an outbox has: `rule_set-quests`.
+fn writer_of(owner: &str) -> Option<Writer> {
+    let kinds = [
+        WriterKind::Contract,
+        WriterKind::RuleSet,
+        WriterKind::Governor,
+        WriterKind::Signer,
+        WriterKind::Notifier,
+    ];
+    let name = Name::new(owner.split_once('-')?.1).ok()?;
+    let writers = kinds.map(|kind| Writer::new(kind, name.clone()));
+    writers.into_iter().find(|writer| writer.to_string() == owner)
+}
+
+#[cfg(test)]
+mod tests;

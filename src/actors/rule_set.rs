@@ -47,6 +47,7 @@ pub struct Explain {
 
 impl Folding for Rules {
     type Fold = Arc<RuleSet>;
+    type Asking = ();
 
     fn writer(&self) -> Writer {
         Writer::new(WriterKind::RuleSet, self.set.id().clone())
@@ -72,25 +73,9 @@ impl Folding for Rules {
         self.set.sources().into_iter().filter_map(named).collect()
     }
 
-    fn say(
-        &self,
-        shared: &Shared,
-        emission: &Emission<Unlock>,
-    ) -> Result<Vec<Outgoing>, MessageError> {
-        let (unlock, state) = match &emission.emitted {
-            Emitted::Says(unlock) => (unlock, UnlockState::Requested),
-            Emitted::TakesBack(unlock) => (unlock, UnlockState::Retracted),
-        };
+    fn say(&self, emission: &Emission<Unlock>) -> Result<Vec<Outgoing>, MessageError> {
+        let (unlock, state) = meaning(emission);
         let request = unlock.request.clone();
-        let labels = [request.rule_set.as_str(), state.as_str()];
-        shared.metrics.unlocks_total.with_label_values(&labels).inc();
-        tracing::info!(
-            rule_set = %request.rule_set,
-            achievement = %request.achievement,
-            user = %request.user,
-            "unlock {}",
-            state.as_str()
-        );
         // The version keeps a rebuilt fold, which counts anew, from using ids
         // that meant something else.
         let mark = format!("{}/{}", self.set.version(), emission.revision);
@@ -98,17 +83,39 @@ impl Folding for Rules {
         Ok(vec![messages::unlock(&message, &mark)?])
     }
 
-    async fn learn(&self, _: &Shared, _: &mut Engine<Arc<RuleSet>>) -> Result<bool, RpcError> {
+    async fn learn(&self, (): &mut (), _: &mut Engine<Arc<RuleSet>>) -> Result<bool, RpcError> {
         Ok(false)
     }
 
-    fn settled(&self, _: &Shared, _: &Engine<Arc<RuleSet>>, _: &[Emission<Unlock>]) {}
+    fn opened(&self, _: &Shared, _: &Engine<Arc<RuleSet>>) {}
+
+    fn settled(&self, shared: &Shared, _: &Engine<Arc<RuleSet>>, emissions: &[Emission<Unlock>]) {
+        for emission in emissions {
+            let (Unlock { request, .. }, state) = meaning(emission);
+            let labels = [request.rule_set.as_str(), state.as_str()];
+            shared.metrics.unlocks_total.with_label_values(&labels).inc();
+            tracing::info!(
+                rule_set = %request.rule_set,
+                achievement = %request.achievement,
+                user = %request.user,
+                "unlock {}",
+                state.as_str()
+            );
+        }
+    }
 
     fn observe(&self, _: &Engine<Arc<RuleSet>>) -> Json {
         json!({
             "achievements": self.set.achievements().iter().map(|a| &a.name).collect::<Vec<_>>(),
             "version": self.set.version(),
         })
+    }
+}
+
+fn meaning(emission: &Emission<Unlock>) -> (&Unlock, UnlockState) {
+    match &emission.emitted {
+        Emitted::Says(unlock) => (unlock, UnlockState::Requested),
+        Emitted::TakesBack(unlock) => (unlock, UnlockState::Retracted),
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::{
     messages,
-    outbox::{OutboxError, Outgoing},
+    outbox::{self, OutboxError},
 };
 use crate::{
     breakers::{Guard, GuardError},
@@ -31,7 +31,6 @@ use crate::{
         PublishError,
         batch::{BatchAck, publish_atomic},
         connection::Connection,
-        envelope::headers,
         fence::Fence,
         publish::{Ack, OutMessage, publish_one},
         subjects::{StreamId, Writer},
@@ -218,7 +217,8 @@ impl Shared {
     /// same id it is known.
     ///
     /// # Errors
-    /// When the broker does not take it.
+    /// When the broker does not take it now. A dead-letter stream that is full
+    /// keeps nobody from going on: then only the log has it.
     pub async fn bury(
         &self,
         actor: &Writer,
@@ -230,10 +230,6 @@ impl Shared {
         let label = actor.to_string();
         self.metrics.dead_letters_total.with_label_values(&[label.as_str()]).inc();
         let letter = messages::dead_letter(actor, id, why, &origin)?;
-        if let Outgoing::Publish { stream, id, subject, payload } = letter {
-            let message = OutMessage::new(subject, headers(None), payload.into());
-            self.publish(stream, &id, message, None).await?;
-        }
-        Ok(())
+        outbox::say_letter(self, &label, &letter).await.map(drop)
     }
 }

@@ -28,7 +28,7 @@ use async_nats::{
     jetstream::{
         ErrorCode,
         consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-        stream::ConsumerErrorKind,
+        stream::{ConsumerErrorKind, RawMessageErrorKind},
     },
 };
 use bytes::Bytes;
@@ -54,6 +54,20 @@ pub struct Cursor {
     pub incarnation: StreamIncarnation,
     /// The last sequence that was handled.
     pub sequence: u64,
+    /// The last message that was seen up to there: what tells a stream that
+    /// lost its tail and grew past the cursor again. Cursors of older versions
+    /// have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<Witness>,
+}
+
+/// A message as the stream had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Its sequence.
+    pub sequence: u64,
+    /// When the server stored it, nanoseconds since the Unix epoch.
+    pub stored_at_ns: u64,
 }
 
 /// What an inbox reads.
@@ -90,6 +104,10 @@ pub enum Resumption {
         /// The last sequence it still has.
         last: u64,
     },
+    /// The stream has another message where the cursor saw one: it lost its
+    /// tail and grew again. Where they part is unknown, so it is read from its
+    /// start, as a new incarnation is.
+    TailReplaced,
 }
 
 /// A message in the inbox.
@@ -125,6 +143,8 @@ pub struct Inbox {
     deliveries: u64,
     /// Where to acknowledge what was handed out.
     unacknowledged: BTreeMap<u64, Subject>,
+    /// When the stream stored what was handed out lately.
+    stored_at: BTreeMap<u64, u64>,
 }
 
 impl Inbox {
@@ -143,7 +163,14 @@ impl Inbox {
         let info = setup::info(connection, spec.stream).await?;
         let incarnation = StreamIncarnation::of(&info);
         let last = info.state.last_sequence;
-        let (handed_out, resumption) = resume(spec.resume_after, incarnation, last);
+        let (mut handed_out, mut resumption) = resume(spec.resume_after, incarnation, last);
+        let witness = spec.resume_after.and_then(|cursor| cursor.witness);
+        if let (Resumption::Continued, Some(witness)) = (resumption, witness)
+            && !is_there(connection, spec.stream, witness).await?
+        {
+            (handed_out, resumption) = (0, Resumption::TailReplaced);
+        }
+        let still_known = witness.filter(|_| resumption == Resumption::Continued);
         let consumer = make_consumer(connection, &spec, handed_out).await?;
         let inbox = Self {
             connection: connection.clone(),
@@ -155,6 +182,10 @@ impl Inbox {
             handed_out,
             deliveries: 0,
             unacknowledged: BTreeMap::new(),
+            stored_at: still_known
+                .map(|seen| (seen.sequence, seen.stored_at_ns))
+                .into_iter()
+                .collect(),
         };
         Ok((inbox, resumption))
     }
@@ -162,7 +193,12 @@ impl Inbox {
     /// The cursor to store with the handling of a message.
     #[must_use]
     pub fn cursor_at(&self, sequence: u64) -> Cursor {
-        Cursor { incarnation: self.incarnation, sequence }
+        Cursor { incarnation: self.incarnation, sequence, witness: self.witness(sequence) }
+    }
+
+    fn witness(&self, up_to: u64) -> Option<Witness> {
+        let (sequence, stored_at_ns) = self.stored_at.range(..=up_to).next_back()?;
+        Some(Witness { sequence: *sequence, stored_at_ns: *stored_at_ns })
     }
 
     /// Up to `max` messages (and the spec's `max_batch`), waiting up to `wait`
@@ -283,6 +319,7 @@ impl Inbox {
                 continue;
             }
             self.handed_out = stored.sequence;
+            self.stored_at.insert(stored.sequence, stored.stored_at_ns);
             delivered.push(Delivered {
                 sequence: stored.sequence,
                 subject: stored.subject,
@@ -290,6 +327,11 @@ impl Inbox {
                 payload: stored.payload,
                 pending,
             });
+        }
+        // Cursors are asked for within what is under way.
+        let under_way = self.spec.max_batch.max(1).saturating_mul(BATCHES_UNDER_WAY);
+        while self.stored_at.len() > under_way {
+            self.stored_at.pop_first();
         }
         delivered
     }
@@ -310,7 +352,11 @@ impl Inbox {
     async fn step_in(&mut self) -> Result<(), StreamError> {
         let info = setup::info(&self.connection, self.spec.stream).await?;
         let same = StreamIncarnation::of(&info) == self.incarnation;
-        if !same || info.state.last_sequence < self.handed_out {
+        let mut lost = !same || info.state.last_sequence < self.handed_out;
+        if let (false, Some(witness)) = (lost, self.witness(self.handed_out)) {
+            lost = !is_there(&self.connection, self.spec.stream, witness).await?;
+        }
+        if lost {
             return Err(StreamError::Discontinued { stream: self.spec.stream.name().to_owned() });
         }
         self.consumer = make_consumer(&self.connection, &self.spec, self.handed_out).await?;
@@ -341,6 +387,42 @@ fn resume(cursor: Option<Cursor>, incarnation: StreamIncarnation, last: u64) -> 
         Some(cursor) if cursor.incarnation != incarnation => (0, Resumption::NewIncarnation),
         Some(cursor) if cursor.sequence > last => (last, Resumption::TailLost { last }),
         Some(cursor) => (cursor.sequence, Resumption::Continued),
+    }
+}
+
+/// Whether the stream has this message, or none, in its place: one that a
+/// person deleted tells nothing.
+async fn is_there(
+    connection: &Connection,
+    stream: StreamId,
+    witness: Witness,
+) -> Result<bool, StreamError> {
+    let what = format!("message {} of {stream}", witness.sequence);
+    let call = async {
+        let handle = connection.jetstream().get_stream_no_info(stream.name()).await;
+        match handle {
+            Ok(handle) => Ok(handle.get_raw_message(witness.sequence).await),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    let answer = connection
+        .bounded(&what, call)
+        .await?
+        .map_err(|reason| StreamError::Unavailable { what: what.clone(), reason })?;
+    match answer {
+        Ok(found) => {
+            let stored_at_ns = u64::try_from(found.time.unix_timestamp_nanos()).unwrap_or(0);
+            Ok(stored_at_ns == witness.stored_at_ns)
+        }
+        Err(error) => match error.kind() {
+            RawMessageErrorKind::NoMessageFound => Ok(true),
+            RawMessageErrorKind::JetStream(answer) => {
+                Err(StreamError::answered(what, &answer, stream.name()))
+            }
+            RawMessageErrorKind::InvalidSubject | RawMessageErrorKind::Other => {
+                Err(StreamError::Unavailable { what, reason: error.to_string() })
+            }
+        },
     }
 }
 

@@ -126,6 +126,21 @@ impl Fence {
         Err(FenceError::Contended { subject, attempts: ATTEMPTS })
     }
 
+    /// Who holds a writer's fence now; `None` when the stream has no such fence.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn holder(
+        connection: &Connection,
+        stream: StreamId,
+        writer: &Writer,
+    ) -> Result<Option<String>, StreamError> {
+        let subject = subjects::fence(stream, writer);
+        let last = read::last_by_subject(connection, stream, &subject).await?;
+        let epoch = last.map(|message| read_epoch(&subject, &message.payload));
+        Ok(epoch.transpose()?.map(|epoch| epoch.holder))
+    }
+
     /// Its subject.
     #[must_use]
     pub fn subject(&self) -> &str {

@@ -1,6 +1,6 @@
 //! Values in a KV bucket that only ever get newer.
 
-use async_nats::jetstream::kv::{Operation, Store, UpdateErrorKind};
+use async_nats::jetstream::kv::{EntryErrorKind, Operation, Store, UpdateErrorKind};
 use bytes::Bytes;
 use rand::Rng as _;
 use serde_json::{Map, Value as Json};
@@ -9,6 +9,8 @@ use super::{StreamError, connection::Connection};
 
 /// How often a value is tried when others write it at the same time.
 const ATTEMPTS: u32 = 10;
+/// Room for the headers of a value, bytes.
+const HEADERS_MAX: usize = 1024;
 /// The member of each value that says how new it is.
 const REVISION: &str = "revision";
 /// The member that says by which rules it was computed.
@@ -71,8 +73,9 @@ impl Bucket {
     /// it has one): other rules count anew, and their value replaces the old.
     ///
     /// # Errors
-    /// When the key is invalid or NATS does not answer. The value may have
-    /// been written; writing it again does no harm.
+    /// When NATS does not answer: the value may have been written; writing it
+    /// again does no harm. [`StreamError::Refused`] when no server will ever
+    /// take it: the key is invalid, or the value larger than a message.
     pub async fn put_if_newer(
         &self,
         key: &str,
@@ -81,6 +84,11 @@ impl Bucket {
     ) -> Result<PutOutcome, StreamError> {
         value.insert(REVISION.to_owned(), Json::from(revision));
         let bytes = Bytes::from(Json::Object(value.clone()).to_string());
+        let limit = self.connection.client().max_payload().saturating_sub(HEADERS_MAX);
+        if bytes.len() > limit {
+            let description = format!("a value of {} bytes; {limit} are possible", bytes.len());
+            return Err(self.refused(key, description));
+        }
         for attempt in 0..ATTEMPTS {
             let (last, present) = self.entry(key).await?;
             match present.as_ref().map(|present| (present, read(present))) {
@@ -117,13 +125,23 @@ impl Bucket {
         })
     }
 
+    fn refused(&self, key: &str, description: String) -> StreamError {
+        StreamError::Refused {
+            what: format!("{key} of bucket {}", self.name),
+            code: 0,
+            description,
+        }
+    }
+
     /// The bucket's sequence for the key (0 if it never had one), and the
     /// value unless it was deleted.
     async fn entry(&self, key: &str) -> Result<(u64, Option<Bytes>), StreamError> {
         let what = format!("reading {key} of bucket {}", self.name);
         let entry = self.connection.bounded(&what, self.store.entry(key)).await?;
-        let entry =
-            entry.map_err(|error| StreamError::Unavailable { what, reason: error.to_string() })?;
+        let entry = entry.map_err(|error| match error.kind() {
+            EntryErrorKind::InvalidKey => self.refused(key, error.to_string()),
+            _ => StreamError::Unavailable { what, reason: error.to_string() },
+        })?;
         Ok(match entry {
             None => (0, None),
             Some(entry) => {
@@ -175,6 +193,20 @@ mod tests {
         bucket.store.put(key, Bytes::from_static(b"foreign")).await.unwrap();
         assert!(matches!(bucket.get(key).await, Err(StreamError::Unreadable { .. })));
         assert_eq!(put(2, "two").await.unwrap(), PutOutcome::Written);
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_no_server_will_ever_take_is_told_from_what_may_pass() {
+        let server = TestServer::start().await;
+        let connection = server.connect().await;
+        setup::declare(&connection, Replicas::ONE).await.unwrap();
+        let bucket = Bucket::open(&connection, BENEFITS_BUCKET).await.unwrap();
+        let large = value(&"x".repeat(9 << 20));
+        for put in [bucket.put_if_newer("k", 1, large), bucket.put_if_newer(".", 1, value("x"))] {
+            let error = put.await.unwrap_err();
+            assert!(matches!(error, StreamError::Refused { code: 0, .. }), "{error}");
+        }
         server.stop().await;
     }
 

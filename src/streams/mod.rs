@@ -23,7 +23,7 @@ pub mod setup;
 mod stale;
 pub mod subjects;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod version;
 
 pub use connect_spec::{Auth, ConnectSpec, Redacted, Tls};

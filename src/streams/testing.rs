@@ -11,6 +11,8 @@ use super::{
     connection::Connection,
     find_nats_server,
     managed::{ManagedServer, ManagedSpec},
+    setup,
+    subjects::StreamId,
 };
 
 /// The program under test's `nats-server`, from the environment or from the
@@ -45,6 +47,18 @@ impl TestServer {
         let mut spec = self.managed.connect_spec("test");
         spec.request_timeout = Duration::from_millis(500);
         Connection::open(spec).await.unwrap()
+    }
+
+    /// What an operator's mistake, or a lost disk, does.
+    pub(crate) async fn delete_stream(&self, connection: &Connection, stream: StreamId) {
+        connection.jetstream().delete_stream(stream.name()).await.unwrap();
+    }
+
+    /// Leaves a stream room for so many bytes in all.
+    pub(crate) async fn limit(&self, connection: &Connection, stream: StreamId, max_bytes: i64) {
+        let info = setup::info(connection, stream).await.unwrap();
+        let config = async_nats::jetstream::stream::Config { max_bytes, ..info.config };
+        connection.jetstream().update_stream(config).await.unwrap();
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {

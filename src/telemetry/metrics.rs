@@ -274,6 +274,8 @@ metrics! {
         "Unlocks by the state they reached.";
     dead_letters_total: IntCounterVec ["actor"],
         "Inputs that could not be processed and were set aside.";
+    dead_letters_lost_total: IntCounterVec ["actor"],
+        "Dead letters that their full stream refused: only the log has them.";
     benefits_changed_total: IntCounterVec ["governor"],
         "Changes of a holder's benefits.";
     votes_total: IntCounterVec ["governor"],

@@ -142,6 +142,34 @@ async fn a_lost_tail_is_told_and_read_from_its_end() {
     server.stop().await;
 }
 
+/// A server that comes back with an older disk, and went on writing: the
+/// stream's name, age and length tell nothing.
+#[tokio::test]
+async fn a_tail_that_was_lost_and_grew_again_is_told() {
+    let server = TestServer::start().await;
+    let connection = ready(&server).await;
+    publish(&connection, &["requested"; 3]).await;
+    let (mut inbox, _) = Inbox::open(&connection, spec(None)).await.unwrap();
+    assert_eq!(fetch(&mut inbox).await, [1, 2, 3]);
+    let here = inbox.cursor_at(2);
+    let (inbox, how) = Inbox::open(&connection, spec(Some(here))).await.unwrap();
+    assert_eq!(how, Resumption::Continued);
+    assert_eq!(inbox.cursor_at(2), here, "what nobody read again is still known");
+
+    let mut then = here;
+    then.witness = here.witness.map(|seen| Witness { stored_at_ns: seen.stored_at_ns + 1, ..seen });
+    let (mut inbox, how) = Inbox::open(&connection, spec(Some(then))).await.unwrap();
+    assert_eq!(how, Resumption::TailReplaced);
+    assert_eq!(fetch(&mut inbox).await, [1, 2, 3]);
+
+    let mut old: serde_json::Value = serde_json::to_value(here).unwrap();
+    old.as_object_mut().unwrap().remove("witness").unwrap();
+    let old: Cursor = serde_json::from_value(old).unwrap();
+    let (_, how) = Inbox::open(&connection, spec(Some(old))).await.unwrap();
+    assert_eq!(how, Resumption::Continued, "an older version's cursor is believed");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_second_puller_on_the_consumer_makes_no_hole() {
     let server = TestServer::start().await;

@@ -1,0 +1,191 @@
+//! How a fold's actor finds its place: what is saved beside the fold, when it
+//! still holds, and how it is forgotten when it doesn't.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ACK_WAIT, BATCH, FoldActor, Folding, Open, Trouble};
+use crate::{
+    actors::outbox::{Outbox, owned_key},
+    fold::{Area, Engine, SavedParts, Source},
+    store::{StoreError, Table, Write},
+    streams::{
+        consume::{Cursor, Inbox, InboxSpec, Resumption},
+        fence::Fence,
+        setup::{self, StreamIncarnation},
+        subjects::{self, StreamId},
+    },
+};
+
+/// What is saved beside the fold's own parts: they are worth nothing without.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Standing {
+    pub(super) version: String,
+    pub(super) cursor: Option<Cursor>,
+    /// Of the stream that has what was said; older versions did not save it.
+    #[serde(default)]
+    pub(super) output: Option<StreamIncarnation>,
+}
+
+impl Standing {
+    pub(super) fn write(&self, owner: &str) -> Write {
+        // Plain strings and numbers: they serialise to memory.
+        let value = serde_json::to_vec(self).unwrap_or_default();
+        Write::put(Table::Positions, owner, value)
+    }
+}
+
+/// Rows removed in one commit when a fold is rebuilt.
+const FORGET_AT_ONCE: usize = 4000;
+
+impl<F: Folding> FoldActor<F> {
+    /// Reads the saved fold, or forgets it when it does not hold any more.
+    pub(super) async fn open(&self) -> Result<Open<F::Fold>, Trouble> {
+        let connection = &self.shared.connection;
+        let reconnects = *connection.reconnects().borrow();
+        let owner = self.owner();
+        let stream = self.folding.stream();
+        // Before the fence: should the stream be made anew between the two,
+        // the difference is seen at the next opening.
+        let output = setup::incarnation(connection, stream).await?;
+        let fence =
+            Fence::acquire(connection, stream, &self.folding.writer(), &self.holder).await?;
+        let named = self.folding.sources();
+        let filters: Vec<String> = named
+            .iter()
+            .flat_map(|(chain, source)| {
+                [
+                    subjects::events_of(chain, &source.contract),
+                    subjects::watermark(chain, &source.contract),
+                ]
+            })
+            .collect();
+        let sources: Vec<Source> = named.into_iter().map(|(_, source)| source).collect();
+        let (mut engine, cursor) = match self.restore(&owner, &sources, output).await? {
+            Some(restored) => restored,
+            None => {
+                self.forget(&owner).await?;
+                (Engine::new(self.folding.fold(), sources.clone()), None)
+            }
+        };
+        let spec = |resume_after| InboxSpec {
+            stream: StreamId::Events,
+            durable: owner.clone(),
+            filters: Vec::clone(&filters),
+            max_batch: BATCH,
+            ack_wait: ACK_WAIT,
+            resume_after,
+        };
+        let (mut inbox, resumed) = Inbox::open(connection, spec(cursor)).await?;
+        match resumed {
+            Resumption::FromStart | Resumption::Continued => {}
+            Resumption::NewIncarnation | Resumption::TailLost { .. } | Resumption::TailReplaced => {
+                // Its sequences mean other messages now: the fold starts again
+                // with the stream. What it says again is known by its effects.
+                tracing::warn!(actor = owner, ?resumed, "the stream is another: rebuilding");
+                self.forget(&owner).await?;
+                engine = Engine::new(self.folding.fold(), sources);
+                (inbox, _) = Inbox::open(connection, spec(None)).await?;
+            }
+        }
+        let outbox = Outbox::restore(&self.shared, &owner).await?;
+        self.folding.opened(&self.shared, &engine);
+        tracing::info!(actor = owner, ?resumed, "fold opened");
+        Ok(Open { engine, inbox, outbox, fence, output, reconnects, pending: 0, undone_blocks: 0 })
+    }
+
+    /// The saved fold and up to where it has read; `None` when there is none,
+    /// or one that does not hold any more.
+    async fn restore(
+        &self,
+        owner: &str,
+        sources: &[Source],
+        output: StreamIncarnation,
+    ) -> Result<Option<(Engine<F::Fold>, Option<Cursor>)>, StoreError> {
+        let saved = self.shared.store.get(Table::Positions, owner.as_bytes()).await?;
+        let Some(standing) = saved.and_then(|saved| serde_json::from_slice(&saved).ok()) else {
+            return Ok(None);
+        };
+        let standing: Standing = standing;
+        if standing.version != self.folding.version() {
+            tracing::info!(actor = owner, "its definition changed: rebuilding from the stream");
+            return Ok(None);
+        }
+        if standing.output.is_some_and(|saved| saved != output) {
+            // What was said is gone with the stream that had it, and no outbox
+            // remembers it. Said again, it has the same ids.
+            let stream = self.folding.stream();
+            tracing::warn!(actor = owner, %stream, "was made anew: rebuilding, to say all again");
+            return Ok(None);
+        }
+        let parts = self.saved_parts(owner).await?;
+        match Engine::restore(self.folding.fold(), sources.to_vec(), parts) {
+            Ok(engine) => Ok(Some((engine, standing.cursor))),
+            Err(error) => {
+                tracing::warn!(actor = owner, "rebuilding from the stream: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn saved_parts(&self, owner: &str) -> Result<SavedParts, StoreError> {
+        let prefix = owned_key(owner, &[]);
+        let mut parts = SavedParts::default();
+        for (table, area) in AREAS {
+            let rows = self.shared.store.scan_all(table, &area_key(owner, area, &[])).await?;
+            let skip = prefix.len() + 1;
+            let rows = rows
+                .into_iter()
+                .map(|(key, value)| (key.get(skip..).unwrap_or_default().to_vec(), value));
+            match area {
+                Area::State => parts.state = rows.collect(),
+                Area::Inbox => parts.inbox = rows.collect(),
+                Area::Journal => parts.journal = rows.collect(),
+                Area::Meta => parts.meta = rows.collect(),
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Removes the fold, its standing first: without it whatever is left counts
+    /// for nothing, however this ends. Rows of the outbox stay: they are true,
+    /// and said again they have the same ids.
+    pub(super) async fn forget(&self, owner: &str) -> Result<(), StoreError> {
+        self.shared.store.commit(vec![Write::delete(Table::Positions, owner)]).await?;
+        for (table, area) in AREAS {
+            let rows = self.shared.store.scan_all(table, &area_key(owner, area, &[])).await?;
+            for rows in rows.chunks(FORGET_AT_ONCE) {
+                let writes =
+                    rows.iter().map(|(key, _)| Write { table, key: key.clone(), value: None });
+                self.shared.store.commit(writes.collect()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const AREAS: [(Table, Area); 4] = [
+    (Table::State, Area::State),
+    (Table::Inbox, Area::Inbox),
+    (Table::Journal, Area::Journal),
+    (Table::State, Area::Meta),
+];
+
+pub(super) fn table_of(area: Area) -> Table {
+    match area {
+        Area::State | Area::Meta => Table::State,
+        Area::Inbox => Table::Inbox,
+        Area::Journal => Table::Journal,
+    }
+}
+
+/// An owner's key within an area. State and Meta share a table and are told
+/// apart by the byte after the owner.
+pub(super) fn area_key(owner: &str, area: Area, key: &[u8]) -> Vec<u8> {
+    let mark = match area {
+        Area::State => b's',
+        Area::Inbox => b'i',
+        Area::Journal => b'j',
+        Area::Meta => b'm',
+    };
+    owned_key(owner, &[&[mark], key].concat())
+}

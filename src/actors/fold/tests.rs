@@ -1,0 +1,245 @@
+#![allow(clippy::unwrap_used)]
+
+use alloy::primitives::{Address, B256, keccak256};
+use serde_json::json;
+
+use super::*;
+use crate::{
+    actors::{outbox::owned_key, testing::Rig},
+    domain::{BlockRef, Event, EventId, Name, Origin, Position, Watermark},
+    fold::{Emitted, State},
+    store::Table,
+    streams::subjects::WriterKind,
+};
+
+const SAID: &str = "merit.v1.unlocks.>";
+
+/// Counts events, and says each.
+#[derive(Clone)]
+struct Count;
+
+impl Fold for Count {
+    type Output = u64;
+
+    fn begin_block(&self, _: u64, _: u64, _: u64, _: &mut State, _: &mut Vec<u64>) {}
+
+    fn apply(&self, _: &Event, state: &mut State, output: &mut Vec<u64>) {
+        let count = state.get("count").unwrap_or(0) + 1;
+        state.put("count", &count);
+        output.push(count);
+    }
+}
+
+#[derive(Clone)]
+struct Counting;
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+impl Folding for Counting {
+    type Fold = Count;
+    type Asking = ();
+
+    fn writer(&self) -> Writer {
+        Writer::new(WriterKind::RuleSet, name("quests"))
+    }
+    fn stream(&self) -> StreamId {
+        StreamId::Unlocks
+    }
+    fn fold(&self) -> Count {
+        Count
+    }
+    fn version(&self) -> String {
+        "1".to_owned()
+    }
+    fn sources(&self) -> Vec<(Name, Source)> {
+        vec![(name("chain"), Source { chain_id: 1, contract: name("inbox") })]
+    }
+    fn say(&self, emission: &Emission<u64>) -> Result<Vec<Outgoing>, MessageError> {
+        let Emitted::Says(count) = emission.emitted else { return Ok(Vec::new()) };
+        Ok(vec![Outgoing::Publish {
+            stream: StreamId::Unlocks,
+            id: count.to_string(),
+            subject: "merit.v1.unlocks.quests.count.requested".to_owned(),
+            payload: json!({ "count": count }).to_string(),
+        }])
+    }
+    async fn learn(&self, (): &mut (), _: &mut Engine<Count>) -> Result<bool, RpcError> {
+        Ok(false)
+    }
+    fn opened(&self, _: &Shared, _: &Engine<Count>) {}
+    fn settled(&self, _: &Shared, _: &Engine<Count>, _: &[Emission<u64>]) {}
+    fn observe(&self, _: &Engine<Count>) -> Json {
+        json!({})
+    }
+}
+
+fn block(number: u64) -> BlockRef {
+    let hash = |number: u64| keccak256(number.to_be_bytes());
+    let parent_hash = number.checked_sub(1).map_or(B256::ZERO, hash);
+    BlockRef { number, hash: hash(number), parent_hash, time: 100 + number }
+}
+
+/// One event in each of the blocks, and the watermark behind them.
+async fn publish(shared: &Shared, from: u64, to: u64) {
+    let mut messages = Vec::new();
+    for number in from..=to {
+        let block = block(number);
+        messages.push(messages::event(&Event {
+            id: EventId::of(1, block.hash, block.hash, 0),
+            origin: Origin { chain_id: 1, transaction_hash: block.hash, ordinal: 0 },
+            chain: name("chain"),
+            contract: name("inbox"),
+            address: Address::ZERO,
+            name: name("added"),
+            position: Position {
+                time: block.time,
+                chain_id: 1,
+                block: number,
+                transaction_index: 0,
+                log_index: 0,
+            },
+            block,
+            fields: [].into(),
+        }));
+    }
+    messages.push(messages::watermark(
+        &name("chain"),
+        &Watermark::Progress {
+            chain: name("chain"),
+            chain_id: 1,
+            contract: name("inbox"),
+            through: block(to),
+            recent: (from..=to).map(block).collect(),
+            finalized: 0,
+        },
+    ));
+    for (i, message) in messages.into_iter().enumerate() {
+        let id = format!("{from}-{to}/{i}");
+        shared.publish(StreamId::Events, &id, message.unwrap(), None).await.unwrap();
+    }
+}
+
+/// A new incarnation that has folded all there is; its count.
+async fn fold_all(shared: &Shared) -> (FoldActor<Counting>, Option<u64>) {
+    let mut actor = FoldActor::new(shared.clone(), Counting);
+    for _ in 0..3 {
+        actor.step().await.unwrap();
+    }
+    assert_eq!(actor.trouble, None);
+    let count = actor.open.as_ref().and_then(|open| open.engine.state().get("count"));
+    (actor, count)
+}
+
+async fn said(rig: &Rig) -> Vec<u64> {
+    let said = rig.said(StreamId::Unlocks, SAID).await;
+    said.iter().map(|message| message["count"].as_u64().unwrap()).collect()
+}
+
+/// Between forgetting and reading the stream anything may fail: an inbox that
+/// can't be opened, a kill.
+#[actix::test]
+async fn a_fold_that_was_forgotten_and_killed_reads_everything_again() {
+    let rig = Rig::start().await;
+    publish(&rig.shared, 1, 3).await;
+    let (actor, count) = fold_all(&rig.shared).await;
+    assert_eq!(count, Some(3));
+    actor.forget(&actor.owner()).await.unwrap();
+    drop(actor);
+
+    let (_, count) = fold_all(&rig.shared).await;
+    assert_eq!(count, Some(3));
+    assert_eq!(said(&rig).await, [1, 2, 3]);
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn forgetting_takes_the_position_with_it_before_anything_else() {
+    let rig = Rig::start().await;
+    publish(&rig.shared, 1, 3).await;
+    let (actor, _) = fold_all(&rig.shared).await;
+    // A forgetting that ended after its first commit.
+    let owner = actor.owner();
+    rig.shared.store.commit(vec![Write::delete(Table::Positions, owner.as_str())]).await.unwrap();
+    let state = rig.shared.store.scan_all(Table::State, &owned_key(&owner, &[])).await.unwrap();
+    assert!(!state.is_empty());
+    assert_eq!(fold_all(&rig.shared).await.1, Some(3), "not three more");
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn an_unreadable_fold_is_rebuilt() {
+    let rig = Rig::start().await;
+    publish(&rig.shared, 1, 3).await;
+    let (actor, _) = fold_all(&rig.shared).await;
+    let key = area_key(&actor.owner(), crate::fold::Area::Meta, b"unknown");
+    rig.shared.store.commit(vec![Write::put(Table::State, key, "?")]).await.unwrap();
+    assert_eq!(fold_all(&rig.shared).await.1, Some(3));
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn what_was_said_on_a_stream_that_is_gone_is_said_again() {
+    let rig = Rig::start().await;
+    publish(&rig.shared, 1, 3).await;
+    let (actor, _) = fold_all(&rig.shared).await;
+    drop(actor);
+    assert_eq!(said(&rig).await, [1, 2, 3]);
+    rig.redeclare(StreamId::Unlocks).await;
+    assert_eq!(fold_all(&rig.shared).await.1, Some(3));
+    assert_eq!(said(&rig).await, [1, 2, 3]);
+    // And only then.
+    publish(&rig.shared, 4, 4).await;
+    assert_eq!(fold_all(&rig.shared).await.1, Some(4));
+    assert_eq!(said(&rig).await, [1, 2, 3, 4]);
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn an_output_stream_lost_while_open_is_noticed_with_the_next_word() {
+    let rig = Rig::start().await;
+    publish(&rig.shared, 1, 3).await;
+    let (mut actor, _) = fold_all(&rig.shared).await;
+    rig.redeclare(StreamId::Unlocks).await;
+    publish(&rig.shared, 4, 4).await;
+    for _ in 0..4 {
+        actor.step().await.unwrap();
+    }
+    assert_eq!(said(&rig).await, [1, 2, 3, 4]);
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn another_daemon_is_told_of_and_left_alone_for_a_while() {
+    let rig = Rig::start().await;
+    publish(&rig.shared, 1, 1).await;
+    let (mut ours, _) = fold_all(&rig.shared).await;
+    let (_theirs, _) = fold_all(&rig.other_run("rival")).await;
+    publish(&rig.shared, 2, 2).await;
+    let next = ours.step().await.unwrap();
+    assert!(matches!(next, Next::After(pause) if pause == RIVAL_PAUSE), "{next:?}");
+    let shown = ours.observe()["not_ready"].to_string();
+    assert!(shown.contains("another daemon (run rival) writes for rule_set-quests"), "{shown}");
+    // A message that wakes it changes nothing.
+    assert!(matches!(ours.step().await.unwrap(), Next::After(_)));
+    assert_eq!(ours.observe()["not_ready"].to_string(), shown);
+
+    ours.yields_until = Some(Instant::now());
+    for _ in 0..3 {
+        ours.step().await.unwrap();
+    }
+    assert_eq!(ours.trouble, None, "it takes over");
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn an_incarnation_that_was_replaced_by_the_next_ends() {
+    let rig = Rig::start().await;
+    publish(&rig.shared, 1, 1).await;
+    let (mut old, _) = fold_all(&rig.shared).await;
+    let (_new, _) = fold_all(&rig.shared).await;
+    publish(&rig.shared, 2, 2).await;
+    assert!(matches!(old.step().await, Err(FoldFailure::Fenced(_))));
+    rig.stop().await;
+}
