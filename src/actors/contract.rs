@@ -8,13 +8,14 @@
 //! crash or a second daemon can neither skip nor repeat an event. It needs
 //! no local store.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+mod fetch;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use alloy::{primitives::Address, rpc::types::Log};
 use serde_json::{Value as Json, json};
+
+use fetch::Fetched;
 
 use super::{
     head::to_gauge,
@@ -24,8 +25,7 @@ use super::{
 };
 use crate::{
     chain::{
-        adapters::{Adapter, DecodeError, Decoded, LogContext, ordinals},
-        answers::LogFilter,
+        adapters::{Adapter, DecodeError},
         cursor::{ChainView, Confirmations, Cursor, Frozen, Limits, Plan, Unlinked},
         rpc::RpcError,
     },
@@ -33,9 +33,10 @@ use crate::{
     domain::{BlockRef, Event, Name, Watermark},
     streams::{
         PublishError, StreamError,
-        batch::BATCH_MAX,
+        batch::{BATCH_MAX, BatchAck},
         fence::{Fence, FenceError},
-        read::{last_by_subject, tail},
+        publish::OutMessage,
+        read::{Stored, last_by_subject, read_range},
         subjects::{self, StreamId, Writer, WriterKind},
     },
     supervisor::{Next, Steps},
@@ -104,10 +105,11 @@ pub enum ContractFailure {
     Fenced(PublishError),
 }
 
-/// Watermarks read back at a start: enough for the deepest undo.
+/// Longest data of a log that its dead letter repeats, bytes.
+const BURIED_DATA_MAX: usize = 64 << 10;
+/// Sequences of the stream that are read back at a start, at first: enough for
+/// the deepest undo, unless others wrote much meanwhile.
 const TAIL_SEQUENCES: u64 = 20_000;
-/// Headers fetched at once.
-const HEADERS_AT_ONCE: usize = 8;
 
 impl ContractActor {
     /// An actor that will find its cursor in the stream.
@@ -144,6 +146,11 @@ impl ContractActor {
         }
     }
 
+    /// Why the chain is not followed, if it isn't.
+    fn chain_frozen(&self) -> Option<Arc<str>> {
+        self.link.view.borrow().as_ref().and_then(|view| view.frozen.clone())
+    }
+
     fn writer(&self) -> Writer {
         Writer::new(WriterKind::Contract, self.name.clone())
     }
@@ -157,17 +164,41 @@ impl ContractActor {
         let subject = subjects::watermark(&self.link.name, &self.name);
         let mut cursor = Cursor::new(self.start_block, self.confirmations);
         let mut watermark = 0;
-        // The tail has the recent hashes; a quiet contract's last watermark
-        // may lie before it.
         if let Some(last) = last_by_subject(connection, StreamId::Events, &subject).await? {
-            let recent = tail(connection, StreamId::Events, &subject, TAIL_SEQUENCES).await?;
-            for stored in recent.iter().filter(|m| m.sequence < last.sequence).chain([&last]) {
-                cursor.replay(&messages::read::<Watermark>(&stored.payload)?);
+            for watermark in self.recent_watermarks(&subject, &last).await? {
+                cursor.replay(&watermark);
             }
             watermark = last.sequence;
         }
         tracing::info!(contract = %self.name, next_block = cursor.next(), "contract cursor found");
         Ok(Reading { cursor, fence, watermark, reconnects })
+    }
+
+    /// Its last watermarks, as many as the deepest reorg may undo. The stream
+    /// is all contracts': between two of ours another one's backfill may lie.
+    async fn recent_watermarks(
+        &self,
+        subject: &str,
+        last: &Stored,
+    ) -> Result<Vec<Watermark>, Trouble> {
+        let (connection, filters) = (&self.shared.connection, [subject.to_owned()]);
+        let mut back = TAIL_SEQUENCES;
+        loop {
+            let from = last.sequence.saturating_sub(back).max(1);
+            let limit = usize::try_from(back).unwrap_or(usize::MAX).saturating_add(1);
+            let read = read_range(connection, StreamId::Events, &filters, from, limit).await?;
+            let watermarks = read
+                .messages
+                .iter()
+                .filter(|stored| stored.sequence < last.sequence)
+                .chain([last])
+                .map(|stored| messages::read::<Watermark>(&stored.payload))
+                .collect::<Result<Vec<_>, _>>()?;
+            if from == 1 || Cursor::reaches_finality(&watermarks) {
+                return Ok(watermarks);
+            }
+            back = back.saturating_mul(2);
+        }
     }
 
     /// One round: plan, fetch, publish. Returns when to go on.
@@ -212,7 +243,7 @@ impl ContractActor {
             }
             Plan::Fetch { from, to } => {
                 let fetched = self.fetch(&view, from, to).await;
-                let (events, through, blocks) = match fetched {
+                let Fetched { events, through, blocks } = match fetched {
                     Ok(fetched) => fetched,
                     Err(trouble) => {
                         self.reading = Some(reading);
@@ -225,63 +256,18 @@ impl ContractActor {
                     self.reading = Some(reading);
                     return Err(moved.into());
                 }
+                // The branch may have been found to contradict finality while
+                // it was read.
+                if self.chain_frozen().is_some() {
+                    self.reading = Some(reading);
+                    return Ok(Next::After(self.pause));
+                }
                 self.publish(&mut reading, &view, events, through, &recent).await?;
                 Next::Again
             }
         };
         self.reading = Some(reading);
         Ok(next)
-    }
-
-    /// The events of a range, its last block, and all its blocks whose
-    /// headers are known.
-    async fn fetch(
-        &self,
-        view: &ChainView,
-        from: u64,
-        to: u64,
-    ) -> Result<(Vec<Event>, BlockRef, Vec<BlockRef>), Trouble> {
-        let filter = LogFilter { addresses: vec![self.address], topics0: self.adapter.topics0() };
-        let range = self.link.client.logs(&filter, from, to).await?;
-        let (logs, to) = (range.logs, range.through.min(to));
-        let mut headers: BTreeMap<u64, BlockRef> = (from.max(view.finalized + 1)..=to)
-            .filter_map(|number| view.header(number).map(|header| (number, *header)))
-            .collect();
-        let mut wanted: BTreeSet<u64> = logs.iter().filter_map(|log| log.block_number).collect();
-        wanted.insert(to);
-        wanted.extend(from.max(view.finalized + 1)..=to);
-        let missing: Vec<u64> =
-            wanted.into_iter().filter(|number| !headers.contains_key(number)).collect();
-        for numbers in missing.chunks(HEADERS_AT_ONCE) {
-            let asked = numbers.iter().map(|number| self.link.block((*number).into()));
-            for header in futures::future::try_join_all(asked).await? {
-                headers.insert(header.block.number, header.block);
-            }
-        }
-        let mut events = Vec::new();
-        for (log, ordinal) in logs.iter().zip(ordinals(&logs)) {
-            let number = log.block_number.ok_or(Trouble::Incomplete("a block number"))?;
-            let log_hash = log.block_hash.ok_or(Trouble::Incomplete("a block hash"))?;
-            let block = *headers.get(&number).ok_or(Trouble::Incomplete("a block in range"))?;
-            if block.hash != log_hash {
-                return Err(Trouble::OtherBranch { number, log_hash, header_hash: block.hash });
-            }
-            let context = LogContext {
-                chain: self.link.name.clone(),
-                chain_id: self.link.chain_id,
-                contract: self.name.clone(),
-                ordinal,
-                block,
-            };
-            match self.adapter.decode(&context, log) {
-                Ok(Decoded::Event(event)) => events.push(*event),
-                Ok(Decoded::NotOurs) => {}
-                Err(error) => self.bury(log, &error).await?,
-            }
-        }
-        events.sort_by_key(|event| event.position);
-        let through = *headers.get(&to).ok_or(Trouble::Incomplete("the range's last block"))?;
-        Ok((events, through, headers.into_values().collect()))
     }
 
     /// Publishes events in batches, each closed by a watermark where a block
@@ -315,11 +301,7 @@ impl ContractActor {
                 (false, Some(tip), Some(next)) if tip.number < next => Some(tip),
                 _ => None,
             };
-            let mut out = Vec::with_capacity(batch.len() + 1);
-            for event in batch {
-                out.push(messages::event(event)?);
-            }
-            let mut recent = Vec::new();
+            let (mut recent, mut closing) = (Vec::new(), None);
             if let Some(complete) = complete {
                 let after = reading.cursor.tip().map(|tip| tip.number);
                 recent.extend(
@@ -338,12 +320,13 @@ impl ContractActor {
                     recent: recent.clone(),
                     finalized: view.finalized,
                 };
-                out.push(
+                closing = Some(
                     messages::watermark(&self.link.name, &watermark)?.expecting(reading.watermark),
                 );
             }
-            let count = batch.len() as u64;
-            let ack = self.shared.publish_all(StreamId::Events, out, &reading.fence).await?;
+            let Some((ack, count)) = self.publish_batch(reading, batch, closing).await? else {
+                continue;
+            };
             self.published += count;
             let labels = [self.link.name.as_str(), self.name.as_str()];
             self.shared.metrics.events_published_total.with_label_values(&labels).inc_by(count);
@@ -358,6 +341,40 @@ impl ContractActor {
             }
         }
         Ok(())
+    }
+
+    /// Publishes one batch, without events that are larger than the broker
+    /// takes: those are buried, and nothing waits for them. Tells how many
+    /// there were; `None` when nothing was left to publish.
+    async fn publish_batch(
+        &self,
+        reading: &Reading,
+        events: &[Event],
+        closing: Option<OutMessage>,
+    ) -> Result<Option<(BatchAck, u64)>, Trouble> {
+        let mut out = Vec::with_capacity(events.len() + 1);
+        for event in events {
+            out.push((event, messages::event(event)?));
+        }
+        loop {
+            let wire: Vec<OutMessage> =
+                out.iter().map(|(_, message)| message.clone()).chain(closing.clone()).collect();
+            if wire.is_empty() {
+                return Ok(None);
+            }
+            let error = match self.shared.publish_all(StreamId::Events, wire, &reading.fence).await
+            {
+                Ok(ack) => return Ok(Some((ack, out.len() as u64))),
+                Err(error) => error,
+            };
+            let PublishError::TooLarge { subject, .. } = &error else { return Err(error.into()) };
+            let Some(index) = largest_of(subject, out.iter().map(|(_, message)| message)) else {
+                return Err(error.into());
+            };
+            let (event, _) = out.remove(index);
+            let (id, origin) = oversized(event);
+            self.shared.bury(&self.writer(), &id, &error.to_string(), origin).await?;
+        }
     }
 
     async fn retract(
@@ -395,10 +412,43 @@ impl ContractActor {
             log.block_hash.unwrap_or_default(),
             log.log_index.unwrap_or_default()
         );
-        let origin = serde_json::to_value(log).unwrap_or_default();
+        // What is too large for an event is too large for a dead letter.
+        let origin = if log.data().data.len() <= BURIED_DATA_MAX {
+            serde_json::to_value(log).unwrap_or_default()
+        } else {
+            json!({
+                "transactionHash": log.transaction_hash,
+                "blockHash": log.block_hash,
+                "logIndex": log.log_index,
+                "dataBytes": log.data().data.len(),
+            })
+        };
         self.shared.bury(&self.writer(), &id, &error.to_string(), origin).await?;
         Ok(())
     }
+}
+
+/// The largest message of a subject: the one that the broker did not take.
+fn largest_of<'a>(subject: &str, messages: impl Iterator<Item = &'a OutMessage>) -> Option<usize> {
+    messages
+        .enumerate()
+        .filter(|(_, message)| message.subject == subject)
+        .max_by_key(|(_, message)| message.payload.len())
+        .map(|(index, _)| index)
+}
+
+/// The id and origin of an event's dead letter: where its log is, without what
+/// it says.
+fn oversized(event: &Event) -> (String, Json) {
+    let (chain_id, log_index) = (event.origin.chain_id, event.position.log_index);
+    let id = format!("oversized-{chain_id}-{}-{log_index}", event.block.hash);
+    let origin = json!({
+        "transactionHash": event.origin.transaction_hash,
+        "blockHash": event.block.hash,
+        "logIndex": log_index,
+        "event": event.id,
+    });
+    (id, origin)
 }
 
 impl Steps for ContractActor {
@@ -443,7 +493,8 @@ impl Steps for ContractActor {
     async fn drain(&mut self) {}
 
     fn observe(&self) -> Json {
-        let frozen = self.frozen.as_ref().map(ToString::to_string);
+        let chain_frozen = self.chain_frozen().map(|why| format!("the chain is frozen: {why}"));
+        let frozen = chain_frozen.or_else(|| self.frozen.as_ref().map(ToString::to_string));
         json!({
             "next_block": self.reading.as_ref().map(|reading| reading.cursor.next()),
             "events_published": self.published,

@@ -9,9 +9,9 @@ use serde_json::{Value as Json, json};
 use super::shared::{ChainLink, Shared};
 use crate::{
     chain::{
+        client::{FollowError, Follower},
         cursor::ChainView,
         headers::{HeadChange, HeaderWindow},
-        rpc::RpcError,
     },
     config,
     supervisor::{Next, Steps},
@@ -22,80 +22,89 @@ pub struct HeadActor {
     shared: Shared,
     link: ChainLink,
     chain: config::Chain,
-    window: HeaderWindow,
+    follower: Follower,
     tags: bool,
     trouble: Option<String>,
-    frozen: Option<String>,
 }
 
-/// Headers asked for to reach a fork, at most, in one step.
-const MAX_ANCESTORS_PER_STEP: u64 = 512;
+/// How long one step follows the head: well below what the supervisor gives.
+const FOLLOW_TIME: Duration = Duration::from_secs(10);
+/// Headers beyond the configured finality, so that a fork right at it is seen.
+const BEYOND_FINALITY: u64 = 16;
+/// Headers at least where finality is the chain's own: its tag may lag behind
+/// the configured depth.
+const WITH_TAGS: u64 = 256;
+
+/// How many headers are remembered.
+fn capacity(finality_depth: u64, tags: bool) -> usize {
+    let depth = finality_depth.saturating_add(BEYOND_FINALITY);
+    usize::try_from(if tags { depth.max(WITH_TAGS) } else { depth }).unwrap_or(usize::MAX)
+}
 
 impl HeadActor {
     /// A head that has seen nothing; an earlier incarnation's window is taken
     /// over from the view it published.
     #[must_use]
     pub fn new(shared: Shared, link: ChainLink, chain: config::Chain, tags: bool) -> Self {
-        let capacity = usize::try_from(chain.finality_depth + 16).unwrap_or(usize::MAX);
-        let window = match &*link.view.borrow() {
-            Some(view) => (*view.window).clone(),
-            None => HeaderWindow::new(capacity),
+        let follower = match &*link.view.borrow() {
+            Some(view) => Follower::new((*view.window).clone(), view.frozen.clone()),
+            None => Follower::new(HeaderWindow::new(capacity(chain.finality_depth, tags)), None),
         };
-        Self { shared, link, chain, window, tags, trouble: None, frozen: None }
+        Self { shared, link, chain, follower, tags, trouble: None }
     }
 
-    /// Asks for the head and whatever lies between it and the window.
-    async fn follow(&mut self) -> Result<(), RpcError> {
-        let latest = self.link.block(BlockNumberOrTag::Latest).await?.block;
-        let mut next = latest;
-        for _ in 0..MAX_ANCESTORS_PER_STEP {
-            match self.window.observe(next) {
-                Ok(HeadChange::FinalityViolated { oldest, branch }) => {
-                    let why = format!(
-                        "block {} ({}) of the endpoints' branch contradicts block {} ({}), \
-                         {} blocks deep: a reorg below finality",
-                        branch.number,
-                        branch.hash,
-                        oldest.number,
-                        oldest.hash,
-                        self.chain.finality_depth
-                    );
-                    tracing::error!(chain = %self.link.name, "{why}");
-                    self.frozen = Some(why);
-                    return Ok(());
+    /// Follows the head for a while and tells the others. Gives what is left
+    /// to be done.
+    async fn follow(&mut self) -> Result<Option<String>, FollowError> {
+        let frozen = self.follower.frozen().is_some();
+        let followed = self.follower.step(&self.link.client, FOLLOW_TIME).await;
+        let chain = self.link.name.as_str();
+        match self.follower.frozen() {
+            Some(why) => {
+                if !frozen {
+                    tracing::error!(chain, "{why}");
                 }
-                Ok(change) => {
-                    self.frozen = None;
-                    self.count(&change);
-                    break;
-                }
-                Err(missing) => match self.link.client.header_by_hash(missing.hash).await? {
-                    Some(header) => next = header.block,
-                    // The endpoint moved on meanwhile: the next look starts anew.
-                    None => return Ok(()),
-                },
+                // The old view stays, but for the word that it is no more.
+                self.link.view.send_if_modified(|view| match view {
+                    Some(view) if view.frozen.as_ref() != Some(why) => {
+                        view.frozen = Some(Arc::clone(why));
+                        true
+                    }
+                    _ => false,
+                });
+                return followed.map(|_| None);
             }
+            None if frozen => tracing::info!(chain, "the endpoints' branch is ours again"),
+            None => {}
         }
+        let followed = followed?;
+        followed.changes.iter().for_each(|change| self.count(change));
+        // While a branch is under way, what the endpoints say of safety is
+        // said of that branch and not of the window.
+        let head = self.follower.window().head().filter(|_| self.follower.is_connected());
+        let Some(head) = head.copied() else { return Ok(followed.rest) };
+        // Both are of the window's head: the endpoints' own may lie beyond
+        // what was reached, and on another branch.
         let (safe, finalized) = if self.tags {
             let safe = self.link.client.header(BlockNumberOrTag::Safe).await?;
             let finalized = self.link.block(BlockNumberOrTag::Finalized).await?;
-            (safe.map(|header| header.block.number), finalized.block.number)
+            let safe = safe.map(|header| header.block.number.min(head.number));
+            (safe, finalized.block.number.min(head.number))
         } else {
-            (None, latest.number.saturating_sub(self.chain.finality_depth))
+            (None, head.number.saturating_sub(self.chain.finality_depth))
         };
-        let Some(head) = self.window.head().copied() else { return Ok(()) };
         let metrics = &self.shared.metrics;
-        let chain = self.link.name.as_str();
         metrics.chain_head_block.with_label_values(&[chain]).set(to_gauge(head.number));
         metrics.chain_finalized_block.with_label_values(&[chain]).set(to_gauge(finalized));
         self.link.view.send_replace(Some(ChainView {
             latest: head,
             safe,
             finalized,
-            window: Arc::new(self.window.clone()),
+            window: Arc::new(self.follower.window().clone()),
             older: std::collections::BTreeMap::new(),
+            frozen: None,
         }));
-        Ok(())
+        Ok(followed.rest)
     }
 
     fn count(&self, change: &HeadChange) {
@@ -130,14 +139,21 @@ impl Steps for HeadActor {
 
     async fn step(&mut self) -> Result<Next, Infallible> {
         let before = self.trouble.is_some();
-        self.trouble = self.follow().await.err().map(|error| error.to_string());
+        let (trouble, unfinished) = match self.follow().await {
+            Ok(rest) => (rest.clone(), rest.is_some()),
+            Err(error) => (Some(error.to_string()), false),
+        };
+        self.trouble = trouble;
         match &self.trouble {
             // The guard's breaker paces the calls; a line for each would only repeat it.
             Some(why) if !before => {
-                tracing::warn!(chain = %self.link.name, "the head can't be read: {why}");
+                tracing::warn!(chain = %self.link.name, "the head is not reached: {why}");
             }
-            None if before => tracing::info!(chain = %self.link.name, "the head is read again"),
+            None if before => tracing::info!(chain = %self.link.name, "the head is reached again"),
             _ => {}
+        }
+        if unfinished {
+            return Ok(Next::Again);
         }
         let pause = if self.trouble.is_some() {
             self.chain.poll_interval.max(Duration::from_millis(500))
@@ -150,9 +166,22 @@ impl Steps for HeadActor {
     async fn drain(&mut self) {}
 
     fn observe(&self) -> Json {
+        let frozen = self.follower.frozen().map(ToString::to_string);
         json!({
-            "head": self.window.head().map(|head| head.number),
-            "not_ready": self.frozen.as_ref().or(self.trouble.as_ref()),
+            "head": self.follower.window().head().map(|head| head.number),
+            "not_ready": frozen.as_ref().or(self.trouble.as_ref()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_tags_the_window_reaches_beyond_a_lagging_finality() {
+        assert_eq!(capacity(64, false), 80);
+        assert_eq!(capacity(64, true), 256);
+        assert_eq!(capacity(1_000, true), 1_016);
     }
 }

@@ -2,7 +2,7 @@
 //! completeness: that they answer the question and do not contradict
 //! themselves.
 
-use alloy::primitives::{Address, B256, Bloom, U64};
+use alloy::primitives::{Address, B256, Bloom, BloomInput, U64};
 use alloy::rpc::types::Log;
 use serde::Deserialize;
 
@@ -109,6 +109,15 @@ pub enum WrongLogs {
 }
 
 impl LogFilter {
+    /// Whether a block of this bloom may have such logs. A bloom never denies
+    /// what is there, but may seem to hold what is not.
+    #[must_use]
+    pub fn may_be_in(&self, bloom: &Bloom) -> bool {
+        let holds = |bytes: &[u8]| bloom.contains_input(BloomInput::Raw(bytes));
+        (self.addresses.is_empty() || self.addresses.iter().any(|a| holds(a.as_slice())))
+            && (self.topics0.is_empty() || self.topics0.iter().any(|t| holds(t.as_slice())))
+    }
+
     /// Puts an answer into order and checks that it is one.
     ///
     /// # Errors
@@ -181,6 +190,22 @@ mod tests {
         assert_eq!(filter.check(&range, &mut logs), Ok(()));
         let indexes: Vec<_> = logs.iter().map(|log| log.log_index.unwrap()).collect();
         assert_eq!(indexes, [1, 97, 177]);
+    }
+
+    #[test]
+    fn a_bloom_tells_where_logs_may_be() {
+        let logs = real();
+        let mut bloom = Bloom::ZERO;
+        bloom.accrue_raw_log(logs[0].address(), logs[0].topics());
+        let mut filter = LogFilter {
+            addresses: vec![Address::repeat_byte(0x77), logs[0].address()],
+            topics0: vec![*logs[0].topic0().unwrap()],
+        };
+        assert!(filter.may_be_in(&bloom));
+        assert!(!filter.may_be_in(&Bloom::ZERO));
+        assert!(LogFilter::default().may_be_in(&Bloom::ZERO));
+        filter.addresses.pop();
+        assert!(!filter.may_be_in(&bloom));
     }
 
     #[test]

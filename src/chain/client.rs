@@ -6,6 +6,7 @@
 //! chain's id; one that names another is quarantined.
 
 mod calls;
+mod follow;
 mod logs;
 
 use std::{
@@ -32,6 +33,7 @@ use crate::{
 };
 
 pub use calls::SendOutcome;
+pub use follow::{FollowError, Followed, Follower};
 pub use logs::LogRange;
 
 /// Bounds of a chain's calls.

@@ -53,6 +53,9 @@ pub struct ChainView {
     pub window: Arc<HeaderWindow>,
     /// Canonical headers older than the window, got because of [`Plan::NeedHeader`].
     pub older: BTreeMap<u64, BlockRef>,
+    /// Why this view is not followed any further: a reorg below finality.
+    /// Nothing may be concluded from the chain until it is `None` again.
+    pub frozen: Option<Arc<str>>,
 }
 
 impl ChainView {
@@ -198,8 +201,27 @@ impl Cursor {
         self.tip().map_or(self.start_block, |tip| tip.number.saturating_add(1))
     }
 
-    /// What to do, as the chain looks now.
+    /// Whether watermarks that are to be replayed (in order, the last one
+    /// included) reach as deep as a reorg may still orphan, or deeper than can
+    /// be remembered. If not, read more of the stream: a cursor without these
+    /// blocks would find nothing that a reorg left.
+    #[must_use]
+    pub fn reaches_finality(watermarks: &[Watermark]) -> bool {
+        let finalized = watermarks.iter().filter_map(|watermark| match watermark {
+            Watermark::Progress { finalized, .. } => Some(*finalized),
+            Watermark::Retraction { .. } => None,
+        });
+        let oldest = watermarks.first().map(|oldest| oldest.complete_through().number);
+        watermarks.len() >= Self::MAX_RECENT
+            || oldest.zip(finalized.max()).is_some_and(|(oldest, finalized)| oldest <= finalized)
+    }
+
+    /// What to do, as the chain looks now. Of a frozen view nothing is
+    /// concluded.
     pub fn plan(&mut self, view: &ChainView, limits: &Limits) -> Plan {
+        if view.frozen.is_some() {
+            return Plan::Idle;
+        }
         let Some(tip) = self.tip().copied() else { return self.fetch(view, limits) };
         match place(&tip, view) {
             Place::Canonical => {

@@ -4,10 +4,10 @@
 //! endpoint's head is to be believed is decided before it is shown here. It
 //! never sees a clock or a socket: a header it lacks is asked for by hash.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use crate::domain::BlockRef;
-use alloy::primitives::B256;
+use alloy::primitives::{B256, Bloom};
 
 /// The newest canonical headers, linked by parent hash.
 #[derive(Clone, Debug)]
@@ -17,7 +17,13 @@ pub struct HeaderWindow {
     headers: VecDeque<BlockRef>,
     /// A branch that does not reach the window yet, newest first.
     branch: Vec<BlockRef>,
+    /// Blooms of the headers that came last, oldest first.
+    blooms: VecDeque<(B256, Arc<Bloom>)>,
 }
+
+/// Blooms that are remembered: what contracts read above finality stands near
+/// the head.
+const BLOOMS_MAX: usize = 512;
 
 /// What a header changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +47,8 @@ pub enum HeadChange {
         to: BlockRef,
     },
     /// Between it and the window lies more than the window can hold, or the
-    /// window is too young to reach the fork: it was filled anew and nothing is
-    /// said about the blocks before it. Whoever announced blocks compares them
+    /// window is too young to reach the fork: it begins anew with this branch,
+    /// and nothing is said about the blocks before it. Whoever announced blocks compares them
     /// by number.
     Replaced {
         /// First height of the new window.
@@ -76,7 +82,12 @@ impl HeaderWindow {
     /// reorgs are followed.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(2), headers: VecDeque::new(), branch: Vec::new() }
+        Self {
+            capacity: capacity.max(2),
+            headers: VecDeque::new(),
+            branch: Vec::new(),
+            blooms: VecDeque::new(),
+        }
     }
 
     /// The newest header.
@@ -96,6 +107,36 @@ impl HeaderWindow {
     pub fn at(&self, number: u64) -> Option<&BlockRef> {
         let offset = number.checked_sub(self.headers.front()?.number)?;
         self.headers.get(usize::try_from(offset).ok()?)
+    }
+
+    /// How many headers it holds at most.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Whether a fork below its oldest header is a violation of finality: it
+    /// holds as many headers as it can.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.headers.len() >= self.capacity || self.oldest().is_some_and(|h| h.number == 0)
+    }
+
+    /// Keeps the bloom of a header's logs, for as long as it is among the
+    /// newest.
+    pub fn note_bloom(&mut self, hash: B256, bloom: Bloom) {
+        if self.bloom(&hash).is_none() {
+            self.blooms.push_back((hash, Arc::new(bloom)));
+            while self.blooms.len() > BLOOMS_MAX {
+                self.blooms.pop_front();
+            }
+        }
+    }
+
+    /// The bloom of a header, if it is still known.
+    #[must_use]
+    pub fn bloom(&self, hash: &B256) -> Option<&Bloom> {
+        self.blooms.iter().rev().find(|(of, _)| of == hash).map(|(_, bloom)| &**bloom)
     }
 
     /// All headers, oldest first.
@@ -124,7 +165,6 @@ impl HeaderWindow {
         let (Some(oldest), Some(head)) = (self.oldest().copied(), self.head().copied()) else {
             return Ok(self.replace());
         };
-        let full = self.headers.len() >= self.capacity || oldest.number == 0;
         if header.number < oldest.number {
             // Below the window, which was too young to be violated. One step
             // below, its parent hash still tells what the branches share.
@@ -143,10 +183,12 @@ impl HeaderWindow {
                 return Ok(self.connect(parent));
             }
         } else if parent_number > head.number {
-            if self.branch.len() >= self.capacity {
+            // Wider than the window: walking it would tell nothing about what
+            // the window holds.
+            if header.number - head.number > self.capacity as u64 {
                 return Ok(self.replace());
             }
-        } else if full {
+        } else if self.is_full() {
             return Ok(self.violated(oldest, header));
         }
         Err(NeedAncestor { number: parent_number, hash: header.parent_hash })
@@ -304,12 +346,24 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_gap_wider_than_the_window_fills_it_anew() {
+    fn a_gap_wider_than_the_window_begins_it_anew_at_once() {
         let mut chain = Chain::new(5);
         let mut window = HeaderWindow::new(4);
         chain.show(&mut window);
         chain.extend(50);
-        assert_eq!(chain.show(&mut window), HeadChange::Replaced { from: 51, to: chain.head() });
+        assert_eq!(chain.show(&mut window), HeadChange::Replaced { from: 54, to: chain.head() });
+    }
+
+    #[test]
+    fn blooms_of_the_newest_headers_are_remembered() {
+        let mut window = HeaderWindow::new(8);
+        let hash = |n: usize| alloy::primitives::keccak256(n.to_be_bytes());
+        for n in 0..=BLOOMS_MAX {
+            window.note_bloom(hash(n), Bloom::repeat_byte(1));
+            window.note_bloom(hash(n), Bloom::repeat_byte(2));
+        }
+        assert_eq!(window.bloom(&hash(0)), None);
+        assert_eq!(window.bloom(&hash(BLOOMS_MAX)), Some(&Bloom::repeat_byte(1)));
     }
 
     proptest! {

@@ -2,9 +2,10 @@
 //! blocks.
 
 use alloy::{
-    primitives::{B256, U64},
+    primitives::{B256, Bloom, U64},
     rpc::types::Log,
 };
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value as Json, json};
 
 use super::ChainClient;
@@ -13,6 +14,7 @@ use crate::chain::{
     ranges::Retry,
     rpc::RpcError,
 };
+use crate::domain::BlockRef;
 
 /// The logs of a range, or of its beginning.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +23,12 @@ pub struct LogRange {
     pub through: u64,
     /// In order.
     pub logs: Vec<Log>,
+    /// The endpoint that gave them.
+    pub(super) endpoint: usize,
 }
+
+/// Blocks whose logs are asked for at once.
+const BLOCKS_AT_ONCE: usize = 8;
 
 impl ChainClient {
     /// Logs of blocks from `from` on, up to `to` or as far as an endpoint
@@ -43,21 +50,87 @@ impl ChainClient {
 
     /// Logs of the block of this hash. Endpoints that don't know it refuse.
     ///
+    /// When the bloom of its header says that there may be some, an answer
+    /// without any is believed only when a second one agrees: another
+    /// endpoint's, or the same one's once more where no other answers.
+    ///
     /// # Errors
     /// See [`RpcError`].
     pub async fn logs_of_block(
         &self,
         filter: &LogFilter,
         hash: B256,
+        bloom: Option<&Bloom>,
     ) -> Result<Vec<Log>, RpcError> {
-        let mut failure = None;
+        let doubtful = bloom.is_some_and(|bloom| filter.may_be_in(bloom));
+        let (mut failure, mut without) = (None, None);
         for index in self.order() {
             match self.get_logs(index, filter, LogBlocks::Hash(hash)).await {
-                Ok(logs) => return Ok(logs),
+                Ok(logs) if logs.is_empty() && doubtful && without.is_none() => {
+                    without = Some(index);
+                }
+                Ok(logs) => {
+                    if let (Some(earlier), false) = (without, logs.is_empty()) {
+                        self.withheld(earlier, hash);
+                    }
+                    return Ok(logs);
+                }
                 Err(error) => failure = Some(error),
             }
         }
-        Err(failure.unwrap_or_else(|| self.no_endpoint()))
+        match without {
+            Some(index) => self.get_logs(index, filter, LogBlocks::Hash(hash)).await,
+            None => Err(failure.unwrap_or_else(|| self.no_endpoint())),
+        }
+    }
+
+    /// Logs of several blocks, each asked for by its hash, in the blocks'
+    /// order: an endpoint on another branch, or one that lacks a block, can't
+    /// answer that there are none. See [`Self::logs_of_block`].
+    ///
+    /// # Errors
+    /// See [`RpcError`]; the first.
+    pub async fn logs_of_blocks(
+        &self,
+        filter: &LogFilter,
+        blocks: &[(B256, Option<Bloom>)],
+    ) -> Result<Vec<Log>, RpcError> {
+        let asked = blocks.iter().map(|(hash, bloom)| {
+            let call = self.logs_of_block(filter, *hash, bloom.as_ref());
+            futures::FutureExt::boxed_local(call)
+        });
+        let answers: Vec<Vec<Log>> =
+            futures::stream::iter(asked).buffered(BLOCKS_AT_ONCE).try_collect().await?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// The range's answer has no log of a block (the last, say) whose bloom
+    /// speaks of some: asks by the block's hash, too. A log that comes then
+    /// sets the endpoint of the range aside, whose other blocks are no more to
+    /// be believed.
+    ///
+    /// # Errors
+    /// When a log was withheld; see [`RpcError`].
+    pub async fn check_absence(
+        &self,
+        filter: &LogFilter,
+        range: &LogRange,
+        block: &BlockRef,
+        bloom: &Bloom,
+    ) -> Result<(), RpcError> {
+        let BlockRef { number, hash, .. } = *block;
+        let told = range.logs.iter().any(|log| log.block_number == Some(number));
+        if told || !filter.may_be_in(bloom) {
+            return Ok(());
+        }
+        match self.logs_of_block(filter, hash, Some(bloom)).await?.is_empty() {
+            true => Ok(()),
+            false => Err(self.withheld(range.endpoint, hash)),
+        }
+    }
+
+    fn withheld(&self, index: usize, hash: B256) -> RpcError {
+        self.wrong(index, "eth_getLogs", format!("it withheld logs of block {hash}"))
     }
 
     async fn logs_at(
@@ -76,7 +149,7 @@ impl ChainClient {
                     if let Some(policy) = self.ranges().get_mut(index) {
                         policy.succeeded(from, through);
                     }
-                    return Ok(LogRange { through, logs });
+                    return Ok(LogRange { through, logs, endpoint: index });
                 }
                 Err(error) => error,
             };

@@ -54,6 +54,7 @@ impl Reader {
             finalized: self.finalized,
             window: Arc::new(self.window.clone()),
             older: BTreeMap::new(),
+            frozen: None,
         }
     }
 
@@ -131,6 +132,7 @@ fn view_of(chain: &Chain, finalized: u64) -> ChainView {
         finalized,
         window: Arc::new(window),
         older: BTreeMap::new(),
+        frozen: None,
     }
 }
 
@@ -231,6 +233,46 @@ fn what_is_remembered_does_not_grow_with_the_chain() {
         reader.settle(&chain, 16);
     }
     assert!(reader.cursor.recent.len() <= 18, "{}", reader.cursor.recent.len());
+}
+
+#[test]
+fn nothing_is_planned_while_the_chain_is_frozen() {
+    let chain = Chain::new(30);
+    let mut reader = Reader::new(0, Confirmations::Finalized);
+    let mut view = reader.see(&chain, 5);
+    view.frozen = Some("a reorg below finality".into());
+    assert_eq!(reader.cursor.plan(&view, &LIMITS), Plan::Idle);
+    view.frozen = None;
+    assert_eq!(reader.cursor.plan(&view, &LIMITS), Plan::Fetch { from: 0, to: 6 });
+}
+
+#[test]
+fn a_short_tail_would_freeze_for_ever_and_is_known_to_be_short() {
+    let mut chain = Chain::new(30);
+    let mut reader = Reader::new(0, Confirmations::Blocks(0));
+    for _ in 0..20 {
+        reader.settle(&chain, 10);
+        chain.extend(1);
+    }
+    // What another contract's backfill would leave of the tail: the last only.
+    let (short, whole) = (&reader.stream[reader.stream.len() - 1..], &reader.stream);
+    chain.canonical.pop();
+    chain.reorg(2, 3);
+    let plan = |stream: &[Watermark]| {
+        let mut cursor = Cursor::new(0, Confirmations::Blocks(0));
+        stream.iter().for_each(|watermark| cursor.replay(watermark));
+        let mut view = view_of(&chain, 0);
+        view.older.extend(chain.canonical.iter().map(|block| (block.number, *block)));
+        cursor.plan(&view, &LIMITS)
+    };
+    assert!(!Cursor::reaches_finality(short));
+    assert!(matches!(plan(short), Plan::Frozen { .. }));
+    assert!(Cursor::reaches_finality(whole));
+    assert!(matches!(plan(whole), Plan::Retract { .. }));
+    // The first that suffices is enough, and nothing less.
+    let enough = (0..whole.len()).rfind(|from| Cursor::reaches_finality(&whole[*from..])).unwrap();
+    assert!(matches!(plan(&whole[enough..]), Plan::Retract { .. }));
+    assert!(!Cursor::reaches_finality(&[]));
 }
 
 #[derive(Clone, Debug)]

@@ -47,7 +47,10 @@ async fn logs_of_real_contracts_become_standard_events() {
             let number = BlockNumberOrTag::Number(log.block_number.unwrap());
             let header = client.header(number).await.unwrap().unwrap();
             assert_eq!(log.block_hash, Some(header.block.hash));
-            let by_hash = client.logs_of_block(&filter, header.block.hash).await.unwrap();
+            let by_hash = client
+                .logs_of_block(&filter, header.block.hash, Some(&header.logs_bloom))
+                .await
+                .unwrap();
             assert!(by_hash.contains(log));
             let context = LogContext {
                 chain: client.chain().clone(),
