@@ -246,7 +246,10 @@ impl SignerActor {
         // Books are whole between two commits, so trouble with the chain in
         // what follows does not cost them. History that is still being heard
         // passes through wishes that no longer hold: nothing is sent then.
-        let sent = if books.retold && books.caught_up {
+        let frozen = self.spec.link.view.borrow().as_ref().and_then(|view| view.frozen.clone());
+        let sent = if let Some(why) = frozen {
+            Err(Trouble::Held(format!("the chain is frozen: {why}")))
+        } else if books.retold && books.caught_up {
             match self.look_at_chain(&mut books).await {
                 Ok(()) => self.send_next(&mut books).await,
                 Err(trouble) => Err(trouble),
