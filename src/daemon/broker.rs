@@ -1,13 +1,20 @@
 //! The broker: a server of our own, kept alive, or somebody else's.
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+    time::Duration,
+};
 
 use rand::Rng as _;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 use super::{DaemonState, StartError};
 use crate::{
+    breakers::{Classify as _, FailureClass},
     config::{Config, Nats},
     streams::{
         Auth, ConnectSpec, Redacted, StreamError,
@@ -25,10 +32,16 @@ pub(super) struct Broker {
     pub(super) connection: Connection,
     /// Sent to stop the managed server; answers when it is gone.
     stop: Option<oneshot::Sender<oneshot::Sender<()>>>,
+    /// Declares streams again that were lost while running.
+    redeclaring: JoinHandle<()>,
 }
 
 /// How long a managed server may take to end.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How often streams are looked after without a reason.
+const LOOK_AFTER: Duration = Duration::from_secs(60);
+/// How often declaring is tried in a row.
+const DECLARE_ATTEMPTS: u32 = 8;
 /// Longest pause between two tries to reach a broker.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 /// Beside the store: how to reach the managed broker, for people and tools.
@@ -60,7 +73,8 @@ impl Broker {
                 tracing::info!(port = server.port(), "managed nats-server is up");
                 let (stop, stopped) = oneshot::channel();
                 actix_rt::spawn(keep_alive(server, stopped));
-                Ok(Self { connection, stop: Some(stop) })
+                let redeclaring = keep_declared(&connection, Replicas::ONE);
+                Ok(Self { connection, stop: Some(stop), redeclaring })
             }
             Nats::External { urls, credentials, login, replicas } => {
                 let auth = match (credentials, login) {
@@ -82,13 +96,15 @@ impl Broker {
                     StartError::Internal("nats.replicas: give 1, 3 or 5".to_owned())
                 })?;
                 declare(&connection, replicas).await?;
-                Ok(Self { connection, stop: None })
+                let redeclaring = keep_declared(&connection, replicas);
+                Ok(Self { connection, stop: None, redeclaring })
             }
         }
     }
 
     /// Ends a managed server.
     pub(super) async fn stop(self) {
+        self.redeclaring.abort();
         let (gone, wait) = oneshot::channel();
         if let Some(stop) = self.stop
             && stop.send(gone).is_ok()
@@ -121,6 +137,33 @@ async fn connect_patiently(
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Brings streams back that were lost while running: after each reconnect, when
+/// the server may have lost its disk, and now and then.
+fn keep_declared(connection: &Connection, replicas: Replicas) -> JoinHandle<()> {
+    let connection = connection.clone();
+    let mut reconnects = connection.reconnects();
+    reconnects.borrow_and_update();
+    actix_rt::spawn(async move {
+        // Out of time is a reason too; without a sender the connection is gone.
+        while !matches!(timeout(LOOK_AFTER, reconnects.changed()).await, Ok(Err(_))) {
+            declare_again(&connection, replicas).await;
+        }
+    })
+}
+
+async fn declare_again(connection: &Connection, replicas: Replicas) {
+    let mut pause = Duration::from_millis(100);
+    for attempt in 1..=DECLARE_ATTEMPTS {
+        let Err(error) = declare(connection, replicas).await else { return };
+        if error.class() == FailureClass::Answer || attempt == DECLARE_ATTEMPTS {
+            tracing::error!("the streams are not as they must be: {error}");
+            return;
+        }
+        tokio::time::sleep(pause.mul_f64(rand::rng().random_range(0.5..1.0))).await;
+        pause = (pause * 2).min(RETRY_MAX);
     }
 }
 
@@ -167,8 +210,56 @@ fn write_client_file(data_dir: &Path, spec: &ConnectSpec) {
         .truncate(true)
         .mode(0o600)
         .open(&path)
-        .and_then(|mut file| file.write_all(note.to_string().as_bytes()));
+        .and_then(|mut file| {
+            // The mode above is for new files only.
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            file.write_all(note.to_string().as_bytes())
+        });
     if let Err(error) = written {
         tracing::warn!("{}: {error}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::streams::{
+        setup::incarnation,
+        subjects::StreamId,
+        testing::{TestServer, wait_until},
+    };
+
+    #[actix::test]
+    async fn a_stream_that_was_lost_is_back_after_the_next_reconnect() {
+        let mut server = TestServer::start().await;
+        let connection = server.connect().await;
+        declare(&connection, Replicas::ONE).await.unwrap();
+        let before = incarnation(&connection, StreamId::Unlocks).await.unwrap();
+        let task = keep_declared(&connection, Replicas::ONE);
+        server.delete_stream(&connection, StreamId::Unlocks).await;
+        server.managed.stop(STOP_GRACE).await;
+        server.managed.restart().await.unwrap();
+        wait_until(async || {
+            let now = incarnation(&connection, StreamId::Unlocks).await;
+            now.is_ok_and(|now| now != before)
+        })
+        .await;
+        task.abort();
+        server.stop().await;
+    }
+
+    #[test]
+    fn a_note_that_others_could_read_is_closed_to_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(CLIENT_FILE);
+        fs::write(&path, "an older note, longer than the new one").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let auth = Auth::Password { user: "merit".to_owned(), password: Redacted::new("secret") };
+        write_client_file(folder.path(), &ConnectSpec::new(Vec::new(), auth, "test"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let note: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(note["user"], "merit");
     }
 }

@@ -115,6 +115,7 @@ impl<F: Folding> FoldActor<F> {
             // remembers it. Said again, it has the same ids.
             let stream = self.folding.stream();
             tracing::warn!(actor = owner, %stream, "was made anew: rebuilding, to say all again");
+            self.forget_unsaid(owner).await?;
             return Ok(None);
         }
         let parts = self.saved_parts(owner).await?;
@@ -152,12 +153,23 @@ impl<F: Folding> FoldActor<F> {
     pub(super) async fn forget(&self, owner: &str) -> Result<(), StoreError> {
         self.shared.store.commit(vec![Write::delete(Table::Positions, owner)]).await?;
         for (table, area) in AREAS {
-            let rows = self.shared.store.scan_all(table, &area_key(owner, area, &[])).await?;
-            for rows in rows.chunks(FORGET_AT_ONCE) {
-                let writes =
-                    rows.iter().map(|(key, _)| Write { table, key: key.clone(), value: None });
-                self.shared.store.commit(writes.collect()).await?;
-            }
+            self.remove(table, &area_key(owner, area, &[])).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what waits to be said: on a stream where nothing was said yet
+    /// it would stand before its causes, and be taken for known after them.
+    /// Before the fold is forgotten: until then the cause is seen again.
+    async fn forget_unsaid(&self, owner: &str) -> Result<(), StoreError> {
+        self.remove(Table::Outbox, &owned_key(owner, &[])).await
+    }
+
+    async fn remove(&self, table: Table, prefix: &[u8]) -> Result<(), StoreError> {
+        let rows = self.shared.store.scan_all(table, prefix).await?;
+        for rows in rows.chunks(FORGET_AT_ONCE) {
+            let writes = rows.iter().map(|(key, _)| Write::delete(table, key.clone()));
+            self.shared.store.commit(writes.collect()).await?;
         }
         Ok(())
     }
