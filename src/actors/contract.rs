@@ -502,3 +502,45 @@ impl Steps for ContractActor {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use alloy::primitives::B256;
+
+    use super::*;
+    use crate::domain::{EventId, Origin, Position};
+
+    fn event(text: &str, log_index: u64) -> Event {
+        let (chain_id, hash) = (31337, B256::repeat_byte(5));
+        let block = BlockRef { number: 5, hash, parent_hash: B256::repeat_byte(4), time: 9 };
+        let transaction_hash = B256::repeat_byte(7);
+        Event {
+            id: EventId::of(chain_id, hash, transaction_hash, log_index),
+            origin: Origin { chain_id, transaction_hash, ordinal: log_index },
+            chain: Name::new("local").unwrap(),
+            contract: Name::new("dao").unwrap(),
+            address: Address::ZERO,
+            name: Name::new("proposal_created").unwrap(),
+            position: Position { time: 9, chain_id, block: 5, transaction_index: 0, log_index },
+            block,
+            fields: BTreeMap::from([("description".to_owned(), json!(text))]),
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_buried_by_its_origin_alone() {
+        let text = "x".repeat(9 << 20);
+        let events = [event("short", 0), event(&text, 1), event("longer", 2)];
+        let messages: Vec<_> = events.iter().map(|event| messages::event(event).unwrap()).collect();
+        let subject = messages[1].subject.clone();
+        assert_eq!(largest_of(&subject, messages.iter()), Some(1));
+        assert_eq!(largest_of("merit.v1.watermarks.local.dao", messages.iter()), None);
+        let (id, origin) = oversized(&events[1]);
+        assert_eq!(id, format!("oversized-31337-{}-1", B256::repeat_byte(5)));
+        assert_eq!(origin["transactionHash"], json!(B256::repeat_byte(7)));
+        assert_eq!(origin["logIndex"], json!(1));
+        assert!(origin.to_string().len() < 500);
+    }
+}
