@@ -105,7 +105,10 @@ async fn a_deep_fork_is_reached_in_steps_though_the_head_moves_on() {
             unconnected += 1;
             assert_eq!(head(&follower), 99, "the window stays until the fork is known");
         }
-        chain.lock().unwrap().extend(1);
+        // Without any time in a step, a near head would stay ahead.
+        if changes.is_empty() {
+            chain.lock().unwrap().extend(1);
+        }
     }
     assert!(unconnected > 40);
     assert!(matches!(&changes[0], HeadChange::Reorged { common, orphaned, .. }
