@@ -174,13 +174,6 @@ impl Outbox {
         self.waiting.is_empty()
     }
 
-    /// The number that the next message gets: unlike any other of this
-    /// incarnation.
-    #[must_use]
-    pub fn next_number(&self) -> u64 {
-        self.next
-    }
-
     /// Adds messages; the rows belong into the commit that causes them. Rows
     /// of what was said since are removed by the way.
     pub fn add(&mut self, outgoing: impl IntoIterator<Item = Outgoing>) -> Vec<Write> {

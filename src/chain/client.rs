@@ -142,15 +142,6 @@ impl ChainClient {
             .collect()
     }
 
-    /// Asks each endpoint that does not know yet whether it serves this
-    /// chain, and says which don't, or can't be asked.
-    pub async fn verify_chain_ids(&self) -> Vec<(Arc<str>, Result<(), RpcError>)> {
-        let all = (0..self.shared.endpoints.len()).map(|index| async move {
-            (Arc::clone(self.name(index)), self.ensure_chain(index).await)
-        });
-        futures::future::join_all(all).await
-    }
-
     /// A call that any endpoint may answer.
     async fn any<T: DeserializeOwned>(
         &self,

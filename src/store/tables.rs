@@ -19,15 +19,14 @@ pub enum Table {
     Journal,
     /// Messages caused by what was applied, until the stream has them.
     Outbox,
-    /// Nonces, and the unlock requests that they belong to.
+    /// What signers keep: nonces with all that was signed for them, and the
+    /// unlocks that they belong to.
     Ledger,
-    /// Signed transactions and how far each has got.
-    Transactions,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Meta,
         Self::Positions,
         Self::Inbox,
@@ -35,7 +34,6 @@ impl Table {
         Self::Journal,
         Self::Outbox,
         Self::Ledger,
-        Self::Transactions,
     ];
 
     /// Its name in the file. Never changed: it is the schema.
@@ -49,7 +47,6 @@ impl Table {
             Self::Journal => "journal",
             Self::Outbox => "outbox",
             Self::Ledger => "ledger",
-            Self::Transactions => "transactions",
         }
     }
 

@@ -103,7 +103,7 @@ async fn an_unreadable_row_becomes_a_dead_letter_in_its_place() {
         [Write::put(Table::Outbox, key(3), "{\"kind\":"), Write::put(Table::Outbox, key(4), sound)];
     rig.shared.store.commit(found.into()).await.unwrap();
     let mut outbox = Outbox::restore(&rig.shared, OWNER).await.unwrap();
-    assert_eq!(outbox.next_number(), 5);
+    assert_eq!(outbox.next, 5);
     outbox.flush(&rig.shared, &[]).await.unwrap();
     assert_eq!(ids(&rig, StreamId::Unlocks, SUBJECT).await, ["sound"]);
     let told = ids(&rig, StreamId::DeadLetters, LETTERS).await;
