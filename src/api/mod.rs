@@ -49,6 +49,8 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// When there is no such governor, or it has not been read yet.
     fn benefits(&self, governor: &str, holder: Address) -> Result<Json, ApiProblem>;
+    /// Starts an actor again that was given up.
+    fn retry(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>>;
     /// Crashes an actor, where the configuration allows it.
     fn crash(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>>;
 }
@@ -99,6 +101,7 @@ impl Api {
                 .route("/api/v1/status", web::get().to(status))
                 .route("/api/v1/explain", web::get().to(explain))
                 .route("/api/v1/benefits/{governor}/{holder}", web::get().to(benefits))
+                .route("/api/v1/actors/{actor:.*}/retry", web::post().to(retry))
                 .route("/api/v1/debug/crash/{actor:.*}", web::post().to(crash))
                 .default_service(web::to(|| async {
                     Err::<HttpResponse, _>(ApiProblem::NotFound("no such path".into()))
@@ -174,6 +177,11 @@ async fn benefits(
         .parse()
         .map_err(|_| ApiProblem::BadRequest("the holder is no address".to_owned()))?;
     Ok(HttpResponse::Ok().json(operator.benefits(&governor, holder)?))
+}
+
+async fn retry(operator: Shared, actor: Path<String>) -> Result<HttpResponse, ApiProblem> {
+    operator.retry(&actor).await?;
+    Ok(HttpResponse::Accepted().json(json!({ "retried": actor.as_str() })))
 }
 
 async fn crash(operator: Shared, actor: Path<String>) -> Result<HttpResponse, ApiProblem> {

@@ -12,6 +12,9 @@ pub enum ApiProblem {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
+    /// What is asked for does not fit the present state.
+    #[error("{0}")]
+    Conflict(String),
     /// The configuration does not allow it.
     #[error("{0}")]
     Forbidden(String),
@@ -25,6 +28,7 @@ impl ApiProblem {
         match self {
             Self::BadRequest(_) => "bad_request",
             Self::NotFound(_) => "not_found",
+            Self::Conflict(_) => "conflict",
             Self::Forbidden(_) => "forbidden",
             Self::Unavailable(_) => "unavailable",
         }
@@ -36,6 +40,7 @@ impl ResponseError for ApiProblem {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -18,7 +18,7 @@ use crate::{
     breakers::{BreakerState, Guard},
     config::Config,
     domain::Name,
-    supervisor::{ActorRef, ChildState, EndReason, Stepper, Tree, TreeObserver},
+    supervisor::{ActorRef, ChildState, EndReason, Stepper, Tree, TreeError, TreeObserver},
     telemetry::Metrics,
 };
 
@@ -177,6 +177,16 @@ impl Operator for DaemonState {
             // Null: the holder has none, and had none.
             "benefits": benefits,
         }))
+    }
+
+    fn retry(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>> {
+        let (tree, name) = (self.tree.clone(), actor.to_owned());
+        Box::pin(async move {
+            tree.retry_failed(&name).await.map_err(|error| match error {
+                TreeError::Unknown { .. } => ApiProblem::NotFound(error.to_string()),
+                TreeError::NotFailed { .. } => ApiProblem::Conflict(error.to_string()),
+            })
+        })
     }
 
     fn crash(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>> {

@@ -165,12 +165,6 @@ pub fn unlocks_in(state: UnlockState) -> String {
     format!("merit.v1.unlocks.*.*.{}", state.as_str())
 }
 
-/// All unlocks of one rule set.
-#[must_use]
-pub fn unlocks_of(rule_set: &Name) -> String {
-    format!("merit.v1.unlocks.{rule_set}.>")
-}
-
 /// What became of a transaction.
 #[must_use]
 pub fn transaction(signer: &Name, state: TransactionState) -> String {
@@ -187,12 +181,6 @@ pub fn transactions_of(signer: &Name) -> String {
 #[must_use]
 pub fn governance(chain: &Name, governor: &Name, what: &Name) -> String {
     format!("merit.v1.governance.{chain}.{governor}.{what}")
-}
-
-/// All that happened in one governor.
-#[must_use]
-pub fn governance_of(chain: &Name, governor: &Name) -> String {
-    format!("merit.v1.governance.{chain}.{governor}.>")
 }
 
 /// A holder's benefits changed. The address is checksummed (EIP-55).
@@ -290,9 +278,7 @@ mod tests {
         let requested = unlock(&a, &b, UnlockState::Requested);
         assert!(matches(&unlocks_in(UnlockState::Requested), &requested));
         assert!(!matches(&unlocks_in(UnlockState::Unlocked), &requested));
-        assert!(matches(&unlocks_of(&a), &requested));
         assert!(matches(&transactions_of(&a), &transaction(&a, TransactionState::Sent)));
-        assert!(matches(&governance_of(&a, &b), &governance(&a, &b, &c)));
         assert!(matches(&dead_letters(), &dead_letter(&Writer::new(WriterKind::Contract, a))));
     }
 

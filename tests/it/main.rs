@@ -10,6 +10,7 @@ mod artifacts;
 mod bad_input;
 mod broker;
 mod endpoint;
+mod escalation;
 mod explain;
 mod handover;
 mod kills;

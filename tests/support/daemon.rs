@@ -122,6 +122,12 @@ impl Daemon {
         (code == 200).then(|| serde_json::from_str(&body).unwrap())
     }
 
+    /// Asks for an actor that was given up to be started again; the answer's code.
+    pub async fn retry(&self, actor: &str) -> u16 {
+        let url = format!("{}/api/v1/actors/{actor}/retry", self.url());
+        self.http.post(url).send().await.unwrap().status().as_u16()
+    }
+
     /// Makes an actor panic; false when there is none of that name.
     pub async fn crash(&self, actor: &str) -> bool {
         let url = format!("{}/api/v1/debug/crash/{actor}", self.url());

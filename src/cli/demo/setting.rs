@@ -13,7 +13,8 @@ use super::{DemoError, contracts::INBOX, world::World};
 
 /// The rule set that the demo runs: the one in the repository.
 pub const RULES: &str = include_str!("../../../config/rules/participation.toml");
-const DEFAULT: &str = include_str!("../../../config/default.toml");
+/// The shipped `default.toml`, which the demo takes as it is.
+pub const DEFAULT: &str = include_str!("../../../config/default.toml");
 /// Names the variable that holds the keystore's passphrase.
 pub const PASSPHRASE_VARIABLE: &str = "MERITD_DEMO_PASSPHRASE";
 
