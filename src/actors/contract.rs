@@ -147,6 +147,12 @@ impl ContractActor {
     }
 
     /// Why the chain is not followed, if it isn't.
+    /// From the next block to the head, confirmations included.
+    fn lag_blocks(&self) -> Option<u64> {
+        let head = self.link.view.borrow().as_ref()?.latest.number;
+        Some((head + 1).saturating_sub(self.reading.as_ref()?.cursor.next()))
+    }
+
     fn chain_frozen(&self) -> Option<Arc<str>> {
         self.link.view.borrow().as_ref().and_then(|view| view.frozen.clone())
     }
@@ -414,9 +420,7 @@ impl Steps for ContractActor {
 
     async fn step(&mut self) -> Result<Next, ContractFailure> {
         let outcome = self.advance().await;
-        let head = self.link.view.borrow().as_ref().map(|view| view.latest.number);
-        if let (Some(head), Some(reading)) = (head, &self.reading) {
-            let lag = (head + 1).saturating_sub(reading.cursor.next());
+        if let Some(lag) = self.lag_blocks() {
             self.shared
                 .metrics
                 .contract_lag_blocks
@@ -451,6 +455,7 @@ impl Steps for ContractActor {
         let frozen = chain_frozen.or_else(|| self.frozen.as_ref().map(ToString::to_string));
         json!({
             "next_block": self.reading.as_ref().map(|reading| reading.cursor.next()),
+            "lag_blocks": self.lag_blocks(),
             "events_published": self.published,
             "not_ready": frozen.as_ref().or(self.trouble.as_ref()),
         })

@@ -157,13 +157,6 @@ impl Lifecycle {
                 self.waiting_since_unix_s = self.now_unix_s;
                 self.now_stuck(StuckReason::AtCap)
             }
-            Input::FeesMoved => {
-                if self.stuck == Some(StuckReason::AtCap) && !self.is_mined() {
-                    self.ask(Asked::Bump)
-                } else {
-                    Vec::new()
-                }
-            }
         }
     }
 

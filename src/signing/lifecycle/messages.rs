@@ -74,9 +74,8 @@ pub enum Input {
         now_unix_s: u64,
     },
     /// A replacement can't be had now: its fee is above the cap or the budget.
+    /// It is asked for again after `bump_after_s`.
     BumpRefused,
-    /// Fees moved: a replacement that was refused may be possible.
-    FeesMoved,
 }
 
 /// An attempt as the machine sees it.
