@@ -156,9 +156,9 @@ impl Steps for HeadActor {
             return Ok(Next::Again);
         }
         let pause = if self.trouble.is_some() {
-            self.chain.poll_interval.max(Duration::from_millis(500))
+            self.chain.look_every().max(Duration::from_millis(500))
         } else {
-            self.chain.poll_interval
+            self.chain.look_every()
         };
         Ok(Next::After(pause))
     }

@@ -72,6 +72,19 @@ pub struct ChainLink {
     pub client: ChainClient,
     /// Its newest view: written by the head actor, read by the others.
     pub view: Arc<watch::Sender<Option<ChainView>>>,
+    /// The last word of a person about going on after a reorg below finality.
+    pub resumed: Arc<watch::Sender<Option<Resume>>>,
+}
+
+/// A person decided that a frozen chain goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The first block that is read anew, on the branch that the endpoints
+    /// have now.
+    pub from_block: u64,
+    /// Counts the decisions of one run of the daemon, so that the same one is
+    /// told from the next.
+    pub serial: u64,
 }
 
 impl ChainLink {

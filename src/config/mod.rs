@@ -11,6 +11,7 @@
 mod amount;
 mod files;
 mod load;
+mod presets;
 mod problem;
 mod raw;
 mod secret;
@@ -29,8 +30,9 @@ use alloy::{
 pub use amount::{parse_decimal, parse_units};
 pub use files::RuleFile;
 pub use load::load;
+pub use presets::Preset;
 pub use problem::{ConfigError, Problem};
-pub use raw::{Confirmations, ContractKind, GovernorClock, LogFormat, StackKind};
+pub use raw::{Completeness, Confirmations, ContractKind, GovernorClock, LogFormat, StackKind};
 pub use secret::{Secret, SecretError, SecretRef};
 
 use crate::domain::Name;
@@ -124,10 +126,31 @@ pub struct Chain {
     pub confirmations: Confirmations,
     /// Blocks so deep are final: a reorg below them stops the chain.
     pub finality_depth: u64,
-    /// How often the head is asked for.
-    pub poll_interval: Duration,
+    /// Whether the chain's own `finalized` tag says what is final.
+    pub finality_tag: bool,
+    /// How often the head is asked for; `None`: as blocks come.
+    pub poll_interval: Option<Duration>,
+    /// Time between blocks, until enough of them were seen.
+    pub block_time: Duration,
     /// Largest block range of one `eth_getLogs`.
     pub max_range: u64,
+    /// Ranges of history that are asked for at once.
+    pub backfill_calls: usize,
+    /// How far an endpoint's answer about logs is believed.
+    pub completeness: Completeness,
+    /// A read that takes so long is asked of a second endpoint, too.
+    pub hedge_after: Option<Duration>,
+}
+
+impl Chain {
+    /// How long to wait before looking again for what comes with the blocks:
+    /// as configured, else a part of the time between blocks.
+    #[must_use]
+    pub fn look_every(&self) -> Duration {
+        let part = self.block_time / 4;
+        let within = part.clamp(Duration::from_millis(50), Duration::from_secs(1));
+        self.poll_interval.unwrap_or(within)
+    }
 }
 
 /// One RPC endpoint.
@@ -137,8 +160,26 @@ pub struct Endpoint {
     pub url: SecretRef,
     /// Limit of one call.
     pub call_timeout: Duration,
+    /// Its WebSocket URL: new heads on it wake the polling up.
+    pub ws: Option<SecretRef>,
     /// Calls at once.
     pub max_concurrent: u32,
+    /// What its plan allows, if it is limited.
+    pub rate: Option<Rate>,
+}
+
+/// What a plan allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Credits per second; without `costs` a call costs one, so that these are
+    /// calls per second.
+    pub per_second: u32,
+    /// Credits that may be spent at once after a rest.
+    pub burst: u32,
+    /// Credits of a method's call; others cost `default_cost`.
+    pub costs: BTreeMap<String, u32>,
+    /// See `costs`.
+    pub default_cost: u32,
 }
 
 /// One watched contract.
@@ -160,6 +201,9 @@ pub struct Contract {
     pub confirmations: Confirmations,
     /// How a governor counts time (ERC-6372).
     pub clock: GovernorClock,
+    /// Whether events of blocks that are not confirmed yet are told, too, on
+    /// subjects of their own.
+    pub provisional: bool,
 }
 
 /// One signing key and its limits.

@@ -3,9 +3,11 @@
 //! Each section denies unknown keys. Numbers that have a meaning beyond
 //! their range (amounts, percentages) are checked in `validate`.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, de};
+
+use super::presets::Preset;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,15 +90,39 @@ pub(super) struct RawChain {
     pub name: String,
     pub chain_id: u64,
     #[serde(default)]
+    pub preset: Option<Preset>,
+    #[serde(default)]
     pub endpoints: Vec<RawEndpoint>,
     #[serde(default)]
     pub confirmations: Option<Confirmations>,
     #[serde(default)]
     pub finality_depth: Option<u64>,
     #[serde(default)]
+    pub finality_tag: Option<bool>,
+    #[serde(default)]
     pub poll_interval_ms: Option<u64>,
     #[serde(default)]
     pub max_range: Option<u64>,
+    #[serde(default)]
+    pub backfill_calls: Option<usize>,
+    #[serde(default)]
+    pub completeness: Option<Completeness>,
+    #[serde(default)]
+    pub hedge_after_ms: Option<u64>,
+}
+
+/// How far an endpoint's answer about logs is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Completeness {
+    /// As far as it does not contradict itself or the headers.
+    None,
+    /// And has logs where the blooms of the headers that are read speak of
+    /// some.
+    Bloom,
+    /// Not at all: logs are taken from receipts whose trie has the root that
+    /// the header names.
+    Receipts,
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,6 +133,16 @@ pub(super) struct RawEndpoint {
     pub call_timeout_ms: Option<u64>,
     #[serde(default)]
     pub max_concurrent: Option<u32>,
+    #[serde(default)]
+    pub ws: Option<String>,
+    #[serde(default)]
+    pub requests_per_second: Option<u32>,
+    #[serde(default)]
+    pub credits_per_second: Option<u32>,
+    #[serde(default)]
+    pub burst: Option<u32>,
+    #[serde(default)]
+    pub credit_costs: BTreeMap<String, u32>,
 }
 
 /// How deep a block must be before its events are published.
@@ -160,6 +196,8 @@ pub(super) struct RawContract {
     pub start_block: u64,
     pub confirmations: Option<Confirmations>,
     pub clock: Option<GovernorClock>,
+    #[serde(default)]
+    pub provisional: bool,
 }
 
 /// What a watched contract is.

@@ -81,6 +81,7 @@ pub(super) fn spawn_all(
             chain_id: chain.chain_id,
             client,
             view: Arc::new(view),
+            resumed: Arc::new(watch::channel(None).0),
         };
         chains.insert(chain.name.clone(), link);
     }
@@ -91,8 +92,8 @@ pub(super) fn spawn_all(
 
     for chain in &config.chains {
         let Some(link) = shared.chains.get(&chain.name).cloned() else { continue };
-        let tags = chain.confirmations != Confirmations::Blocks(0)
-            && config.contracts.iter().any(|contract| {
+        let tags = chain.finality_tag
+            || config.contracts.iter().any(|contract| {
                 contract.chain == chain.name
                     && !matches!(contract.confirmations, Confirmations::Blocks(_))
             });
@@ -217,7 +218,7 @@ fn spawn_signers(
             decoder: Arc::new(RevertDecoder::new([])),
             tree: tree.clone(),
             own: Arc::clone(&own),
-            poll: chain.poll_interval,
+            poll: chain.look_every(),
             finality_depth: chain.finality_depth,
         };
         let child = child(config, &format!("signer/{}", signer.name), ArbiterClass::Sign);

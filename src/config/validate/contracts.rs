@@ -62,6 +62,7 @@ pub(super) fn check_contracts(
                 start_block: contract.start_block,
                 confirmations,
                 clock: contract.clock.unwrap_or(GovernorClock::Block),
+                provisional: contract.provisional,
             });
         }
     }

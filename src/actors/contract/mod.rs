@@ -10,36 +10,34 @@
 
 mod bury;
 mod fetch;
+mod publish;
+mod recover;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use alloy::primitives::Address;
 use serde_json::{Value as Json, json};
 
-use bury::{largest_of, oversized};
 use fetch::Fetched;
 
 use super::{
     head::to_gauge,
-    messages::{self, MessageError},
+    messages::MessageError,
     outbox::OutboxError,
     shared::{ChainLink, Shared},
 };
 use crate::{
     chain::{
         adapters::Adapter,
-        cursor::{ChainView, Confirmations, Cursor, Frozen, Limits, Plan, Unlinked},
+        cursor::{Confirmations, Cursor, Frozen, Limits, Plan, Unlinked},
         rpc::RpcError,
     },
     config,
-    domain::{BlockRef, Event, Name, Watermark},
+    domain::{BlockRef, Name},
     streams::{
         PublishError, StreamError,
-        batch::{BATCH_MAX, BatchAck},
         fence::{Fence, FenceError},
-        publish::OutMessage,
-        read::{Stored, last_by_subject, read_range},
-        subjects::{self, StreamId, Writer, WriterKind},
+        subjects::{Writer, WriterKind},
     },
     supervisor::{Next, Steps},
 };
@@ -107,10 +105,6 @@ pub enum ContractFailure {
     Fenced(PublishError),
 }
 
-/// Sequences of the stream that are read back at a start, at first: enough for
-/// the deepest undo, unless others wrote much meanwhile.
-const TAIL_SEQUENCES: u64 = 20_000;
-
 impl ContractActor {
     /// An actor that will find its cursor in the stream.
     #[must_use]
@@ -137,7 +131,7 @@ impl ContractActor {
             confirmations,
             adapter,
             limits: Limits { blocks: chain.max_range, unfinalized_blocks: chain.max_range.min(64) },
-            pause: chain.poll_interval,
+            pause: chain.look_every(),
             reading: None,
             older: BTreeMap::new(),
             trouble: None,
@@ -159,52 +153,6 @@ impl ContractActor {
 
     fn writer(&self) -> Writer {
         Writer::new(WriterKind::Contract, self.name.clone())
-    }
-
-    /// Takes the fence and rebuilds the cursor from the watermarks.
-    async fn recover(&self) -> Result<Reading, Trouble> {
-        let connection = &self.shared.connection;
-        let reconnects = *connection.reconnects().borrow();
-        let fence =
-            Fence::acquire(connection, StreamId::Events, &self.writer(), &self.holder).await?;
-        let subject = subjects::watermark(&self.link.name, &self.name);
-        let mut cursor = Cursor::new(self.start_block, self.confirmations);
-        let mut watermark = 0;
-        if let Some(last) = last_by_subject(connection, StreamId::Events, &subject).await? {
-            for watermark in self.recent_watermarks(&subject, &last).await? {
-                cursor.replay(&watermark);
-            }
-            watermark = last.sequence;
-        }
-        tracing::info!(contract = %self.name, next_block = cursor.next(), "contract cursor found");
-        Ok(Reading { cursor, fence, watermark, reconnects })
-    }
-
-    /// Its last watermarks, as many as the deepest reorg may undo. The stream
-    /// is all contracts': between two of ours another one's backfill may lie.
-    async fn recent_watermarks(
-        &self,
-        subject: &str,
-        last: &Stored,
-    ) -> Result<Vec<Watermark>, Trouble> {
-        let (connection, filters) = (&self.shared.connection, [subject.to_owned()]);
-        let mut back = TAIL_SEQUENCES;
-        loop {
-            let from = last.sequence.saturating_sub(back).max(1);
-            let limit = usize::try_from(back).unwrap_or(usize::MAX).saturating_add(1);
-            let read = read_range(connection, StreamId::Events, &filters, from, limit).await?;
-            let watermarks = read
-                .messages
-                .iter()
-                .filter(|stored| stored.sequence < last.sequence)
-                .chain([last])
-                .map(|stored| messages::read::<Watermark>(&stored.payload))
-                .collect::<Result<Vec<_>, _>>()?;
-            if from == 1 || Cursor::reaches_finality(&watermarks) {
-                return Ok(watermarks);
-            }
-            back = back.saturating_mul(2);
-        }
     }
 
     /// One round: plan, fetch, publish. Returns when to go on.
@@ -274,140 +222,6 @@ impl ContractActor {
         };
         self.reading = Some(reading);
         Ok(next)
-    }
-
-    /// Publishes events in batches, each closed by a watermark where a block
-    /// is complete. A block too large for one batch is spread over several of
-    /// which only the last has the watermark; consumers know repeated events
-    /// by their ids.
-    async fn publish(
-        &mut self,
-        reading: &mut Reading,
-        view: &ChainView,
-        events: Vec<Event>,
-        through: BlockRef,
-        blocks: &[BlockRef],
-    ) -> Result<(), Trouble> {
-        let mut batches: Vec<Vec<Event>> = vec![Vec::new()];
-        for event in events {
-            let full = batches.last().is_some_and(|batch| batch.len() + 1 >= BATCH_MAX);
-            if full {
-                batches.push(Vec::new());
-            }
-            if let Some(batch) = batches.last_mut() {
-                batch.push(event);
-            }
-        }
-        let last = batches.len() - 1;
-        for (i, batch) in batches.iter().enumerate() {
-            let next_block = batches.get(i + 1).and_then(|b| b.first()).map(|e| e.block.number);
-            let tip = batch.last().map(|event| event.block);
-            let complete = match (i == last, tip, next_block) {
-                (true, _, _) => Some(through),
-                (false, Some(tip), Some(next)) if tip.number < next => Some(tip),
-                _ => None,
-            };
-            let (mut recent, mut closing) = (Vec::new(), None);
-            if let Some(complete) = complete {
-                let after = reading.cursor.tip().map(|tip| tip.number);
-                recent.extend(
-                    blocks
-                        .iter()
-                        .filter(|b| {
-                            b.number <= complete.number && after.is_none_or(|a| b.number > a)
-                        })
-                        .copied(),
-                );
-                let watermark = Watermark::Progress {
-                    chain: self.link.name.clone(),
-                    chain_id: self.link.chain_id,
-                    contract: self.name.clone(),
-                    through: complete,
-                    recent: recent.clone(),
-                    finalized: view.finalized,
-                };
-                closing = Some(
-                    messages::watermark(&self.link.name, &watermark)?.expecting(reading.watermark),
-                );
-            }
-            let Some((ack, count)) = self.publish_batch(reading, batch, closing).await? else {
-                continue;
-            };
-            self.published += count;
-            let labels = [self.link.name.as_str(), self.name.as_str()];
-            self.shared.metrics.events_published_total.with_label_values(&labels).inc_by(count);
-            if let Some(complete) = complete {
-                reading.watermark = ack.last_sequence;
-                reading.cursor.advanced(complete, &recent, view.finalized);
-                self.shared
-                    .metrics
-                    .contract_cursor_block
-                    .with_label_values(&labels)
-                    .set(to_gauge(complete.number));
-            }
-        }
-        Ok(())
-    }
-
-    /// Publishes one batch, without events that are larger than the broker
-    /// takes: those are buried, and nothing waits for them. Tells how many
-    /// there were; `None` when nothing was left to publish.
-    async fn publish_batch(
-        &self,
-        reading: &Reading,
-        events: &[Event],
-        closing: Option<OutMessage>,
-    ) -> Result<Option<(BatchAck, u64)>, Trouble> {
-        let mut out = Vec::with_capacity(events.len() + 1);
-        for event in events {
-            out.push((event, messages::event(event)?));
-        }
-        loop {
-            let wire: Vec<OutMessage> =
-                out.iter().map(|(_, message)| message.clone()).chain(closing.clone()).collect();
-            if wire.is_empty() {
-                return Ok(None);
-            }
-            let error = match self.shared.publish_all(StreamId::Events, wire, &reading.fence).await
-            {
-                Ok(ack) => return Ok(Some((ack, out.len() as u64))),
-                Err(error) => error,
-            };
-            let PublishError::TooLarge { subject, .. } = &error else { return Err(error.into()) };
-            let Some(index) = largest_of(subject, out.iter().map(|(_, message)| message)) else {
-                return Err(error.into());
-            };
-            let (event, _) = out.remove(index);
-            let (id, origin) = oversized(event);
-            self.shared.bury(&self.writer(), &id, &error.to_string(), origin).await?;
-        }
-    }
-
-    async fn retract(
-        &self,
-        reading: &mut Reading,
-        from: u64,
-        to: u64,
-        common: BlockRef,
-    ) -> Result<(), Trouble> {
-        tracing::warn!(contract = %self.name, from, to, "retracting orphaned blocks");
-        let watermark = Watermark::Retraction {
-            chain: self.link.name.clone(),
-            chain_id: self.link.chain_id,
-            contract: self.name.clone(),
-            from,
-            to,
-            common,
-        };
-        let message =
-            messages::watermark(&self.link.name, &watermark)?.expecting(reading.watermark);
-        let out = vec![message];
-        let ack = self.shared.publish_all(StreamId::Events, out, &reading.fence).await?;
-        reading.watermark = ack.last_sequence;
-        reading.cursor.retracted(common);
-        let labels = [self.link.name.as_str(), self.name.as_str()];
-        self.shared.metrics.retractions_total.with_label_values(&labels).inc();
-        Ok(())
     }
 }
 

@@ -1,0 +1,65 @@
+//! The cursor, as the stream has it.
+
+use super::{ContractActor, Reading, Trouble};
+use crate::{
+    actors::messages,
+    chain::cursor::Cursor,
+    domain::Watermark,
+    streams::{
+        fence::Fence,
+        read::{Stored, last_by_subject, read_range},
+        subjects::{self, StreamId},
+    },
+};
+
+/// Sequences of the stream that are read back at a start, at first: enough for
+/// the deepest undo, unless others wrote much meanwhile.
+const TAIL_SEQUENCES: u64 = 20_000;
+
+impl ContractActor {
+    /// Takes the fence and rebuilds the cursor from the watermarks.
+    pub(super) async fn recover(&self) -> Result<Reading, Trouble> {
+        let connection = &self.shared.connection;
+        let reconnects = *connection.reconnects().borrow();
+        let fence =
+            Fence::acquire(connection, StreamId::Events, &self.writer(), &self.holder).await?;
+        let subject = subjects::watermark(&self.link.name, &self.name);
+        let mut cursor = Cursor::new(self.start_block, self.confirmations);
+        let mut watermark = 0;
+        if let Some(last) = last_by_subject(connection, StreamId::Events, &subject).await? {
+            for watermark in self.recent_watermarks(&subject, &last).await? {
+                cursor.replay(&watermark);
+            }
+            watermark = last.sequence;
+        }
+        tracing::info!(contract = %self.name, next_block = cursor.next(), "contract cursor found");
+        Ok(Reading { cursor, fence, watermark, reconnects })
+    }
+
+    /// Its last watermarks, as many as the deepest reorg may undo. The stream
+    /// is all contracts': between two of ours another one's backfill may lie.
+    async fn recent_watermarks(
+        &self,
+        subject: &str,
+        last: &Stored,
+    ) -> Result<Vec<Watermark>, Trouble> {
+        let (connection, filters) = (&self.shared.connection, [subject.to_owned()]);
+        let mut back = TAIL_SEQUENCES;
+        loop {
+            let from = last.sequence.saturating_sub(back).max(1);
+            let limit = usize::try_from(back).unwrap_or(usize::MAX).saturating_add(1);
+            let read = read_range(connection, StreamId::Events, &filters, from, limit).await?;
+            let watermarks = read
+                .messages
+                .iter()
+                .filter(|stored| stored.sequence < last.sequence)
+                .chain([last])
+                .map(|stored| messages::read::<Watermark>(&stored.payload))
+                .collect::<Result<Vec<_>, _>>()?;
+            if from == 1 || Cursor::reaches_finality(&watermarks) {
+                return Ok(watermarks);
+            }
+            back = back.saturating_mul(2);
+        }
+    }
+}
