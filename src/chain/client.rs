@@ -50,6 +50,8 @@ pub struct ClientLimits {
 #[derive(Clone)]
 pub struct ChainClient {
     shared: Arc<Shared>,
+    /// The one endpoint that it asks, if it is narrowed to one.
+    only: Option<usize>,
 }
 
 struct Shared {
@@ -103,7 +105,22 @@ impl ChainClient {
                 health: Mutex::new(vec![Health::default(); count]),
                 ranges: Mutex::new(vec![RangePolicy::new(limits.range_blocks_max); count]),
             }),
+            only: None,
         }
+    }
+
+    /// A client of the same chain that asks one endpoint alone, for answers
+    /// that must agree with each other.
+    #[must_use]
+    pub fn only(&self, endpoint: usize) -> Self {
+        Self { shared: Arc::clone(&self.shared), only: Some(endpoint) }
+    }
+
+    /// The endpoints that may be asked now, by their place in the
+    /// configuration, the best first.
+    #[must_use]
+    pub fn ranking(&self) -> Vec<usize> {
+        self.order()
     }
 
     /// The chain's configured name.
@@ -280,7 +297,11 @@ impl ChainClient {
     }
 
     fn order(&self) -> Vec<usize> {
-        order(&self.health(), self.shared.started.elapsed())
+        let mut order = order(&self.health(), self.shared.started.elapsed());
+        if let Some(only) = self.only {
+            order.retain(|index| *index == only);
+        }
+        order
     }
 
     fn name(&self, index: usize) -> &Arc<str> {
