@@ -7,6 +7,7 @@
 //! result, because the fold is a function of the stream's order.
 
 mod opening;
+mod taking;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use opening::{Standing, area_key, table_of};
+use taking::{Refused, Stop};
 
 use super::{
     messages::{self, MessageError},
@@ -24,8 +26,7 @@ use super::{
 };
 use crate::{
     chain::rpc::RpcError,
-    domain::{Event, Watermark},
-    fold::{Effects, Emission, Engine, Fold, Input, InputError, Source},
+    fold::{Account, Effects, Emission, Engine, Fold, Source},
     store::{StoreError, Write},
     streams::{
         PublishError, StreamError,
@@ -90,6 +91,8 @@ pub struct FoldActor<F: Folding> {
     pub(super) open: Option<Open<F::Fold>>,
     asking: F::Asking,
     trouble: Option<String>,
+    /// The trouble of the round before.
+    trouble_before: Option<String>,
     /// Until when another daemon is left alone with the fence.
     yields_until: Option<Instant>,
     frozen: Option<String>,
@@ -98,6 +101,7 @@ pub struct FoldActor<F: Folding> {
 /// What one commit keeps in agreement.
 pub(super) struct Open<F: Fold> {
     pub(super) engine: Engine<F>,
+    account: Account,
     inbox: Inbox,
     outbox: Outbox,
     fence: Fence,
@@ -159,6 +163,7 @@ impl<F: Folding> FoldActor<F> {
             open: None,
             asking: F::Asking::default(),
             trouble: None,
+            trouble_before: None,
             yields_until: None,
             frozen: None,
         }
@@ -194,33 +199,36 @@ impl<F: Folding> FoldActor<F> {
         let (mut through, pending) = (last.sequence, last.pending);
         let before_first = deliveries.first().map_or(0, |first| first.sequence.saturating_sub(1));
         let mut handled = before_first;
-        let mut frozen = None;
+        let mut stop = None;
         let writer = self.folding.writer();
         let mut events = 0_u64;
         for delivery in &deliveries {
-            let input = if delivery.subject.starts_with("merit.v1.watermarks.") {
-                messages::read::<Watermark>(&delivery.payload).map(Input::Watermark)
-            } else {
-                events += 1;
-                messages::read::<Event>(&delivery.payload).map(Input::Event)
-            };
-            let why = match input.map(|input| open.engine.handle(input)) {
-                Ok(Ok(())) => {
+            let why = match taking::take(&mut open, delivery, &mut events) {
+                Ok(()) => {
                     handled = delivery.sequence;
                     continue;
                 }
-                Ok(Err(error @ InputError::BelowFinality { .. })) => {
-                    frozen = Some(error.to_string());
+                Err(Refused::Stop(why)) => {
+                    stop = Some(why);
                     break;
                 }
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
+                Err(Refused::Bad(why)) => why,
             };
             let id = format!("{writer}/{}", delivery.sequence);
             let origin = json!({ "subject": delivery.subject, "sequence": delivery.sequence });
             self.shared.bury(&writer, &id, &why, origin).await?;
             handled = delivery.sequence;
         }
+        let frozen = match stop {
+            None => None,
+            Some(Stop::Rewound(rewind)) => return self.rebuild(&rewind).await,
+            Some(Stop::Hole(hole)) => {
+                let cursor = open.inbox.cursor_at(handled);
+                self.settle(&mut open, Some(cursor)).await?;
+                return Ok(self.wait_for_repair(&hole));
+            }
+            Some(Stop::BelowFinality(why)) => Some(why),
+        };
         if frozen.is_some() {
             through = handled;
         }
@@ -270,6 +278,7 @@ impl<F: Folding> FoldActor<F> {
                 version: self.folding.version(),
                 cursor: Some(cursor),
                 output: Some(open.output),
+                counts: open.account.counts(),
             };
             rows.push(standing.write(&owner));
         }
@@ -374,6 +383,7 @@ impl<F: Folding> Steps for FoldActor<F> {
             return Ok(Next::After(left));
         }
         let before = self.trouble.take();
+        self.trouble_before.clone_from(&before);
         match self.round().await {
             Ok(next) => {
                 if before.is_some() && self.trouble.is_none() {

@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 use super::{outbox::Outgoing, transaction::unix_s};
 use crate::{
     domain::{
-        Event, Name, TransactionMessage, UnlockMessage, UnlockRequest, UnlockState, Watermark,
+        Event, Name, Rewind, TransactionMessage, UnlockMessage, UnlockRequest, UnlockState,
+        Watermark,
     },
     streams::{
         envelope::{Envelope, EnvelopeError, UnixTime, headers},
@@ -54,6 +55,18 @@ pub fn event(event: &Event) -> Result<OutMessage, MessageError> {
         "meritposition",
         format!("{}/{}/{}/{}", p.chain_id, p.block, p.transaction_index, p.log_index),
     );
+    Ok(OutMessage::new(subject, headers(None), envelope.encode()?))
+}
+
+/// A rewind, ready to be published. `id` tells it from any other.
+///
+/// # Errors
+/// When it can't be written as JSON.
+pub fn rewind(rewind: &Rewind, id: String, at: UnixTime) -> Result<OutMessage, MessageError> {
+    let source = format!("/meritd/contracts/{}", rewind.contract);
+    let envelope =
+        Envelope::new(id, source, "merit.v1.rewind", at, rewind).schema(schema("rewind"));
+    let subject = subjects::rewind(&rewind.chain, &rewind.contract);
     Ok(OutMessage::new(subject, headers(None), envelope.encode()?))
 }
 

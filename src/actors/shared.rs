@@ -54,6 +54,9 @@ pub struct Shared {
     /// Every holder's present benefits, by governor: the process's own cache
     /// of what the bucket has, for readers that can't wait for either.
     pub benefits: BenefitsCache,
+    /// Contracts of which a reader found messages lacking in the stream, and
+    /// what it found.
+    pub doubted: Arc<DashMap<Name, Arc<str>>>,
     broker: Guard,
     incarnations: Arc<AtomicU64>,
 }
@@ -155,6 +158,7 @@ impl Shared {
             chains: Arc::new(chains),
             run: run.into(),
             benefits: Arc::default(),
+            doubted: Arc::default(),
             broker,
             incarnations: Arc::new(AtomicU64::new(0)),
         }

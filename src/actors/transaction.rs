@@ -351,6 +351,6 @@ fn rank(outcome: &SendOutcome) -> u8 {
 
 /// Wall-clock time, seconds since the Unix epoch: paces rebroadcasts only,
 /// never decides what was earned.
-pub(super) fn unix_s() -> u64 {
+pub(in crate::actors) fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

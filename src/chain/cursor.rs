@@ -201,6 +201,12 @@ impl Cursor {
         self.tip().map_or(self.start_block, |tip| tip.number.saturating_add(1))
     }
 
+    /// The highest announced block below `number` that is remembered.
+    #[must_use]
+    pub fn announced_below(&self, number: u64) -> Option<BlockRef> {
+        self.recent.iter().rev().find(|block| block.number < number).copied()
+    }
+
     /// Whether watermarks that are to be replayed (in order, the last one
     /// included) reach as deep as a reorg may still orphan, or deeper than can
     /// be remembered. If not, read more of the stream: a cursor without these
@@ -283,6 +289,8 @@ impl Cursor {
         while self.tip().is_some_and(|tip| tip.number >= common.number) {
             self.recent.pop_back();
         }
+        // A rewind goes below what was announced as final.
+        self.finalized = self.finalized.map(|finalized| finalized.min(common.number));
         // Before the first block nothing was announced that could be orphaned.
         if common.number >= self.start_block {
             self.recent.push_back(common);

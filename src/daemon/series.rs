@@ -26,6 +26,7 @@ pub(super) fn start(config: &Config, plan: &Plan, metrics: &Metrics) {
         let labels = [contract.chain.as_str(), contract.name.as_str()];
         drop(metrics.events_published_total.with_label_values(&labels));
         drop(metrics.retractions_total.with_label_values(&labels));
+        drop(metrics.contract_rewinds_total.with_label_values(&labels));
         dead_letters(WriterKind::Contract, &contract.name);
         if contract.kind == ContractKind::Governor {
             drop(metrics.votes_total.with_label_values(&[contract.name.as_str()]));

@@ -5,6 +5,7 @@
 mod block;
 mod event;
 mod names;
+mod rewind;
 mod transaction;
 pub(crate) mod unlock;
 mod value;
@@ -13,6 +14,7 @@ mod watermark;
 pub use block::{BlockRef, Position};
 pub use event::{Event, EventId, EventSchema, FieldSchema, Origin};
 pub use names::{InvalidName, Name};
+pub use rewind::{Rewind, RewindReason};
 pub use transaction::{TransactionMessage, TransactionState};
 pub use unlock::{
     Evidence, EvidenceItem, OnRetract, UnlockId, UnlockMessage, UnlockRequest, UnlockState,

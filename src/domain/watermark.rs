@@ -26,6 +26,15 @@ pub enum Watermark {
         /// Blocks up to this number can't be orphaned any more: undo logs
         /// need not reach deeper.
         finalized: u64,
+        /// How many events stand between the contract's watermark before and
+        /// this one: by it a reader notices what the stream lost. Older
+        /// versions did not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        events: Option<u64>,
+        /// The block that the contract's watermark before named; absent on
+        /// the first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<BlockRef>,
     },
     /// Blocks from `from` on were orphaned: every event of the contract in
     /// them is void. The next progress starts after `common`.

@@ -170,6 +170,11 @@ impl<F: Fold> Engine<F> {
         &self.state
     }
 
+    /// Up to which block a contract's events are known.
+    pub fn announced(&self, contract: &Name) -> Option<u64> {
+        self.merge.announced(contract)
+    }
+
     /// The newest applied block of each chain.
     pub fn applied_through(&self) -> &BTreeMap<u64, u64> {
         self.journal.begun()

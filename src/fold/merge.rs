@@ -101,6 +101,11 @@ impl Merge {
         self.tracks.iter().min_by_key(|(_, track)| track.ceiling()).map(|(name, _)| name)
     }
 
+    /// The block of a source's watermark.
+    pub(super) fn announced(&self, contract: &Name) -> Option<u64> {
+        Some(self.tracks.get(contract)?.through?.number)
+    }
+
     /// The lowest height at which sources disagree, by chain.
     #[must_use]
     pub fn disputes(&self) -> BTreeMap<u64, u64> {

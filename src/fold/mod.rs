@@ -6,6 +6,7 @@
 //! block how to undo that, and undoes it when blocks are orphaned
 //! ([`Engine`]). It knows nothing of rules, governance, brokers or stores.
 
+mod account;
 mod effects;
 mod engine;
 mod journal;
@@ -15,6 +16,7 @@ mod source;
 mod state;
 mod track;
 
+pub use account::{Account, Counts, Hole};
 pub use effects::{Area, Effects, Emission, Emitted, RestoreError, SavedParts, Write};
 pub use engine::{Engine, Input, Observation};
 use merge::Merge;

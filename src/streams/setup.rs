@@ -147,6 +147,17 @@ pub async fn incarnation(
     info(connection, stream).await.map(|info| StreamIncarnation::of(&info))
 }
 
+/// How many messages the stream lacks between its first and its last
+/// sequence. Nothing is ever taken out of a stream of ours: what lacks, the
+/// server lost.
+///
+/// # Errors
+/// When the stream does not exist or NATS does not answer.
+pub async fn missing(connection: &Connection, stream: StreamId) -> Result<u64, StreamError> {
+    let state = info(connection, stream).await?.state;
+    Ok(state.last_sequence.saturating_sub(state.messages))
+}
+
 /// The stream as the server describes it.
 pub(super) async fn info(connection: &Connection, stream: StreamId) -> Result<Info, StreamError> {
     handle(connection, stream).await.map(|handle| handle.cached_info().clone())

@@ -67,7 +67,7 @@ impl StreamId {
     #[must_use]
     pub fn subjects(self) -> Vec<String> {
         let kinds: &[&str] = match self {
-            Self::Events => &["events", "watermarks"],
+            Self::Events => &["events", "watermarks", "rewinds"],
             Self::Unlocks => &["unlocks"],
             Self::Transactions => &["transactions"],
             Self::Governance => &["governance", "benefits"],
@@ -151,6 +151,12 @@ pub fn events_of(chain: &Name, contract: &Name) -> String {
 #[must_use]
 pub fn watermark(chain: &Name, contract: &Name) -> String {
     format!("merit.v1.watermarks.{chain}.{contract}")
+}
+
+/// A contract's word that earlier messages of it don't count any more.
+#[must_use]
+pub fn rewind(chain: &Name, contract: &Name) -> String {
+    format!("merit.v1.rewinds.{chain}.{contract}")
 }
 
 /// What became of an unlock.
@@ -253,6 +259,7 @@ mod tests {
         let mut cases = vec![
             (event(&a, &b, &c), StreamId::Events),
             (watermark(&a, &b), StreamId::Events),
+            (rewind(&a, &b), StreamId::Events),
             (unlock(&a, &b, UnlockState::Requested), StreamId::Unlocks),
             (transaction(&a, TransactionState::Signed), StreamId::Transactions),
             (governance(&a, &b, &c), StreamId::Governance),

@@ -54,6 +54,12 @@ impl TestServer {
         connection.jetstream().delete_stream(stream.name()).await.unwrap();
     }
 
+    /// Takes a message out of a stream, as a damaged file does.
+    pub(crate) async fn lose(&self, connection: &Connection, stream: StreamId, sequence: u64) {
+        let stream = connection.jetstream().get_stream(stream.name()).await.unwrap();
+        assert!(stream.delete_message(sequence).await.unwrap());
+    }
+
     /// Leaves a stream room for so many bytes in all.
     pub(crate) async fn limit(&self, connection: &Connection, stream: StreamId, max_bytes: i64) {
         let info = setup::info(connection, stream).await.unwrap();

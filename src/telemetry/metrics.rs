@@ -252,6 +252,8 @@ metrics! {
         "Events put into the stream.";
     retractions_total: IntCounterVec ["chain", "contract"],
         "Retractions of orphaned ranges put into the stream.";
+    contract_rewinds_total: IntCounterVec ["chain", "contract"],
+        "Times that a contract was read again because the stream lost messages, or a person resumed its chain.";
 
     // streams
     stream_publish_seconds: HistogramVec ["stream"] in CALL_SECONDS,

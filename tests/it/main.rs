@@ -19,3 +19,4 @@ mod reorg;
 mod schemas;
 mod shutdown;
 mod store;
+mod stream_truth;

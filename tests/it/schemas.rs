@@ -51,6 +51,7 @@ impl Schemas {
             }
             "events" => "event",
             "watermarks" => "watermark",
+            "rewinds" => "rewind",
             "unlocks" => "unlock",
             "transactions" => "transaction",
             "governance" => "governance",
@@ -88,6 +89,7 @@ fn subject_of(schema: &str, data: &Json) -> Option<String> {
     let tokens = match schema {
         "event" => vec!["events", text("/chain"), text("/contract"), text("/name")],
         "watermark" => vec!["watermarks", text("/chain"), text("/contract")],
+        "rewind" => vec!["rewinds", text("/chain"), text("/contract")],
         "unlock" => {
             let request = (text("/request/rule_set"), text("/request/achievement"));
             vec!["unlocks", request.0, request.1, text("/state")]

@@ -2,6 +2,7 @@
 //! daemon as a child process, all in a temporary folder and on ports of
 //! their own. The world and its story are those of `meritd demo`.
 
+mod canon;
 mod daemon;
 mod heard;
 mod processes;
@@ -13,6 +14,7 @@ use meritd::cli::demo::{
     anvil::Mining, oracle::ACHIEVEMENT_NAMES, outcome::Outcome, story::Story, world::World,
 };
 
+pub use canon::canonical;
 pub use daemon::Daemon;
 pub use heard::Wire;
 pub use processes::{living, naming};

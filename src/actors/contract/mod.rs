@@ -12,6 +12,7 @@ mod bury;
 mod fetch;
 mod publish;
 mod recover;
+mod truth;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     chain::{
         adapters::Adapter,
-        cursor::{Confirmations, Cursor, Frozen, Limits, Plan, Unlinked},
+        cursor::{Confirmations, Cursor, Limits, Plan, Unlinked},
         rpc::RpcError,
     },
     config,
@@ -57,7 +58,7 @@ pub struct ContractActor {
     reading: Option<Reading>,
     older: BTreeMap<u64, BlockRef>,
     trouble: Option<String>,
-    frozen: Option<Frozen>,
+    frozen: Option<String>,
     published: u64,
 }
 
@@ -67,7 +68,20 @@ struct Reading {
     fence: Fence,
     /// Sequence of the last watermark, 0 before the first.
     watermark: u64,
+    /// Events in the stream since then.
+    events: u64,
+    /// The block that it named.
+    after: Option<BlockRef>,
     reconnects: u64,
+}
+
+impl Reading {
+    /// A watermark that names `block` stands at `sequence` now.
+    fn closed(&mut self, sequence: u64, block: BlockRef) {
+        self.watermark = sequence;
+        self.events = 0;
+        self.after = Some(block);
+    }
 }
 
 /// Why a step did not get through; all of it is tried again.
@@ -151,6 +165,10 @@ impl ContractActor {
         self.link.view.borrow().as_ref().and_then(|view| view.frozen.clone())
     }
 
+    fn is_doubted(&self) -> bool {
+        self.shared.doubted.contains_key(&self.name)
+    }
+
     fn writer(&self) -> Writer {
         Writer::new(WriterKind::Contract, self.name.clone())
     }
@@ -160,7 +178,7 @@ impl ContractActor {
         let reconnects = *self.shared.connection.reconnects().borrow();
         let mut reading = match self.reading.take() {
             // After a reconnect the stream may be another: look again.
-            Some(reading) if reading.reconnects == reconnects => reading,
+            Some(reading) if reading.reconnects == reconnects && !self.is_doubted() => reading,
             _ => self.recover().await?,
         };
         let Some(mut view) = self.link.view.borrow().clone() else {
@@ -169,7 +187,9 @@ impl ContractActor {
         };
         view.older = std::mem::take(&mut self.older);
         let plan = reading.cursor.plan(&view, &self.limits);
-        self.frozen = None;
+        if !matches!(plan, Plan::Frozen { .. }) {
+            self.frozen = None;
+        }
         let next = match plan {
             Plan::Idle => Next::After(self.pause),
             Plan::NeedHeader { number } => {
@@ -187,9 +207,19 @@ impl ContractActor {
                 }
             }
             Plan::Frozen { reason } => {
-                tracing::error!(contract = %self.name, "{reason}");
-                self.frozen = Some(reason);
-                Next::After(self.pause.max(Duration::from_secs(5)))
+                let resumed = self.resume(&mut reading, &view).await;
+                match resumed {
+                    Ok(None) => Next::Again,
+                    Ok(Some(why)) => {
+                        let why = format!("{reason} ({why})");
+                        if self.frozen.as_ref() != Some(&why) {
+                            tracing::error!(contract = %self.name, "{why}");
+                        }
+                        self.frozen = Some(why);
+                        Next::After(self.pause)
+                    }
+                    Err(trouble) => return Err(trouble),
+                }
             }
             Plan::Retract { from, to, common } => {
                 self.retract(&mut reading, from, to, common).await?;
@@ -266,7 +296,7 @@ impl Steps for ContractActor {
 
     fn observe(&self) -> Json {
         let chain_frozen = self.chain_frozen().map(|why| format!("the chain is frozen: {why}"));
-        let frozen = chain_frozen.or_else(|| self.frozen.as_ref().map(ToString::to_string));
+        let frozen = chain_frozen.or_else(|| self.frozen.clone());
         json!({
             "next_block": self.reading.as_ref().map(|reading| reading.cursor.next()),
             "lag_blocks": self.lag_blocks(),

@@ -59,26 +59,26 @@ impl ContractActor {
                         })
                         .copied(),
                 );
-                let watermark = Watermark::Progress {
+                closing = Some(Watermark::Progress {
                     chain: self.link.name.clone(),
                     chain_id: self.link.chain_id,
                     contract: self.name.clone(),
                     through: complete,
                     recent: recent.clone(),
                     finalized: view.finalized,
-                };
-                closing = Some(
-                    messages::watermark(&self.link.name, &watermark)?.expecting(reading.watermark),
-                );
+                    events: None,
+                    after: reading.after,
+                });
             }
             let Some((ack, count)) = self.publish_batch(reading, batch, closing).await? else {
                 continue;
             };
             self.published += count;
+            reading.events += count;
             let labels = [self.link.name.as_str(), self.name.as_str()];
             self.shared.metrics.events_published_total.with_label_values(&labels).inc_by(count);
             if let Some(complete) = complete {
-                reading.watermark = ack.last_sequence;
+                reading.closed(ack.last_sequence, complete);
                 reading.cursor.advanced(complete, &recent, view.finalized);
                 self.shared
                     .metrics
@@ -97,15 +97,22 @@ impl ContractActor {
         &self,
         reading: &Reading,
         events: &[Event],
-        closing: Option<OutMessage>,
+        mut closing: Option<Watermark>,
     ) -> Result<Option<(BatchAck, u64)>, Trouble> {
         let mut out = Vec::with_capacity(events.len() + 1);
         for event in events {
             out.push((event, messages::event(event)?));
         }
         loop {
-            let wire: Vec<OutMessage> =
-                out.iter().map(|(_, message)| message.clone()).chain(closing.clone()).collect();
+            let mut wire: Vec<OutMessage> =
+                out.iter().map(|(_, message)| message.clone()).collect();
+            if let Some(closing) = &mut closing {
+                if let Watermark::Progress { events, .. } = closing {
+                    *events = Some(reading.events + out.len() as u64);
+                }
+                let closing = messages::watermark(&self.link.name, closing)?;
+                wire.push(closing.expecting(reading.watermark));
+            }
             if wire.is_empty() {
                 return Ok(None);
             }
@@ -144,7 +151,7 @@ impl ContractActor {
             messages::watermark(&self.link.name, &watermark)?.expecting(reading.watermark);
         let out = vec![message];
         let ack = self.shared.publish_all(StreamId::Events, out, &reading.fence).await?;
-        reading.watermark = ack.last_sequence;
+        reading.closed(ack.last_sequence, common);
         reading.cursor.retracted(common);
         let labels = [self.link.name.as_str(), self.name.as_str()];
         self.shared.metrics.retractions_total.with_label_values(&labels).inc();

@@ -24,16 +24,24 @@ impl ContractActor {
         let fence =
             Fence::acquire(connection, StreamId::Events, &self.writer(), &self.holder).await?;
         let subject = subjects::watermark(&self.link.name, &self.name);
-        let mut cursor = Cursor::new(self.start_block, self.confirmations);
-        let mut watermark = 0;
+        let mut reading = Reading {
+            cursor: self.cursor_of(&[]),
+            fence,
+            watermark: 0,
+            events: 0,
+            after: None,
+            reconnects,
+        };
         if let Some(last) = last_by_subject(connection, StreamId::Events, &subject).await? {
-            for watermark in self.recent_watermarks(&subject, &last).await? {
-                cursor.replay(&watermark);
-            }
-            watermark = last.sequence;
+            let watermarks = self.recent_watermarks(&subject, &last).await?;
+            reading.after = watermarks.last().map(|last| *last.complete_through());
+            reading.cursor = self.cursor_of(&watermarks);
+            reading.watermark = last.sequence;
         }
-        tracing::info!(contract = %self.name, next_block = cursor.next(), "contract cursor found");
-        Ok(Reading { cursor, fence, watermark, reconnects })
+        self.examine(&mut reading).await?;
+        let next_block = reading.cursor.next();
+        tracing::info!(contract = %self.name, next_block, "contract cursor found");
+        Ok(reading)
     }
 
     /// Its last watermarks, as many as the deepest reorg may undo. The stream

@@ -5,12 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{ACK_WAIT, BATCH, FoldActor, Folding, Open, Trouble};
 use crate::{
-    actors::outbox::{Outbox, owned_key},
-    fold::{Area, Engine, SavedParts, Source},
+    actors::{
+        messages,
+        outbox::{Outbox, owned_key},
+    },
+    domain::{Name, Rewind},
+    fold::{Account, Area, Counts, Engine, SavedParts, Source},
     store::{StoreError, Table, Write},
     streams::{
+        connection::Connection,
         consume::{Cursor, Inbox, InboxSpec, Resumption},
         fence::Fence,
+        read::{Stored, read_range},
         setup::{self, StreamIncarnation},
         subjects::{self, StreamId},
     },
@@ -24,6 +30,9 @@ pub(super) struct Standing {
     /// Of the stream that has what was said; older versions did not save it.
     #[serde(default)]
     pub(super) output: Option<StreamIncarnation>,
+    /// What was read of each contract since its last watermark.
+    #[serde(default)]
+    pub(super) counts: Counts,
 }
 
 impl Standing {
@@ -56,15 +65,17 @@ impl<F: Folding> FoldActor<F> {
                 [
                     subjects::events_of(chain, &source.contract),
                     subjects::watermark(chain, &source.contract),
+                    subjects::rewind(chain, &source.contract),
                 ]
             })
             .collect();
+        let rewinds = rewinds(connection, &named).await?;
         let sources: Vec<Source> = named.into_iter().map(|(_, source)| source).collect();
-        let (mut engine, cursor) = match self.restore(&owner, &sources, output).await? {
+        let (mut engine, cursor, mut counts) = match self.restore(&owner, &sources, output).await? {
             Some(restored) => restored,
             None => {
                 self.forget(&owner).await?;
-                (Engine::new(self.folding.fold(), sources.clone()), None)
+                (Engine::new(self.folding.fold(), sources.clone()), None, Counts::new())
             }
         };
         let spec = |resume_after| InboxSpec {
@@ -84,13 +95,25 @@ impl<F: Folding> FoldActor<F> {
                 tracing::warn!(actor = owner, ?resumed, "the stream is another: rebuilding");
                 self.forget(&owner).await?;
                 engine = Engine::new(self.folding.fold(), sources);
+                counts = Counts::new();
                 (inbox, _) = Inbox::open(connection, spec(None)).await?;
             }
         }
         let outbox = Outbox::restore(&self.shared, &owner).await?;
         self.folding.opened(&self.shared, &engine);
         tracing::info!(actor = owner, ?resumed, "fold opened");
-        Ok(Open { engine, inbox, outbox, fence, output, reconnects, pending: 0, undone_blocks: 0 })
+        let account = Account::new(rewinds, &counts);
+        Ok(Open {
+            engine,
+            account,
+            inbox,
+            outbox,
+            fence,
+            output,
+            reconnects,
+            pending: 0,
+            undone_blocks: 0,
+        })
     }
 
     /// The saved fold and up to where it has read; `None` when there is none,
@@ -100,7 +123,7 @@ impl<F: Folding> FoldActor<F> {
         owner: &str,
         sources: &[Source],
         output: StreamIncarnation,
-    ) -> Result<Option<(Engine<F::Fold>, Option<Cursor>)>, StoreError> {
+    ) -> Result<Option<(Engine<F::Fold>, Option<Cursor>, Counts)>, StoreError> {
         let saved = self.shared.store.get(Table::Positions, owner.as_bytes()).await?;
         let Some(standing) = saved.and_then(|saved| serde_json::from_slice(&saved).ok()) else {
             return Ok(None);
@@ -120,7 +143,7 @@ impl<F: Folding> FoldActor<F> {
         }
         let parts = self.saved_parts(owner).await?;
         match Engine::restore(self.folding.fold(), sources.to_vec(), parts) {
-            Ok(engine) => Ok(Some((engine, standing.cursor))),
+            Ok(engine) => Ok(Some((engine, standing.cursor, standing.counts))),
             Err(error) => {
                 tracing::warn!(actor = owner, "rebuilding from the stream: {error}");
                 Ok(None)
@@ -173,6 +196,20 @@ impl<F: Folding> FoldActor<F> {
         }
         Ok(())
     }
+}
+
+/// All rewinds of these contracts by their sequences: what they void must not
+/// be taken in before they are met.
+async fn rewinds(
+    connection: &Connection,
+    named: &[(Name, Source)],
+) -> Result<Vec<(u64, Rewind)>, Trouble> {
+    let filters: Vec<String> =
+        named.iter().map(|(chain, source)| subjects::rewind(chain, &source.contract)).collect();
+    let read = read_range(connection, StreamId::Events, &filters, 1, usize::MAX).await?;
+    let rewind =
+        |stored: &Stored| Ok((stored.sequence, messages::read::<Rewind>(&stored.payload)?));
+    read.messages.iter().map(rewind).collect()
 }
 
 const AREAS: [(Table, Area); 4] = [

@@ -6,10 +6,10 @@ use serde_json::json;
 use super::*;
 use crate::{
     actors::{outbox::owned_key, testing::Rig},
-    domain::{BlockRef, Event, EventId, Name, Origin, Position, Watermark},
+    domain::{BlockRef, Event, EventId, Name, Origin, Position, Rewind, RewindReason, Watermark},
     fold::{Emitted, State},
     store::Table,
-    streams::subjects::WriterKind,
+    streams::{envelope::UnixTime, setup, subjects::WriterKind},
 };
 
 const SAID: &str = "merit.v1.unlocks.>";
@@ -83,6 +83,11 @@ fn block(number: u64) -> BlockRef {
 
 /// One event in each of the blocks, and the watermark behind them.
 async fn publish(shared: &Shared, from: u64, to: u64) {
+    publish_again(shared, from, to, "").await;
+}
+
+/// The same, told from an earlier time by `again`.
+async fn publish_again(shared: &Shared, from: u64, to: u64, again: &str) {
     let mut messages = Vec::new();
     for number in from..=to {
         let block = block(number);
@@ -113,11 +118,41 @@ async fn publish(shared: &Shared, from: u64, to: u64) {
             through: block(to),
             recent: (from..=to).map(block).collect(),
             finalized: 0,
+            events: Some(to - from + 1),
+            after: from.checked_sub(2).map(|_| block(from - 1)),
         },
     ));
     for (i, message) in messages.into_iter().enumerate() {
-        let id = format!("{from}-{to}/{i}");
+        let id = format!("{again}{from}-{to}/{i}");
         shared.publish(StreamId::Events, &id, message.unwrap(), None).await.unwrap();
+    }
+}
+
+/// What a contract says when it is read again from a block on.
+async fn rewind(shared: &Shared, from_block: u64, reason: RewindReason) {
+    let said = Rewind {
+        chain: name("chain"),
+        chain_id: 1,
+        contract: name("inbox"),
+        from_block,
+        reason,
+        missing: 1,
+    };
+    let retraction = Watermark::Retraction {
+        chain: name("chain"),
+        chain_id: 1,
+        contract: name("inbox"),
+        from: from_block,
+        to: from_block,
+        common: block(from_block - 1),
+    };
+    let said = [
+        messages::rewind(&said, "rewind".to_owned(), UnixTime(1)).unwrap(),
+        messages::watermark(&name("chain"), &retraction).unwrap(),
+    ];
+    for (i, message) in said.into_iter().enumerate() {
+        let id = format!("rewind/{i}");
+        shared.publish(StreamId::Events, &id, message, None).await.unwrap();
     }
 }
 
@@ -251,5 +286,54 @@ async fn an_incarnation_that_was_replaced_by_the_next_ends() {
         ends.extend(old.step().await.err());
     }
     assert!(matches!(ends.first(), Some(FoldFailure::Fenced(_))), "{ends:?}");
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn a_hole_in_the_stream_stops_the_fold_until_the_contract_is_read_again() {
+    let rig = Rig::start().await;
+    let connection = &rig.shared.connection;
+    publish(&rig.shared, 1, 3).await;
+    publish(&rig.shared, 4, 6).await;
+    // The event of block 5.
+    rig.server.lose(connection, StreamId::Events, 6).await;
+    assert_eq!(setup::missing(connection, StreamId::Events).await.unwrap(), 1);
+
+    let mut actor = FoldActor::new(rig.shared.clone(), Counting);
+    for _ in 0..3 {
+        actor.step().await.unwrap();
+    }
+    assert_eq!(said(&rig).await, [1, 2, 3], "what is whole was folded");
+    let why = actor.observe()["not_ready"].to_string();
+    assert!(why.contains("lacks messages of contract `inbox` from block 4 on"), "{why}");
+    assert!(rig.shared.doubted.contains_key(&name("inbox")), "its actor is told");
+
+    rewind(&rig.shared, 4, RewindReason::Lost).await;
+    publish_again(&rig.shared, 4, 6, "again").await;
+    assert_eq!(fold_all(&rig.shared).await.1, Some(6));
+    assert_eq!(said(&rig).await, [1, 2, 3, 4, 5, 6]);
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn a_rewind_below_what_was_folded_rebuilds_without_what_it_voids() {
+    let rig = Rig::start().await;
+    publish(&rig.shared, 1, 5).await;
+    let (mut actor, count) = fold_all(&rig.shared).await;
+    assert_eq!(count, Some(5));
+    rewind(&rig.shared, 3, RewindReason::Resumed).await;
+    for _ in 0..3 {
+        actor.step().await.unwrap();
+    }
+    assert_eq!(actor.open.as_ref().unwrap().engine.state().get::<u64>("count"), None);
+    // The branch that was resumed has no more than block 3 yet.
+    publish_again(&rig.shared, 3, 3, "again").await;
+    for _ in 0..3 {
+        actor.step().await.unwrap();
+    }
+    assert_eq!(actor.open.as_ref().unwrap().engine.state().get("count"), Some(3));
+    drop(actor);
+    // Whoever begins later comes to the same.
+    assert_eq!(fold_all(&rig.shared).await.1, Some(3));
     rig.stop().await;
 }

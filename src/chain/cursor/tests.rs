@@ -92,6 +92,8 @@ impl Reader {
                     through: chain.canonical[to as usize],
                     recent,
                     finalized: view.finalized,
+                    events: None,
+                    after: None,
                 }
             }
             Plan::Retract { from, to, common } => {

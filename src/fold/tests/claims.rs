@@ -231,6 +231,8 @@ fn what_cannot_be_right_is_refused() {
             through: older,
             recent: vec![older],
             finalized: 0,
+            events: None,
+            after: None,
         }))
         .unwrap_err();
     assert_eq!(error.to_string(), "block 2 of chain 1 has time 50, before its ancestor's 101");

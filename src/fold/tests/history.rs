@@ -135,6 +135,8 @@ impl Speaker {
             through,
             recent,
             finalized,
+            events: None,
+            after: None,
         }));
     }
 }

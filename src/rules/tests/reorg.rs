@@ -17,6 +17,8 @@ fn through(number: u64, branch: u8) -> Input {
         through: block(number, branch),
         recent: vec![block(number, branch)],
         finalized: 0,
+        events: None,
+        after: None,
     })
 }
 

@@ -1,0 +1,193 @@
+//! The stream checked against itself: a cursor is believed only when what
+//! stands before it is whole.
+//!
+//! What the stream's end lost, the last watermark tells: reading goes on from
+//! there. What it lost in its middle is noticed by the number of its messages
+//! or by a reader, found by the counts that watermarks carry, and read again
+//! from the chain: the contract rewinds to the last place that is whole.
+
+use super::{ContractActor, Reading, Trouble};
+use crate::{
+    actors::{messages, transaction::unix_s},
+    chain::cursor::{ChainView, Cursor},
+    domain::{Event, Rewind, RewindReason, Watermark},
+    fold::{Account, Counts},
+    streams::{
+        envelope::UnixTime,
+        publish::OutMessage,
+        read::{last_by_subject, read_range},
+        setup,
+        subjects::{self, StreamId},
+    },
+};
+
+/// Messages of the stream that are examined at once.
+const EXAMINED_AT_ONCE: usize = 5_000;
+
+impl ContractActor {
+    /// Examines the stream if it may lack messages of ours that it was not
+    /// found to lack before. Returns whether the contract was rewound: then
+    /// the cursor is another.
+    pub(super) async fn examine(&self, reading: &mut Reading) -> Result<bool, Trouble> {
+        let connection = &self.shared.connection;
+        let doubt = self.shared.doubted.get(&self.name).map(|doubt| doubt.clone());
+        let missing = setup::missing(connection, StreamId::Events).await?;
+        let subject = subjects::rewind(&self.link.name, &self.name);
+        let last = last_by_subject(connection, StreamId::Events, &subject).await?;
+        let known = match last {
+            Some(last) => messages::read::<Rewind>(&last.payload)?.missing,
+            None => 0,
+        };
+        if doubt.is_none() && missing == known {
+            return Ok(false);
+        }
+        tracing::warn!(
+            contract = %self.name, missing, doubt = doubt.as_deref(),
+            "the stream lost messages: examining it"
+        );
+        let lost = self.lost_from().await?;
+        match lost {
+            Some(from_block) => {
+                self.rewind(reading, from_block, RewindReason::Lost, missing).await?;
+            }
+            None => self.say_examined(reading, missing).await?,
+        }
+        self.shared.doubted.remove(&self.name);
+        Ok(lost.is_some())
+    }
+
+    /// The first block of which the stream lacks something.
+    async fn lost_from(&self) -> Result<Option<u64>, Trouble> {
+        let connection = &self.shared.connection;
+        let (chain, name) = (&self.link.name, &self.name);
+        let rewinds = [subjects::rewind(chain, name)];
+        let read = read_range(connection, StreamId::Events, &rewinds, 1, usize::MAX).await?;
+        let mut account = Account::new(Vec::new(), &Counts::new());
+        for stored in &read.messages {
+            account.rewind(stored.sequence, messages::read(&stored.payload)?);
+        }
+        let watermarks = subjects::watermark(chain, name);
+        let filters = [subjects::events_of(chain, name), watermarks.clone()];
+        let mut from = 1;
+        loop {
+            let read =
+                read_range(connection, StreamId::Events, &filters, from, EXAMINED_AT_ONCE).await?;
+            for stored in &read.messages {
+                if stored.subject == watermarks {
+                    let watermark: Watermark = messages::read(&stored.payload)?;
+                    if let Err(hole) = account.watermark(stored.sequence, &watermark) {
+                        return Ok(Some(hole.from_block));
+                    }
+                } else {
+                    account.event(stored.sequence, &messages::read::<Event>(&stored.payload)?);
+                }
+            }
+            match read.messages.last() {
+                Some(last) if !read.caught_up => from = last.sequence + 1,
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// Declares void what was said of blocks from `from_block` on, and takes
+    /// the cursor back to before it.
+    pub(super) async fn rewind(
+        &self,
+        reading: &mut Reading,
+        from_block: u64,
+        reason: RewindReason,
+        missing: u64,
+    ) -> Result<(), Trouble> {
+        // Block 0 has no logs, so there is always one to go back to.
+        let from_block = from_block.max(self.start_block).max(1);
+        let common = self.link.block((from_block - 1).into()).await?.block;
+        let to = reading.cursor.tip().map_or(from_block, |tip| tip.number.max(from_block));
+        tracing::warn!(
+            contract = %self.name, from_block, to, ?reason, "reading the contract again"
+        );
+        let retraction = Watermark::Retraction {
+            chain: self.link.name.clone(),
+            chain_id: self.link.chain_id,
+            contract: self.name.clone(),
+            from: from_block,
+            to,
+            common,
+        };
+        let watermark =
+            messages::watermark(&self.link.name, &retraction)?.expecting(reading.watermark);
+        let said = vec![self.rewind_message(reading, from_block, reason, missing)?, watermark];
+        let ack = self.shared.publish_all(StreamId::Events, said, &reading.fence).await?;
+        reading.closed(ack.last_sequence, common);
+        reading.cursor.retracted(common);
+        let labels = [self.link.name.as_str(), self.name.as_str()];
+        self.shared.metrics.contract_rewinds_total.with_label_values(&labels).inc();
+        Ok(())
+    }
+
+    /// Notes that what the stream lacks is none of ours.
+    async fn say_examined(&self, reading: &Reading, missing: u64) -> Result<(), Trouble> {
+        let from_block = reading.cursor.next().max(1);
+        let said =
+            vec![self.rewind_message(reading, from_block, RewindReason::Examined, missing)?];
+        self.shared.publish_all(StreamId::Events, said, &reading.fence).await?;
+        Ok(())
+    }
+
+    fn rewind_message(
+        &self,
+        reading: &Reading,
+        from_block: u64,
+        reason: RewindReason,
+        missing: u64,
+    ) -> Result<OutMessage, Trouble> {
+        let (chain_id, name, after) = (self.link.chain_id, &self.name, reading.watermark);
+        let rewind = Rewind {
+            chain: self.link.name.clone(),
+            chain_id,
+            contract: name.clone(),
+            from_block,
+            reason,
+            missing,
+        };
+        let id = format!("{chain_id}/{name}/rewinds/{from_block}/{after}/{missing}");
+        Ok(messages::rewind(&rewind, id, UnixTime(unix_s()))?)
+    }
+
+    /// After a person's decision: rewinds a cursor that can't go on. Returns
+    /// why it may not, if it may not.
+    pub(super) async fn resume(
+        &self,
+        reading: &mut Reading,
+        view: &ChainView,
+    ) -> Result<Option<String>, Trouble> {
+        let Some(resume) = *self.link.resumed.borrow() else {
+            return Ok(Some("no person has decided to go on".to_owned()));
+        };
+        let from_block = resume.from_block;
+        if let Some(kept) = reading.cursor.announced_below(from_block) {
+            let canonical = match view.header(kept.number) {
+                Some(block) => *block,
+                None => self.link.block(kept.number.into()).await?.block,
+            };
+            if canonical.hash != kept.hash {
+                return Ok(Some(format!(
+                    "resumed from block {from_block}, but block {} of contract `{}` is not \
+                     canonical either: resume from there or below",
+                    kept.number, self.name
+                )));
+            }
+        }
+        let missing = setup::missing(&self.shared.connection, StreamId::Events).await?;
+        self.rewind(reading, from_block, RewindReason::Resumed, missing).await?;
+        Ok(None)
+    }
+
+    /// A cursor that follows these watermarks.
+    pub(super) fn cursor_of(&self, watermarks: &[Watermark]) -> Cursor {
+        let mut cursor = Cursor::new(self.start_block, self.confirmations);
+        for watermark in watermarks {
+            cursor.replay(watermark);
+        }
+        cursor
+    }
+}

@@ -1,0 +1,96 @@
+//! Folding one message of the stream, and what keeps the next from being
+//! folded.
+
+use std::time::Duration;
+
+use super::{FoldActor, Folding, Open, Trouble};
+use crate::{
+    actors::messages::{self, MessageError},
+    domain::{Event, Rewind, Watermark},
+    fold::{Fold, Hole, Input, InputError},
+    streams::consume::Delivered,
+    supervisor::Next,
+};
+
+/// Pause of a fold that waits until a contract's events are whole again.
+const REPAIR_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why a message was not folded.
+pub(super) enum Refused {
+    /// It can't be: it is put aside.
+    Bad(String),
+    /// Nothing after it may be.
+    Stop(Stop),
+}
+
+/// Why a round ends at a message.
+pub(super) enum Stop {
+    /// It contradicts what can't be undone any more.
+    BelowFinality(String),
+    /// Something that should stand before it does not.
+    Hole(Hole),
+    /// What was folded is void.
+    Rewound(Rewind),
+}
+
+/// Folds one message, and counts it if it is an event.
+pub(super) fn take<F: Fold>(
+    open: &mut Open<F>,
+    delivery: &Delivered,
+    events: &mut u64,
+) -> Result<(), Refused> {
+    let Delivered { sequence, subject, payload, .. } = delivery;
+    let bad = |error: MessageError| Refused::Bad(error.to_string());
+    let input = if subject.starts_with("merit.v1.rewinds.") {
+        let rewind: Rewind = messages::read(payload).map_err(bad)?;
+        let folded = open.engine.announced(&rewind.contract);
+        if folded.is_some_and(|folded| folded >= rewind.from_block) {
+            return Err(Refused::Stop(Stop::Rewound(rewind)));
+        }
+        open.account.rewind(*sequence, rewind);
+        return Ok(());
+    } else if subject.starts_with("merit.v1.watermarks.") {
+        let watermark: Watermark = messages::read(payload).map_err(bad)?;
+        match open.account.watermark(*sequence, &watermark) {
+            Ok(true) => Input::Watermark(watermark),
+            Ok(false) => return Ok(()),
+            Err(hole) => return Err(Refused::Stop(Stop::Hole(hole))),
+        }
+    } else {
+        let event: Event = messages::read(payload).map_err(bad)?;
+        *events += 1;
+        if !open.account.event(*sequence, &event) {
+            return Ok(());
+        }
+        Input::Event(event)
+    };
+    open.engine.handle(input).map_err(|error| match error {
+        InputError::BelowFinality { .. } => Refused::Stop(Stop::BelowFinality(error.to_string())),
+        _ => Refused::Bad(error.to_string()),
+    })
+}
+
+impl<F: Folding> FoldActor<F> {
+    /// What was folded is void: the fold starts anew.
+    pub(super) async fn rebuild(&self, rewind: &Rewind) -> Result<Next, Trouble> {
+        let owner = self.owner();
+        let Rewind { contract, from_block, reason, .. } = rewind;
+        tracing::warn!(
+            actor = owner, %contract, from_block, ?reason, "a contract is read again: rebuilding"
+        );
+        self.forget(&owner).await?;
+        Ok(Next::Again)
+    }
+
+    /// Tells the contract's actor, which reads again what lacks. Until then
+    /// nothing may be concluded.
+    pub(super) fn wait_for_repair(&mut self, hole: &Hole) -> Next {
+        let why = hole.to_string();
+        if self.trouble_before.as_ref() != Some(&why) {
+            tracing::error!(actor = self.owner(), "{why}");
+        }
+        self.shared.doubted.insert(hole.contract.clone(), why.as_str().into());
+        self.trouble = Some(why);
+        Next::After(REPAIR_PAUSE)
+    }
+}

@@ -1,0 +1,362 @@
+//! Which of a contract's messages count, and whether the stream lost any.
+//!
+//! Each watermark says how many events it closes and which watermark it
+//! follows, so a reader of the stream notices what the broker lost. A rewind
+//! declares earlier messages void. It comes after them; a reader that begins
+//! anew is told of all rewinds first, and passes over what they void.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{BlockRef, Event, EventId, Name, Rewind, Watermark};
+
+/// Keeps account of the messages of several contracts.
+#[derive(Debug, Default)]
+pub struct Account {
+    rewinds: Vec<(u64, Rewind)>,
+    contracts: BTreeMap<Name, Tally>,
+}
+
+/// What was seen of one contract since its last watermark.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Events before this account began.
+    earlier: u64,
+    ids: HashSet<EventId>,
+    through: Option<BlockRef>,
+}
+
+/// What of an [`Account`] must outlive its reader, by contract.
+pub type Counts = BTreeMap<Name, Count>;
+
+/// Where the account of one contract stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Events since its last watermark.
+    pub events: u64,
+    /// The block that this watermark named.
+    pub through: Option<BlockRef>,
+}
+
+/// The stream lacks messages of a contract.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the stream lacks messages of contract `{contract}` from block {from_block} on: its watermark \
+     {sequence} does not fit what stands before it ({found} of {declared} events)"
+)]
+pub struct Hole {
+    /// The contract.
+    pub contract: Name,
+    /// The first block of which something may lack.
+    pub from_block: u64,
+    /// Sequence of the watermark that does not fit.
+    pub sequence: u64,
+    /// Events that it closes.
+    pub declared: u64,
+    /// Events that were found.
+    pub found: u64,
+}
+
+impl Account {
+    /// An account that knows these rewinds by their sequences, and these
+    /// counts of an earlier one.
+    #[must_use]
+    pub fn new(rewinds: Vec<(u64, Rewind)>, counts: &Counts) -> Self {
+        let tally = |(name, count): (&Name, &Count)| {
+            let Count { events, through } = *count;
+            (name.clone(), Tally { earlier: events, through, ..Tally::default() })
+        };
+        Self { rewinds, contracts: counts.iter().map(tally).collect() }
+    }
+
+    /// What a later account must be told.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let count = |(name, tally): (&Name, &Tally)| {
+            (name.clone(), Count { events: tally.count(), through: tally.through })
+        };
+        self.contracts.iter().map(count).collect()
+    }
+
+    /// Notes a rewind that stands at `sequence`.
+    pub fn rewind(&mut self, sequence: u64, rewind: Rewind) {
+        if self.rewinds.iter().all(|(known, _)| *known != sequence) {
+            self.rewinds.push((sequence, rewind));
+        }
+    }
+
+    /// Counts an event at `sequence`. False when it is void.
+    pub fn event(&mut self, sequence: u64, event: &Event) -> bool {
+        if self.is_void(sequence, &event.contract, event.block.number) {
+            return false;
+        }
+        self.tally(&event.contract).ids.insert(event.id);
+        true
+    }
+
+    /// Closes the account of what stands before a watermark at `sequence`.
+    /// False when the watermark is void.
+    ///
+    /// # Errors
+    /// When something that should stand before it does not. Nothing changed.
+    pub fn watermark(&mut self, sequence: u64, watermark: &Watermark) -> Result<bool, Hole> {
+        let contract = watermark.contract();
+        let through = *watermark.complete_through();
+        if self.is_void(sequence, contract, through.number) {
+            return Ok(false);
+        }
+        let tally = self.tally(contract);
+        if let Watermark::Progress { events, after, .. } = watermark {
+            let (declared, found) = (events.unwrap_or(0), tally.count());
+            let follows = match (after, tally.through) {
+                (Some(after), Some(seen)) => after.hash == seen.hash,
+                _ => true,
+            };
+            if found < declared || !follows {
+                let complete = [tally.through.or(*after), *after];
+                let complete = complete.into_iter().flatten().map(|block| block.number).min();
+                return Err(Hole {
+                    contract: contract.clone(),
+                    from_block: complete.map_or(1, |block| block + 1),
+                    sequence,
+                    declared,
+                    found,
+                });
+            }
+        }
+        *tally = Tally { through: Some(through), ..Tally::default() };
+        Ok(true)
+    }
+
+    fn tally(&mut self, contract: &Name) -> &mut Tally {
+        self.contracts.entry(contract.clone()).or_default()
+    }
+
+    fn is_void(&self, sequence: u64, contract: &Name, block: u64) -> bool {
+        self.rewinds.iter().any(|(at, rewind)| {
+            sequence < *at && rewind.contract == *contract && block >= rewind.from_block
+        })
+    }
+}
+
+impl Tally {
+    fn count(&self) -> u64 {
+        self.earlier + self.ids.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use alloy::primitives::B256;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{Origin, Position, RewindReason};
+
+    fn name() -> Name {
+        Name::new("dao").unwrap()
+    }
+
+    fn block(number: u64) -> BlockRef {
+        let hash = |number: u64| B256::left_padding_from(&number.to_be_bytes());
+        BlockRef {
+            number,
+            hash: hash(number),
+            parent_hash: hash(number.wrapping_sub(1)),
+            time: number,
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Said {
+        Event(Box<Event>),
+        Watermark(Watermark),
+    }
+
+    fn event(number: u64, log_index: u64) -> Said {
+        let block = block(number);
+        Said::Event(Box::new(Event {
+            id: EventId::of(1, block.hash, B256::ZERO, log_index),
+            origin: Origin { chain_id: 1, transaction_hash: B256::ZERO, ordinal: log_index },
+            chain: name(),
+            contract: name(),
+            address: alloy::primitives::Address::ZERO,
+            name: name(),
+            position: Position {
+                time: number,
+                chain_id: 1,
+                block: number,
+                transaction_index: 0,
+                log_index,
+            },
+            block,
+            fields: BTreeMap::new(),
+        }))
+    }
+
+    fn progress(through: u64, after: Option<u64>, events: u64) -> Said {
+        Said::Watermark(Watermark::Progress {
+            chain: name(),
+            chain_id: 1,
+            contract: name(),
+            through: block(through),
+            recent: Vec::new(),
+            finalized: 0,
+            events: Some(events),
+            after: after.map(block),
+        })
+    }
+
+    fn retraction(common: u64, to: u64) -> Said {
+        Said::Watermark(Watermark::Retraction {
+            chain: name(),
+            chain_id: 1,
+            contract: name(),
+            from: common + 1,
+            to,
+            common: block(common),
+        })
+    }
+
+    fn rewind(from_block: u64) -> Rewind {
+        Rewind {
+            chain: name(),
+            chain_id: 1,
+            contract: name(),
+            from_block,
+            reason: RewindReason::Lost,
+            missing: 1,
+        }
+    }
+
+    /// A stream of `blocks` blocks, two events in every third, a watermark
+    /// each second block.
+    fn stream(blocks: u64) -> Vec<Said> {
+        let (mut said, mut after, mut events) = (Vec::new(), None, 0);
+        for number in 1..=blocks {
+            if number % 3 == 0 {
+                said.extend([event(number, 0), event(number, 1)]);
+                events += 2;
+            }
+            if number % 2 == 0 {
+                said.push(progress(number, after, events));
+                (after, events) = (Some(number), 0);
+            }
+        }
+        said
+    }
+
+    /// Reads messages by their sequences. Gives the blocks of events that
+    /// count, up to the last watermark.
+    fn read(account: &mut Account, said: &[(u64, Said)]) -> Result<Vec<u64>, Hole> {
+        let (mut pending, mut complete) = (Vec::new(), Vec::new());
+        for (sequence, said) in said {
+            match said {
+                Said::Event(event) if account.event(*sequence, event) => {
+                    pending.push(event.block.number);
+                }
+                Said::Watermark(watermark) if account.watermark(*sequence, watermark)? => {
+                    let through = watermark.complete_through().number;
+                    complete.retain(|block| *block <= through);
+                    complete.extend(pending.drain(..).filter(|block| *block <= through));
+                }
+                _ => {}
+            }
+        }
+        Ok(complete)
+    }
+
+    fn numbered(said: Vec<Said>) -> Vec<(u64, Said)> {
+        (1..).zip(said).collect()
+    }
+
+    #[test]
+    fn a_whole_stream_has_no_hole_and_repeated_events_count_once() {
+        let mut said = stream(12);
+        said.insert(1, said[1].clone());
+        assert_eq!(
+            read(&mut Account::default(), &numbered(said)),
+            Ok(vec![3, 3, 3, 6, 6, 9, 9, 12, 12])
+        );
+    }
+
+    #[test]
+    fn a_lost_retraction_is_noticed_by_what_follows_it() {
+        let said = vec![progress(4, None, 0), retraction(2, 4), progress(6, Some(2), 0)];
+        assert_eq!(read(&mut Account::default(), &numbered(said.clone())), Ok(vec![]));
+        let lost = vec![(1, said[0].clone()), (3, said[2].clone())];
+        let hole = read(&mut Account::default(), &lost).unwrap_err();
+        assert_eq!(hole.from_block, 3);
+    }
+
+    #[test]
+    fn an_account_that_goes_on_remembers_what_it_counted() {
+        let said = numbered(vec![event(1, 0), event(1, 1), progress(2, None, 2)]);
+        let mut first = Account::default();
+        read(&mut first, &said[..1]).unwrap();
+        let mut forgetful = Account::new(Vec::new(), &Counts::new());
+        assert!(read(&mut forgetful, &said[1..]).is_err());
+        let mut second = Account::new(Vec::new(), &first.counts());
+        assert!(read(&mut second, &said[1..]).is_ok());
+        let open = second.counts().values().map(|count| count.events).sum::<u64>();
+        assert_eq!(open, 0);
+    }
+
+    #[test]
+    fn what_an_older_version_wrote_is_not_called_a_hole() {
+        let Said::Watermark(Watermark::Progress { through, .. }) = progress(2, None, 0) else {
+            unreachable!()
+        };
+        let old: Watermark = serde_json::from_value(serde_json::json!({
+            "kind": "progress", "chain": "dao", "chain_id": 1, "contract": "dao",
+            "through": through, "recent": [], "finalized": 0
+        }))
+        .unwrap();
+        assert_eq!(Account::default().watermark(1, &old), Ok(true));
+    }
+
+    proptest! {
+        /// Whatever one message the broker loses, a reader either notices, or
+        /// has all events all the same; and once the contract rewound to where
+        /// the reader noticed, a reader that begins anew has everything once.
+        #[test]
+        fn a_lost_message_is_noticed_or_harmless_and_a_rewind_mends_it(
+            blocks in 4_u64..40,
+            lost in any::<prop::sample::Index>(),
+        ) {
+            let whole = numbered(stream(blocks));
+            let expected = read(&mut Account::default(), &whole).unwrap();
+            let mut holed = whole.clone();
+            holed.remove(lost.index(whole.len() - 1));
+            match read(&mut Account::default(), &holed) {
+                Ok(found) => prop_assert_eq!(found, expected),
+                Err(hole) => {
+                    let at = whole.len() as u64 + 1;
+                    let mut mended = holed;
+                    let common = hole.from_block - 1;
+                    mended.push((at + 1, retraction(common, blocks)));
+                    let again = whole.iter().filter_map(|(_, said)| match said {
+                        Said::Event(event) => {
+                            (event.block.number > common).then(|| said.clone())
+                        }
+                        Said::Watermark(Watermark::Progress { through, events, .. }) => {
+                            let after = (through.number > common + 2 || common == 0)
+                                .then(|| through.number.saturating_sub(2))
+                                .filter(|after| *after > 0)
+                                .or((common > 0).then_some(common));
+                            (through.number > common)
+                                .then(|| progress(through.number, after, events.unwrap()))
+                        }
+                        Said::Watermark(_) => None,
+                    });
+                    mended.extend((at + 2..).zip(again));
+                    let mut account = Account::new(vec![(at, rewind(hole.from_block))], &Counts::new());
+                    prop_assert_eq!(read(&mut account, &mended), Ok(expected));
+                }
+            }
+        }
+    }
+}
