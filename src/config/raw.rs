@@ -206,10 +206,30 @@ pub(super) struct RawContract {
 pub enum ContractKind {
     /// OpenZeppelin Governor 4 or 5.
     Governor,
-    /// ERC-721, with ERC-5192 locks.
+    /// Compound's Governor Bravo.
+    GovernorBravo,
+    /// Compound's Governor Alpha.
+    GovernorAlpha,
+    /// Nouns DAO, its forks, or its data contract.
+    Nouns,
+    /// Optimism's governor, or Alligator.
+    OptimismGovernor,
+    /// ERC-20 with votes.
+    Votes,
+    /// ERC-721, with ranges, metadata updates, locks and votes.
     Erc721,
+    /// ERC-1155.
+    Erc1155,
+    /// ERC-6909.
+    Erc6909,
+    /// OpenZeppelin's or Compound's timelock.
+    Timelock,
+    /// Ethereum Attestation Service.
+    Eas,
     /// An achievement manager.
     Achievements,
+    /// Any contract, for who controls it.
+    Access,
     /// Any contract, by its ABI file.
     Abi,
 }

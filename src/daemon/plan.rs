@@ -141,13 +141,26 @@ fn misplaced_signers(config: &Config, file: &str, set: &RuleSet) -> Vec<String> 
 }
 
 fn adapter(contract: &config::Contract) -> Result<Adapter, AdapterError> {
-    let kind = match contract.kind {
+    Adapter::for_kind(adapter_kind(contract.kind), contract.abi.as_ref())
+}
+
+fn adapter_kind(kind: ContractKind) -> Kind {
+    match kind {
         ContractKind::Governor => Kind::Governor,
+        ContractKind::GovernorBravo => Kind::GovernorBravo,
+        ContractKind::GovernorAlpha => Kind::GovernorAlpha,
+        ContractKind::Nouns => Kind::Nouns,
+        ContractKind::OptimismGovernor => Kind::OptimismGovernor,
+        ContractKind::Votes => Kind::Votes,
         ContractKind::Erc721 => Kind::Erc721,
+        ContractKind::Erc1155 => Kind::Erc1155,
+        ContractKind::Erc6909 => Kind::Erc6909,
+        ContractKind::Timelock => Kind::Timelock,
+        ContractKind::Eas => Kind::Eas,
         ContractKind::Achievements => Kind::Achievements,
+        ContractKind::Access => Kind::Access,
         ContractKind::Abi => Kind::Abi,
-    };
-    Adapter::for_kind(kind, contract.abi.as_ref())
+    }
 }
 
 fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
@@ -213,4 +226,35 @@ fn load_key(source: &SignerKeySource) -> Result<SignerKey, NoKey> {
         }
     };
     Ok(SignerKey::load(&spec)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_kind_is_called_in_the_configuration_as_in_messages() {
+        for name in [
+            "governor",
+            "governor_bravo",
+            "governor_alpha",
+            "nouns",
+            "optimism_governor",
+            "votes",
+            "erc721",
+            "erc1155",
+            "erc6909",
+            "timelock",
+            "eas",
+            "achievements",
+            "access",
+            "abi",
+        ] {
+            let written = serde_json::Value::from(name);
+            let kind: ContractKind = serde_json::from_value(written).unwrap();
+            assert_eq!(adapter_kind(kind).as_str(), name);
+        }
+    }
 }

@@ -20,11 +20,17 @@ use crate::{
 const WITHOUT_MEANING: &[&str] = &[
     "achievement_defined",
     "achievement_skipped",
+    "admin_changed",
     "approval",
     "approval_for_all",
     "batch_metadata_update",
+    "beacon_upgraded",
+    "delegate_changed",
+    "delegate_votes_changed",
+    "issued",
     "locked",
     "metadata_update",
+    "ownership_transfer_started",
     "ownership_transferred",
     "paused",
     "role_admin_changed",
@@ -32,6 +38,7 @@ const WITHOUT_MEANING: &[&str] = &[
     "role_revoked",
     "unlocked",
     "unpaused",
+    "upgraded",
 ];
 
 /// An address as it stands in state.

@@ -5,23 +5,12 @@ use std::collections::BTreeMap;
 use alloy::{
     dyn_abi::{DynSolEvent, DynSolType},
     json_abi::Event as AbiEvent,
-    primitives::B256,
+    primitives::{B256, U256},
 };
 use serde_json::Value as Json;
 
-use super::{AdapterError, fields};
-use crate::domain::{EventSchema, FieldSchema, FieldType, Name};
-
-/// One row of a kind's table.
-pub(super) struct EventSpec {
-    /// Standard name.
-    pub name: &'static str,
-    /// Solidity declaration, its parameters under their standard names.
-    pub declaration: &'static str,
-    /// Indexed addresses that are zero in this event, and left out of it. Of
-    /// rows with one declaration, those with such a condition stand first.
-    pub zero: &'static [&'static str],
-}
+use super::{AdapterError, DecodeReason, fields, spec::EventSpec};
+use crate::domain::{EventSchema, FieldSchema, FieldType, Name, Value};
 
 /// An event whose types are resolved.
 #[derive(Clone, Debug)]
@@ -32,6 +21,8 @@ pub(super) struct Layout {
     pub topics: usize,
     event: DynSolEvent,
     fields: Vec<Field>,
+    /// Lists that must be of one length.
+    paired: &'static [&'static str],
 }
 
 /// One parameter.
@@ -42,21 +33,27 @@ struct Field {
     /// `Some(n)`: topic n, counted after topic 0. `None`: in the data.
     topic: Option<usize>,
     must_be_zero: bool,
+    /// A bool that is given on as 0 or 1.
+    as_number: bool,
 }
 
-/// All rows of a kind.
-pub(super) fn of_table(table: &[EventSpec]) -> Result<Vec<Layout>, AdapterError> {
-    table
-        .iter()
-        .map(|spec| {
-            let event = parse(spec.declaration)?;
-            let mut layout = Layout::new(spec.name, &event)?;
-            for field in &mut layout.fields {
-                field.must_be_zero = spec.zero.contains(&field.name.as_str());
+/// The rows of a kind.
+pub(super) fn of_rows<'a>(
+    rows: impl Iterator<Item = &'a EventSpec>,
+) -> Result<Vec<Layout>, AdapterError> {
+    rows.map(|row| {
+        let event = parse(row.declaration)?;
+        let mut layout = Layout { paired: row.paired, ..Layout::new(row.name, &event)? };
+        for field in &mut layout.fields {
+            field.must_be_zero = row.zero.contains(&field.name.as_str());
+            if row.as_numbers.contains(&field.name.as_str()) {
+                field.as_number = true;
+                field.field_type = FieldType::Uint;
             }
-            Ok(layout)
-        })
-        .collect()
+        }
+        Ok(layout)
+    })
+    .collect()
 }
 
 /// (topic 0, number of topics) of declarations.
@@ -106,7 +103,7 @@ impl Layout {
                 body.push(solidity);
                 (whole, None)
             };
-            list.push(Field { name, field_type, topic, must_be_zero: false });
+            list.push(Field { name, field_type, topic, must_be_zero: false, as_number: false });
         }
         let topic0 = event.selector();
         let resolved = DynSolEvent::new(Some(topic0), indexed, DynSolType::Tuple(body))
@@ -122,6 +119,7 @@ impl Layout {
             topics: event.num_topics(),
             event: resolved,
             fields: list,
+            paired: &[],
         })
     }
 
@@ -139,6 +137,12 @@ impl Layout {
         }
     }
 
+    /// Whether it is one of several meanings of its declaration.
+    #[cfg(test)]
+    pub fn has_conditions(&self) -> bool {
+        self.fields.iter().any(|field| field.must_be_zero)
+    }
+
     /// Whether the topics that must be zero are.
     pub fn applies(&self, topics: &[B256]) -> bool {
         self.fields.iter().filter(|field| field.must_be_zero).all(|field| {
@@ -151,8 +155,11 @@ impl Layout {
         &self,
         topics: &[B256],
         data: &[u8],
-    ) -> Result<BTreeMap<String, Json>, alloy::dyn_abi::Error> {
-        let decoded = self.event.decode_log_parts(topics.iter().copied(), data)?;
+    ) -> Result<BTreeMap<String, Json>, DecodeReason> {
+        let decoded =
+            self.event.decode_log_parts(topics.iter().copied(), data).map_err(|source| {
+                DecodeReason::Data { declaration: self.declaration.clone(), source }
+            })?;
         let (mut indexed, mut body) = (decoded.indexed.into_iter(), decoded.body.into_iter());
         let mut values = BTreeMap::new();
         for field in &self.fields {
@@ -160,10 +167,32 @@ impl Layout {
             // One value per declared type is what the decoder promises.
             let Some(value) = value else { continue };
             if !field.must_be_zero {
-                let value = fields::value(&field.field_type, value);
+                let value = match fields::value(&field.field_type, value) {
+                    Value::Bool(set) if field.as_number => Value::Uint(U256::from(set)),
+                    value => value,
+                };
                 values.insert(field.name.clone(), value.to_json());
             }
         }
+        self.check_pairs(&values)?;
         Ok(values)
+    }
+
+    /// Lists that belong together, entry by entry, have one length.
+    fn check_pairs(&self, values: &BTreeMap<String, Json>) -> Result<(), DecodeReason> {
+        let lengths: Vec<(&str, usize)> = self
+            .paired
+            .iter()
+            .filter_map(|name| Some((*name, values.get(*name)?.as_array()?.len())))
+            .collect();
+        if lengths.iter().all(|(_, length)| lengths.first().is_some_and(|(_, l)| l == length)) {
+            return Ok(());
+        }
+        let lists: Vec<String> =
+            lengths.iter().map(|(name, length)| format!("`{name}` has {length}")).collect();
+        Err(DecodeReason::UnequalLists {
+            declaration: self.declaration.clone(),
+            lists: lists.join(", "),
+        })
     }
 }

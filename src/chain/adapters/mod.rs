@@ -6,141 +6,26 @@
 //! ERC-721 share that of `Transfer`.
 
 mod abi;
-mod achievements;
-mod erc721;
+mod error;
 mod fields;
-mod governor;
+mod kind;
 mod layout;
+mod spec;
+mod tables;
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    fmt,
-};
+use std::collections::{BTreeMap, HashMap, HashSet, btree_map::Entry};
 
 use alloy::{
     json_abi::JsonAbi,
     primitives::{Address, B256},
     rpc::types::Log,
 };
-use serde::{Deserialize, Serialize};
+
+pub use error::{AdapterError, DecodeError, DecodeReason};
+pub use kind::Kind;
 
 use crate::domain::{BlockRef, Event, EventId, EventSchema, Name, Origin, Position};
 use layout::Layout;
-
-/// What a watched contract is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// An OpenZeppelin Governor, version 4 or 5, with its extensions.
-    Governor,
-    /// An ERC-721 token, with ERC-5192 locks.
-    Erc721,
-    /// A contract that keeps achievements.
-    Achievements,
-    /// Any contract, by its ABI file.
-    Abi,
-}
-
-impl Kind {
-    /// The name as configuration writes it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Governor => "governor",
-            Self::Erc721 => "erc721",
-            Self::Achievements => "achievements",
-            Self::Abi => "abi",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Why no adapter can be made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AdapterError {
-    /// Kind `abi` needs an ABI.
-    #[error("a contract of kind `abi` needs an ABI file")]
-    NoAbi,
-    /// The ABI has nothing to listen to.
-    #[error("the ABI has no events")]
-    NoEvents,
-    /// An anonymous event has no topic 0, so its logs can't be told apart.
-    #[error(
-        "event `{signature}` is anonymous: its logs carry no topic 0 to know them by; remove it from the ABI file"
-    )]
-    Anonymous {
-        /// The event.
-        signature: String,
-    },
-    /// A parameter's type can't be resolved, or the event has too many topics.
-    #[error("event `{signature}` can't be resolved: {reason}")]
-    Unresolvable {
-        /// The event.
-        signature: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The event's name can't be a subject token.
-    #[error(
-        "event `{signature}` becomes `{name}`, which is no name of at most 64 letters, digits and `_`"
-    )]
-    Unnameable {
-        /// The event.
-        signature: String,
-        /// The name in snake_case.
-        name: String,
-    },
-}
-
-/// Why a log of a known event can't be decoded. It belongs among the dead
-/// letters, with the raw log.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error(
-    "log {log_index} of transaction {transaction_hash} in block {block} of contract `{contract}` \
-     (topic 0 {topic0}, {topics} topics) can't be decoded as kind `{kind}`: {reason}"
-)]
-pub struct DecodeError {
-    /// The contract's configured name.
-    pub contract: Name,
-    /// How it was to be decoded.
-    pub kind: Kind,
-    /// Block number.
-    pub block: u64,
-    /// Hash of the transaction; zero when the log names none.
-    pub transaction_hash: B256,
-    /// Index of the log in its block; `u64::MAX` when the log names none.
-    pub log_index: u64,
-    /// The event's topic.
-    pub topic0: B256,
-    /// How many topics the log has.
-    pub topics: usize,
-    /// What is wrong.
-    pub reason: DecodeReason,
-}
-
-/// What is wrong with a log.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum DecodeReason {
-    /// The event is known, but not with as many indexed parameters.
-    #[error("no known event has this topic 0 and as many topics (a fork of the standard?)")]
-    UnknownLayout,
-    /// The data is not what the declaration says.
-    #[error("its data is not that of `{declaration}`: {source}")]
-    Data {
-        /// The event as declared.
-        declaration: String,
-        /// What the ABI decoder says.
-        source: alloy::dyn_abi::Error,
-    },
-    /// The endpoint left out where the log stands.
-    #[error("the log has no {0}")]
-    Missing(&'static str),
-}
 
 /// Where a log was found.
 #[derive(Clone, Debug)]
@@ -183,14 +68,11 @@ impl Adapter {
     /// # Errors
     /// When kind `abi` has no ABI, or one with events that can't be listened to.
     pub fn for_kind(kind: Kind, abi: Option<&JsonAbi>) -> Result<Self, AdapterError> {
-        let (layouts, foreign) = match kind {
-            Kind::Governor => (layout::of_table(governor::EVENTS)?, vec![]),
-            Kind::Erc721 => {
-                (layout::of_table(erc721::EVENTS)?, layout::topics_of(erc721::FOREIGN)?)
-            }
-            Kind::Achievements => (layout::of_table(achievements::EVENTS)?, vec![]),
-            Kind::Abi => (abi::layouts(abi.ok_or(AdapterError::NoAbi)?)?, vec![]),
+        let layouts = match kind {
+            Kind::Abi => abi::layouts(abi.ok_or(AdapterError::NoAbi)?)?,
+            _ => layout::of_rows(tables::of(kind).iter().copied().flatten())?,
         };
+        let foreign = layout::topics_of(tables::foreign(kind))?;
         let mut by_topics = HashMap::<_, Vec<usize>>::new();
         for (index, layout) in layouts.iter().enumerate() {
             by_topics.entry((layout.topic0, layout.topics)).or_default().push(index);
@@ -205,12 +87,22 @@ impl Adapter {
         self.kind
     }
 
-    /// The events it can give, one schema per name.
+    /// The events it can give, one schema per name: where several layouts have
+    /// one name, the fields that all of them have.
     #[must_use]
     pub fn schemas(&self) -> Vec<EventSchema> {
-        let mut by_name = BTreeMap::new();
+        let mut by_name = BTreeMap::<Name, EventSchema>::new();
         for layout in &self.layouts {
-            by_name.entry(layout.name.clone()).or_insert_with(|| layout.schema());
+            let schema = layout.schema();
+            match by_name.entry(schema.name.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert(schema);
+                }
+                Entry::Occupied(mut known) => known
+                    .get_mut()
+                    .fields
+                    .retain(|field| schema.field(&field.name) == Some(&field.field_type)),
+            }
         }
         by_name.into_values().collect()
     }
@@ -257,9 +149,7 @@ impl Adapter {
             if !layout.applies(topics) {
                 continue;
             }
-            let fields = layout.decode(topics, &log.data().data).map_err(|source| {
-                refuse(DecodeReason::Data { declaration: layout.declaration.clone(), source })
-            })?;
+            let fields = layout.decode(topics, &log.data().data).map_err(refuse)?;
             let BlockRef { number, hash, time, .. } = context.block;
             let chain_id = context.chain_id;
             return Ok(Decoded::Event(Box::new(Event {

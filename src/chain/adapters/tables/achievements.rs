@@ -1,10 +1,6 @@
 //! Contracts that keep achievements.
 
-use super::layout::EventSpec;
-
-const fn event(name: &'static str, declaration: &'static str) -> EventSpec {
-    EventSpec { name, declaration, zero: &[] }
-}
+use crate::chain::adapters::spec::{EventSpec, event};
 
 pub(super) const EVENTS: &[EventSpec] = &[
     event(
