@@ -44,7 +44,7 @@ pub(super) fn check_contracts(
             (_, None) => None,
         };
         if contract.clock.is_some() && contract.kind != ContractKind::Governor {
-            c.problem(&key("clock"), None, "only a governor has a clock", "remove the key");
+            c.problem(&key("clock"), None, "only kind `governor` has a clock", "remove the key");
         }
         let on = chains.iter().find(|known| Some(&known.name) == chain.as_ref());
         let inherited = on.map_or(Confirmations::Finalized, |chain| chain.confirmations);
