@@ -2,7 +2,8 @@
 //! completeness: that they answer the question and do not contradict
 //! themselves.
 
-use alloy::primitives::{Address, B256, Bloom, BloomInput, U64};
+use alloy::primitives::map::B256HashSet;
+use alloy::primitives::{self, Address, B256, Bloom, BloomInput, U64};
 use alloy::rpc::types::Log;
 use serde::Deserialize;
 
@@ -106,19 +107,80 @@ pub enum WrongLogs {
         /// The height.
         block: u64,
     },
+    /// A log stands behind another of a later transaction.
+    #[error("log {log_index} of block {block} is of an earlier transaction than the log before it")]
+    Disordered {
+        /// The logs' block number.
+        block: u64,
+        /// The later log's index.
+        log_index: u64,
+    },
+    /// Logs give one transaction index two hashes, or one hash two indexes.
+    #[error("log {log_index} of block {block} names its transaction otherwise than another does")]
+    TwoTransactions {
+        /// The logs' block number.
+        block: u64,
+        /// The later log's index.
+        log_index: u64,
+    },
+}
+
+/// A filter as blooms see it, its addresses and topics hashed once for many
+/// blocks.
+#[derive(Clone, Debug)]
+pub struct FilterBlooms {
+    addresses: Vec<Bloom>,
+    topics0: Vec<Bloom>,
+}
+
+impl FilterBlooms {
+    /// See [`LogFilter::may_be_in`].
+    #[must_use]
+    pub fn may_be_in(&self, bloom: &Bloom) -> bool {
+        let any = |wanted: &[Bloom]| wanted.is_empty() || wanted.iter().any(|w| bloom.contains(w));
+        any(&self.addresses) && any(&self.topics0)
+    }
 }
 
 impl LogFilter {
-    /// Whether a block of this bloom may have such logs. A bloom never denies
-    /// what is there, but may seem to hold what is not.
+    /// Whether a block of this bloom may have such logs: one of the addresses
+    /// and one of the topics must be in it. A bloom never denies what is there,
+    /// but may seem to hold what is not. For many blocks see [`Self::blooms`].
     #[must_use]
     pub fn may_be_in(&self, bloom: &Bloom) -> bool {
-        let holds = |bytes: &[u8]| bloom.contains_input(BloomInput::Raw(bytes));
-        (self.addresses.is_empty() || self.addresses.iter().any(|a| holds(a.as_slice())))
-            && (self.topics0.is_empty() || self.topics0.iter().any(|t| holds(t.as_slice())))
+        self.blooms().may_be_in(bloom)
     }
 
-    /// Puts an answer into order and checks that it is one.
+    /// The filter, ready to be held against many blooms.
+    #[must_use]
+    pub fn blooms(&self) -> FilterBlooms {
+        let bloom = |bytes: &[u8]| Bloom::from(BloomInput::Raw(bytes));
+        FilterBlooms {
+            addresses: self.addresses.iter().map(|a| bloom(a.as_slice())).collect(),
+            topics0: self.topics0.iter().map(|t| bloom(t.as_slice())).collect(),
+        }
+    }
+
+    /// Whether the filter asks for such a log.
+    #[must_use]
+    pub fn asks_for(&self, log: &primitives::Log) -> bool {
+        self.unasked(log).is_none()
+    }
+
+    fn unasked(&self, log: &primitives::Log) -> Option<&'static str> {
+        let topic0 = log.topics().first();
+        if !self.addresses.is_empty() && !self.addresses.contains(&log.address) {
+            return Some("address is another");
+        }
+        if !self.topics0.is_empty() && topic0.is_none_or(|t| !self.topics0.contains(t)) {
+            return Some("topic 0 is another");
+        }
+        None
+    }
+
+    /// Puts an answer into order and checks that it is one: each log is asked
+    /// for; the logs of a height are of one block, no two have one index, and
+    /// they follow their transactions, of which each has one index and hash.
     ///
     /// # Errors
     /// See [`WrongLogs`].
@@ -138,7 +200,7 @@ impl LogFilter {
                 return Err(WrongLogs::Repeated { block, log_index });
             }
         }
-        Ok(())
+        check_transactions(logs)
     }
 
     fn check_one(&self, at: &LogBlocks, log: &Log) -> Result<(), WrongLogs> {
@@ -159,14 +221,42 @@ impl LogFilter {
             LogBlocks::Hash(wanted) if *wanted != hash => return unasked("block hash differs"),
             LogBlocks::Range(..) | LogBlocks::Hash(_) => {}
         }
-        if !self.addresses.is_empty() && !self.addresses.contains(&log.address()) {
-            return unasked("address is another");
-        }
-        if !self.topics0.is_empty() && log.topic0().is_none_or(|t| !self.topics0.contains(t)) {
-            return unasked("topic 0 is another");
-        }
-        Ok(())
+        self.unasked(&log.inner).map_or(Ok(()), unasked)
     }
+}
+
+/// Checks logs in order: within a block, a later log is of no earlier
+/// transaction, and a transaction has one index and one hash.
+fn check_transactions(logs: &[Log]) -> Result<(), WrongLogs> {
+    let mut seen = B256HashSet::default();
+    let mut last: Option<&Log> = None;
+    for log in logs {
+        let block = log.block_number.unwrap_or_default();
+        let log_index = log.log_index.unwrap_or_default();
+        match last.filter(|last| last.block_number == log.block_number) {
+            Some(last) if last.transaction_index > log.transaction_index => {
+                return Err(WrongLogs::Disordered { block, log_index });
+            }
+            // Of the log before, which is not checked again.
+            Some(last) if last.transaction_hash == log.transaction_hash => {
+                if last.transaction_index != log.transaction_index {
+                    return Err(WrongLogs::TwoTransactions { block, log_index });
+                }
+            }
+            Some(last) => {
+                let hash = log.transaction_hash.unwrap_or_default();
+                if last.transaction_index == log.transaction_index || !seen.insert(hash) {
+                    return Err(WrongLogs::TwoTransactions { block, log_index });
+                }
+            }
+            None => {
+                seen.clear();
+                seen.insert(log.transaction_hash.unwrap_or_default());
+            }
+        }
+        last = Some(log);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -238,5 +328,33 @@ mod tests {
             broken(&all, range, &|logs| logs[1].transaction_hash = None),
             WrongLogs::Missing { what: "transaction hash", .. }
         ));
+    }
+
+    #[test]
+    fn logs_follow_their_transactions_and_name_them_alike() {
+        let all = LogFilter::default();
+        let range = LogBlocks::Range(18_000_000, 18_000_000);
+        let check = |places: &[(u64, u64, u8)]| {
+            let mut logs: Vec<Log> = places
+                .iter()
+                .map(|(log_index, transaction_index, hash)| Log {
+                    log_index: Some(*log_index),
+                    transaction_index: Some(*transaction_index),
+                    transaction_hash: Some(B256::repeat_byte(*hash)),
+                    ..real()[0].clone()
+                })
+                .collect();
+            all.check(&range, &mut logs)
+        };
+        let block = 18_000_000;
+        assert_eq!(check(&[(0, 0, 1), (1, 0, 1), (2, 4, 2), (3, 4, 2), (9, 5, 3)]), Ok(()));
+        assert_eq!(
+            check(&[(0, 3, 1), (1, 2, 2)]),
+            Err(WrongLogs::Disordered { block, log_index: 1 })
+        );
+        let two = |log_index| Err(WrongLogs::TwoTransactions { block, log_index });
+        assert_eq!(check(&[(0, 3, 1), (1, 3, 2)]), two(1));
+        assert_eq!(check(&[(0, 3, 1), (1, 4, 1)]), two(1));
+        assert_eq!(check(&[(0, 3, 1), (1, 4, 2), (2, 5, 1)]), two(2));
     }
 }

@@ -1,8 +1,8 @@
 //! The EVM side: what a log means, which blocks are canonical, which to ask
 //! for next, how endpoints say no, and the calls themselves.
 //!
-//! `adapters`, `headers`, `cursor`, `health`, `ranges`, `rpc_errors` and
-//! `answers` are pure: they take headers, logs and answers and say what
+//! `adapters`, `headers`, `cursor`, `health`, `ranges`, `rpc_errors`, `answers`
+//! and `proof` are pure: they take headers, logs and answers and say what
 //! follows. `transport` speaks HTTP for an endpoint's actor; `client` picks
 //! among the endpoints of a chain. Nothing here knows about rules, brokers or
 //! stores.
@@ -13,6 +13,7 @@ pub mod client;
 pub mod cursor;
 pub mod headers;
 pub mod health;
+pub mod proof;
 pub mod ranges;
 pub mod rpc;
 pub mod rpc_errors;

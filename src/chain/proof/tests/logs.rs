@@ -1,0 +1,164 @@
+//! Proven logs against answers to `eth_getLogs`, and blooms against both.
+
+use alloy::primitives::{Address, B256, Bloom, Bytes};
+use alloy::rpc::types::Log;
+use proptest::{prelude::*, sample::Index};
+
+use super::Block;
+use crate::chain::{
+    answers::{LogBlocks, LogFilter},
+    proof::{BlockBloom, Lie, Suspicion, check_against_blooms, compare},
+};
+
+fn all() -> Vec<Log> {
+    Block::ethereum().prove().unwrap().logs(&LogFilter::default())
+}
+
+#[test]
+fn proven_logs_are_what_an_honest_endpoint_answers() {
+    let arbitrum = Block::arbitrum();
+    let mut answered: Vec<Log> = Vec::new();
+    for receipt in arbitrum.receipts.as_array().unwrap() {
+        let logs: Vec<Log> = serde_json::from_value(receipt["logs"].clone()).unwrap();
+        answered.extend(logs);
+    }
+    let proven = arbitrum.prove().unwrap();
+    let logs = proven.logs(&LogFilter::default());
+    assert!(!logs.is_empty());
+    assert_eq!(compare(&logs, &answered), Ok(()));
+    let at = LogBlocks::Hash(proven.block().hash);
+    assert_eq!(LogFilter::default().check(&at, &mut logs.clone()), Ok(()));
+}
+
+#[test]
+fn a_filter_chooses_among_proven_logs() {
+    let logs = all();
+    let (address, topic) = (logs[0].address(), *logs[0].topic0().unwrap());
+    let filter = LogFilter { addresses: vec![address], topics0: vec![topic] };
+    let chosen = Block::ethereum().prove().unwrap().logs(&filter);
+    let expected: Vec<Log> = logs
+        .into_iter()
+        .filter(|log| log.address() == address && log.topic0() == Some(&topic))
+        .collect();
+    assert!(!chosen.is_empty());
+    assert_eq!(chosen, expected);
+}
+
+#[test]
+fn the_first_log_that_differs_is_named() {
+    let truth = all();
+    let block = 4_369_999;
+    let lie = |change: &dyn Fn(&mut Vec<Log>)| {
+        let mut answered = truth.clone();
+        change(&mut answered);
+        compare(&truth, &answered).unwrap_err()
+    };
+    let (address, transaction) = (truth[3].address(), truth[3].transaction_hash.unwrap());
+    assert_eq!(
+        lie(&|logs| drop(logs.remove(3))),
+        Lie::WithheldLog { block, log_index: 3, address, transaction }
+    );
+    assert_eq!(
+        lie(&|logs| {
+            logs.push(logs[3].clone());
+            logs[171].log_index = Some(171);
+        }),
+        Lie::InventedLog { block, log_index: 171, address }
+    );
+    let altered = |what, change: &dyn Fn(&mut Log)| {
+        let expected = Lie::AlteredLog { block, log_index: 3, what };
+        assert_eq!(lie(&|logs| change(&mut logs[3])), expected);
+    };
+    altered("address", &|log| log.inner.address = Address::ZERO);
+    altered("list of topics", &|log| log.inner.data.set_topics_unchecked(vec![]));
+    altered("data", &|log| log.inner.data.data = Bytes::from_static(b"?"));
+    altered("transaction index", &|log| log.transaction_index = Some(99));
+    altered("transaction hash", &|log| log.transaction_hash = Some(B256::ZERO));
+    altered("block time", &|log| log.block_timestamp = Some(1));
+    altered("mark, that its block was orphaned", &|log| log.removed = true);
+    let other = lie(&|logs| logs[3].block_hash = Some(B256::ZERO));
+    assert!(matches!(other, Lie::WrongBlockHash { told: B256::ZERO, .. }), "{other}");
+    let mut without_time = truth.clone();
+    without_time.iter_mut().for_each(|log| log.block_timestamp = None);
+    assert_eq!(compare(&truth, &without_time), Ok(()));
+}
+
+proptest! {
+    #[test]
+    fn what_is_withheld_is_found_wherever_it_stood(at in any::<Index>(), filtered in any::<bool>()) {
+        let logs = all();
+        let addresses = if filtered { vec![logs[0].address()] } else { vec![] };
+        let filter = LogFilter { addresses, topics0: vec![] };
+        let truth = Block::ethereum().prove().unwrap().logs(&filter);
+        let mut answered = truth.clone();
+        let gone = answered.remove(at.index(truth.len()));
+        let lie = compare(&truth, &answered).unwrap_err();
+        let named = matches!(
+            lie, Lie::WithheldLog { log_index, .. } if Some(log_index) == gone.log_index
+        );
+        prop_assert!(named, "{lie}");
+        // The other way round, the same log was invented.
+        let lie = compare(&answered, &truth).unwrap_err();
+        let named = matches!(
+            lie, Lie::InventedLog { log_index, .. } if Some(log_index) == gone.log_index
+        );
+        prop_assert!(named, "{lie}");
+    }
+}
+
+#[test]
+fn blooms_find_what_was_invented_and_doubt_what_is_missing() {
+    let header = Block::ethereum().header();
+    let full = BlockBloom {
+        number: header.fields.number,
+        hash: header.hash,
+        bloom: header.fields.logs_bloom,
+    };
+    let empty = BlockBloom { number: 5, hash: B256::ZERO, bloom: Bloom::ZERO };
+    let logs = all();
+    let filter = LogFilter { addresses: vec![logs[0].address()], topics0: vec![] };
+    let check = |logs: &[Log]| check_against_blooms(&filter, &[empty, full], logs);
+
+    assert_eq!(check(&logs), []);
+    let silent = Suspicion::Silent { block: full.number, hash: full.hash };
+    assert_eq!(check(&[]), [silent]);
+
+    let mut invented = logs.clone();
+    let address = Address::repeat_byte(0x77);
+    invented[7].inner.address = address;
+    let (block, hash) = (full.number, full.hash);
+    let lie = Lie::DeniedByBloom { block, hash, log_index: 7, address };
+    assert_eq!(check(&invented), [Suspicion::Denied(lie)]);
+
+    let mut elsewhere = logs.clone();
+    elsewhere[0].block_number = Some(5);
+    elsewhere[0].block_hash = Some(B256::ZERO);
+    let found = check(&elsewhere);
+    assert!(matches!(&found[..], [Suspicion::Denied(Lie::DeniedByBloom { block: 5, .. })]));
+    // Where all blooms are empty, it may be the chain's way.
+    let found = check_against_blooms(&filter, &[empty], &elsewhere[..1]);
+    assert_eq!(found, [Suspicion::NoBlooms { block: 5, hash: B256::ZERO }]);
+
+    let branch = BlockBloom { hash: B256::repeat_byte(1), ..full };
+    let found = check_against_blooms(&filter, &[branch], &logs);
+    let other = Suspicion::OtherBranch { block, header: branch.hash, log: full.hash };
+    assert_eq!(found, [other]);
+}
+
+#[test]
+fn a_bloom_must_hold_one_of_the_addresses_and_one_of_the_topics() {
+    let log = &all()[0];
+    let mut bloom = Bloom::ZERO;
+    bloom.accrue_raw_log(log.address(), log.topics());
+    let (other, unknown) = (Address::repeat_byte(0x77), B256::repeat_byte(0x77));
+    let may = |addresses: &[Address], topics0: &[B256]| {
+        let filter = LogFilter { addresses: addresses.to_vec(), topics0: topics0.to_vec() };
+        assert_eq!(filter.may_be_in(&bloom), filter.blooms().may_be_in(&bloom));
+        filter.may_be_in(&bloom)
+    };
+    let (address, topic) = (log.address(), *log.topic0().unwrap());
+    assert!(may(&[other, address], &[unknown, topic]));
+    assert!(!may(&[other], &[unknown, topic]));
+    assert!(!may(&[other, address], &[unknown]));
+    assert!(may(&[], &[topic]) && may(&[address], &[]) && may(&[], &[]));
+}

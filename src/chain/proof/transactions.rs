@@ -1,0 +1,50 @@
+//! A block's full transactions against its header: what proves their hashes.
+
+use alloy::consensus::{TxEnvelope, proofs::ordered_trie_root_encoded};
+use alloy::eips::eip2718::Encodable2718 as _;
+use alloy::primitives::keccak256;
+use serde::Deserialize;
+
+use super::{FullHeader, Lie, NotProven, Unprovable};
+
+/// The transactions of a block that was asked for in full. Chains with
+/// transactions of other kinds than Ethereum's can't be read so.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FullTransactions {
+    /// In the block's order.
+    pub transactions: Vec<TxEnvelope>,
+}
+
+/// Proves the transaction hashes of `header`: rebuilds the trie of the full
+/// transactions, compares it with the header's root, and their hashes with
+/// those that the header's answer names.
+///
+/// # Errors
+/// [`NotProven::Lie`] when the root or a hash differs; where the header's own
+/// hash is not proven: [`NotProven::Unprovable`].
+pub fn prove_transactions(header: &FullHeader, full: &FullTransactions) -> Result<(), NotProven> {
+    let accuse = |lie: Lie| match header.hash_is_proven() {
+        true => NotProven::from(lie),
+        false => Unprovable::Header { contradiction: Box::new(lie) }.into(),
+    };
+    let block = header.fields.number;
+    let encoded: Vec<Vec<u8>> = full.transactions.iter().map(|t| t.encoded_2718()).collect();
+    let computed = ordered_trie_root_encoded(&encoded);
+    let committed = header.fields.transactions_root;
+    if computed != committed {
+        return Err(accuse(Lie::WrongTransactions { block, committed, computed }));
+    }
+    let Some(named) = &header.transactions else { return Ok(()) };
+    if named.len() != encoded.len() {
+        let (transactions, named) = (encoded.len(), named.len());
+        return Err(accuse(Lie::TransactionCount { block, transactions, named }));
+    }
+    for ((bytes, told), transaction_index) in encoded.iter().zip(named).zip(0..) {
+        let (expected, told) = (keccak256(bytes), *told);
+        if told != expected {
+            let lie = Lie::WrongTransactionHash { block, transaction_index, expected, told };
+            return Err(accuse(lie));
+        }
+    }
+    Ok(())
+}
