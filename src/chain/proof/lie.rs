@@ -6,6 +6,8 @@ use std::cmp::Ordering;
 use alloy::primitives::{Address, B256};
 use alloy::rpc::types::Log;
 
+use super::{NotProven, Unprovable, receipts::state_sync_hash};
+
 /// A false statement of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lie {
@@ -174,34 +176,43 @@ pub enum Lie {
 /// and, above finality, no proof of bad faith.
 ///
 /// # Errors
-/// The first log that was withheld, invented or altered.
-pub fn compare(proven: &[Log], answered: &[Log]) -> Result<(), Lie> {
-    let place =
-        |log: &Log| (log.block_number.unwrap_or_default(), log.log_index.unwrap_or_default());
-    let withheld = |log: &Log| {
-        let (block, log_index) = place(log);
-        let transaction = log.transaction_hash.unwrap_or_default();
-        Err(Lie::WithheldLog { block, log_index, address: log.address(), transaction })
-    };
-    let invented = |log: &Log| {
-        let (block, log_index) = place(log);
-        Err(Lie::InventedLog { block, log_index, address: log.address() })
-    };
+/// The first log that was withheld, invented or altered; for events of
+/// Polygon's state sync, which no receipts prove, [`Unprovable::StateSync`].
+pub fn compare(proven: &[Log], answered: &[Log]) -> Result<(), NotProven> {
     let (mut truth, mut told) = (proven.iter().peekable(), answered.iter().peekable());
     loop {
         match (truth.peek(), told.peek()) {
             (None, None) => return Ok(()),
-            (Some(log), None) => return withheld(log),
-            (None, Some(log)) => return invented(log),
+            (Some(log), None) => return Err(withheld(log)),
+            (None, Some(log)) => return Err(invented(log)),
             (Some(real), Some(answer)) => match place(real).cmp(&place(answer)) {
-                Ordering::Less => return withheld(real),
-                Ordering::Greater => return invented(answer),
+                Ordering::Less => return Err(withheld(real)),
+                Ordering::Greater => return Err(invented(answer)),
                 Ordering::Equal => same(real, answer)?,
             },
         }
         truth.next();
         told.next();
     }
+}
+
+fn place(log: &Log) -> (u64, u64) {
+    (log.block_number.unwrap_or_default(), log.log_index.unwrap_or_default())
+}
+
+fn withheld(log: &Log) -> NotProven {
+    let (block, log_index) = place(log);
+    let transaction = log.transaction_hash.unwrap_or_default();
+    Lie::WithheldLog { block, log_index, address: log.address(), transaction }.into()
+}
+
+fn invented(log: &Log) -> NotProven {
+    let (block, log_index) = place(log);
+    let state_sync = state_sync_hash(block, log.block_hash.unwrap_or_default());
+    if log.transaction_hash == Some(state_sync) {
+        return Unprovable::StateSync { block }.into();
+    }
+    Lie::InventedLog { block, log_index, address: log.address() }.into()
 }
 
 fn same(real: &Log, answer: &Log) -> Result<(), Lie> {

@@ -91,10 +91,22 @@ pub enum Unprovable {
         /// The block's number.
         block: u64,
     },
-    /// There is a receipt of Polygon's state sync, which is not in the trie.
-    #[error("block {block} has a state-sync receipt, which its header does not commit to")]
+    /// There are events of Polygon's state sync, which are not in the tries.
+    #[error("block {block} has state-sync events, which its header does not commit to")]
     StateSync {
         /// The block's number.
         block: u64,
+    },
+    /// The receipts have the header's root, but the block's answer names more
+    /// or fewer transactions: the chain has some without receipts in the trie,
+    /// whose logs nothing would prove, or the list is false.
+    #[error("block {block} has {receipts} receipts, but {transactions} transactions are named")]
+    Unreceipted {
+        /// The block's number.
+        block: u64,
+        /// How many transactions the block's answer names.
+        transactions: usize,
+        /// How many receipts the trie has.
+        receipts: usize,
     },
 }

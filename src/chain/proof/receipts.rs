@@ -45,6 +45,7 @@ pub fn prove(header: &FullHeader, mut receipts: Vec<Receipt>) -> Result<ProvenRe
         // Cronos names the empty root whatever there is.
         return Err(Unprovable::NoCommitment { block: block.number }.into());
     }
+    check_count(header, &receipts)?;
     check_places(header, &receipts).map_err(|lie| accuse(header, lie))?;
     let mut union = Bloom::ZERO;
     for receipt in &receipts {
@@ -145,11 +146,10 @@ fn blame(header: &FullHeader, receipts: &[Receipt], computed: B256) -> NotProven
     if header.fields.receipts_root == EMPTY_ROOT_HASH && has_transactions(header) {
         return Unprovable::NoCommitment { block }.into();
     }
-    let state_sync = state_sync_hash(header);
+    if has_state_sync(header, receipts) {
+        return Unprovable::StateSync { block }.into();
+    }
     for (receipt, transaction_index) in receipts.iter().zip(0..) {
-        if receipt.transaction_hash == state_sync {
-            return Unprovable::StateSync { block }.into();
-        }
         if receipt.outcome.is_none() {
             return Unprovable::NoOutcome { block, transaction_index }.into();
         }
@@ -180,22 +180,39 @@ fn blame(header: &FullHeader, receipts: &[Receipt], computed: B256) -> NotProven
     accuse(header, lie)
 }
 
-/// The hash that Polygon's nodes give to a block's events from Ethereum, whose
-/// receipt they answer although the trie doesn't have it.
-fn state_sync_hash(header: &FullHeader) -> B256 {
-    let key = [b"matic-bor-receipt-", &header.fields.number.to_be_bytes()[..], &header.hash[..]];
-    keccak256(key.concat())
+/// The hash that Polygon's nodes give to a block's events from Ethereum: a
+/// transaction and a receipt that some of them answer, and their logs, although
+/// the block's tries don't have them.
+pub(super) fn state_sync_hash(block: u64, hash: B256) -> B256 {
+    keccak256([b"matic-bor-receipt-", &block.to_be_bytes()[..], &hash[..]].concat())
+}
+
+fn has_state_sync(header: &FullHeader, receipts: &[Receipt]) -> bool {
+    let hash = state_sync_hash(header.fields.number, header.hash);
+    receipts.iter().any(|receipt| receipt.transaction_hash == hash)
+        || header.transactions.as_ref().is_some_and(|hashes| hashes.contains(&hash))
+}
+
+/// Checks that each transaction has its receipt. The receipts are proven, the
+/// list of transactions is not: chains list transactions of their own in it,
+/// which have no receipt, or one that isn't in the trie.
+fn check_count(header: &FullHeader, receipts: &[Receipt]) -> Result<(), Unprovable> {
+    let block = header.fields.number;
+    match &header.transactions {
+        Some(hashes) if hashes.len() != receipts.len() => {
+            if has_state_sync(header, receipts) {
+                return Err(Unprovable::StateSync { block });
+            }
+            let (transactions, receipts) = (hashes.len(), receipts.len());
+            Err(Unprovable::Unreceipted { block, transactions, receipts })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks what receipts tell beside their bytes. Their order is proven.
 fn check_places(header: &FullHeader, receipts: &[Receipt]) -> Result<(), Lie> {
     let block = header.fields.number;
-    if let Some(hashes) = &header.transactions
-        && hashes.len() != receipts.len()
-    {
-        let (transactions, receipts) = (hashes.len(), receipts.len());
-        return Err(Lie::ReceiptCount { block, transactions, receipts });
-    }
     let mut log_index = 0;
     for (receipt, index) in receipts.iter().zip(0_usize..) {
         let place = index as u64;

@@ -140,7 +140,7 @@ fn apply_to_logs(change: Change, logs: &mut Vec<Json>, [a, b]: [&Index; 2]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 210, ..ProptestConfig::default() })]
 
     #[test]
     fn any_change_of_a_receipt_is_found(

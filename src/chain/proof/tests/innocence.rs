@@ -9,7 +9,8 @@ use alloy::trie::root::ordered_trie_root_encoded;
 use serde_json::{Value as Json, json};
 
 use super::Block;
-use crate::chain::proof::{HeaderProof, Lie, NotProven, OddHeader, Receipt, Unprovable};
+use crate::chain::answers::LogFilter;
+use crate::chain::proof::{HeaderProof, Lie, NotProven, OddHeader, Receipt, Unprovable, compare};
 
 /// The JSON of a receipt with one log, and the receipt as alloy has it.
 fn receipt(kind: u8, index: usize) -> (Json, consensus::Receipt) {
@@ -131,11 +132,39 @@ fn a_differing_root_is_a_lie_only_when_all_that_it_depends_on_is_known() {
 
 #[test]
 fn the_state_sync_of_polygon_is_known_by_its_hash() {
+    let innocent = NotProven::from(Unprovable::StateSync { block: 77 });
+    // Told with its receipt.
     let mut polygon = block(B256::repeat_byte(0xee), vec![receipt(0, 0).0, receipt(0, 1).0]);
     let hash = polygon.header().hash;
     let key = [b"matic-bor-receipt-", &77_u64.to_be_bytes()[..], &hash[..]].concat();
     polygon.receipts[1]["transactionHash"] = json!(keccak256(key));
-    assert_eq!(polygon.prove().unwrap_err(), Unprovable::StateSync { block: 77 }.into());
+    assert_eq!(polygon.prove().unwrap_err(), innocent);
+
+    // Told without: the root agrees, but its logs are not proven.
+    let (json, receipt) = receipt(0, 0);
+    let encoded = ReceiptEnvelope::from_typed(TxType::Legacy, receipt).encoded_2718();
+    let mut polygon = block(ordered_trie_root_encoded(&[encoded]), vec![json]);
+    let proven = polygon.prove().unwrap();
+    let hash = polygon.header().hash;
+    let key = [b"matic-bor-receipt-", &77_u64.to_be_bytes()[..], &hash[..]].concat();
+    let state_sync = keccak256(key);
+    let named = polygon.block["transactions"].as_array_mut().unwrap();
+    named.push(json!(state_sync));
+    assert_eq!(polygon.prove().unwrap_err(), innocent);
+    let named = polygon.block["transactions"].as_array_mut().unwrap();
+    named[1] = json!(B256::ZERO);
+    let other = Unprovable::Unreceipted { block: 77, transactions: 2, receipts: 1 };
+    assert_eq!(polygon.prove().unwrap_err(), other.into());
+
+    // Its logs are answered, and no receipts have them.
+    let truth = proven.logs(&LogFilter::default());
+    let mut answered = truth.clone();
+    let mut log = truth[0].clone();
+    log.log_index = Some(1);
+    log.transaction_index = Some(1);
+    log.transaction_hash = Some(state_sync);
+    answered.push(log);
+    assert_eq!(compare(&truth, &answered).unwrap_err(), innocent);
 }
 
 #[test]
