@@ -17,6 +17,7 @@ mod kills;
 mod panics;
 mod reorg;
 mod schemas;
+mod scripted;
 mod shutdown;
 mod store;
 mod stream_truth;

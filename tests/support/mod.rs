@@ -4,6 +4,7 @@
 
 mod canon;
 mod daemon;
+pub mod endpoint;
 mod heard;
 mod processes;
 

@@ -101,6 +101,26 @@ impl Setting {
             .map_err(|source| DemoError::File { what: path.display().to_string(), source })
     }
 
+    /// Describes the chain otherwise: `keys` is TOML of its section, and takes
+    /// the place of the usual keys or joins them.
+    ///
+    /// # Errors
+    /// When it is no TOML, or the file can't be written.
+    pub fn set_chain(&self, world: &World, keys: &str) -> Result<(), DemoError> {
+        let parse = |text: &str| {
+            text.parse::<toml::Table>().map_err(|error| DemoError::File {
+                what: "the chain's section".to_owned(),
+                source: std::io::Error::other(error),
+            })
+        };
+        let (mut file, keys) = (parse(&development(world))?, parse(keys)?);
+        let chains = file.get_mut("chains").and_then(toml::Value::as_array_mut);
+        if let Some(chain) = chains.and_then(|chains| chains.first_mut()?.as_table_mut()) {
+            chain.extend(keys);
+        }
+        self.write("development.toml", &file.to_string())
+    }
+
     /// Removes the folder.
     pub fn remove(&self) {
         // What is left among temporary files harms nobody.
