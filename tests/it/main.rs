@@ -14,6 +14,7 @@ mod escalation;
 mod explain;
 mod handover;
 mod kills;
+mod listening;
 mod panics;
 mod reorg;
 mod schemas;

@@ -7,6 +7,7 @@ mod daemon;
 pub mod endpoint;
 mod heard;
 mod processes;
+pub mod truth;
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use meritd::cli::demo::{
 
 pub use canon::canonical;
 pub use daemon::Daemon;
+use endpoint::ScriptedEndpoint;
 pub use heard::Wire;
 pub use processes::{living, naming};
 
@@ -38,6 +40,25 @@ pub async fn world() -> World {
 pub fn story(world: &World) -> Story<'_> {
     let began = Instant::now();
     Story::new(world, move |line| println!("{:>6.1}s  {line}", began.elapsed().as_secs_f64()))
+}
+
+/// Makes the daemon ask these endpoints, with further keys of the chain's
+/// section (TOML).
+pub fn reach_through(world: &World, daemon: &Daemon, endpoints: &[&ScriptedEndpoint], keys: &str) {
+    let urls = endpoints.iter().map(|endpoint| format!("{{ url = {:?} }}", endpoint.url()));
+    let urls: Vec<_> = urls.collect();
+    let keys = format!("endpoints = [{}]\n{keys}", urls.join(", "));
+    daemon.setting.set_chain(world, &keys).unwrap();
+}
+
+/// What a test draws from; MERITD_TEST_SEED gives a failed one again.
+pub fn seed() -> u64 {
+    let seed = match std::env::var("MERITD_TEST_SEED") {
+        Ok(text) => text.parse().expect("MERITD_TEST_SEED is a number"),
+        Err(_) => rand::random(),
+    };
+    println!("MERITD_TEST_SEED={seed}");
+    seed
 }
 
 /// All acts from the first votes on.

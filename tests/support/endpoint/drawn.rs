@@ -22,7 +22,7 @@ pub struct Act {
     pub script: Script,
 }
 
-const ACTS: usize = 24;
+const ACTS: usize = 16;
 const LASTS_MS: std::ops::RangeInclusive<u64> = 200..=800;
 
 impl Faults {
