@@ -19,7 +19,7 @@ use meritd::cli::demo::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::support::endpoint::ScriptedEndpoint;
+use crate::support::{PATIENCE, endpoint::ScriptedEndpoint};
 
 /// Blocks with logs, and how many they have; the head is [`HEAD`].
 const LOGS: [(u64, usize); 3] = [(2, 1), (4, 3), (7, 2)];
@@ -58,12 +58,8 @@ impl Rig {
         }
         anvil.mine(HEAD - 7).await.unwrap();
         let endpoint = ScriptedEndpoint::start(anvil.url()).await;
-        Self {
-            anvil,
-            inbox,
-            endpoint,
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
-        }
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        Self { anvil, inbox, endpoint, client }
     }
 
     async fn post(&self, body: &Json) -> reqwest::Result<reqwest::Response> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use alloy::{
     primitives::{Address, B256},
     providers::Provider as _,
-    rpc::types::Filter,
+    rpc::types::{Filter, Log},
     sol_types::SolEvent as _,
 };
 use meritd::{
@@ -88,17 +88,26 @@ pub async fn assert_stream_is_the_chain(world: &World, daemon: &Daemon) -> Told 
         let ours: Vec<_> =
             of_contract.map(|event| (event.block.hash, event.position.log_index)).collect();
         let theirs = logs(world, address, topics, told.through[contract]).await;
+        let theirs: Vec<_> =
+            theirs.iter().map(|log| (log.block_hash.unwrap(), log.log_index.unwrap())).collect();
         assert_eq!(ours, theirs, "events of {contract}");
     }
+    let amounts = told.events.iter().filter(|event| event.name.as_str() == "contributed");
+    let amounts: Vec<_> =
+        amounts.map(|event| event.fields["amount"].as_str().unwrap().to_owned()).collect();
+    let topics = vec![IInbox::Contributed::SIGNATURE_HASH];
+    let logs = logs(world, world.inbox, topics, told.through["contributions"]).await;
+    let contributed = logs.iter().map(|log| log.log_decode::<IInbox::Contributed>().unwrap());
+    let theirs: Vec<_> = contributed.map(|log| log.inner.amount.to_string()).collect();
+    assert_eq!(amounts, theirs, "amounts that were contributed");
     let dead = daemon.stream(StreamId::DeadLetters).await;
     let dead: Vec<_> = dead.iter().filter(|(subject, _)| !subject.contains(".fences.")).collect();
     assert!(dead.is_empty(), "{dead:?}");
     told
 }
 
-/// Blocks and indexes of the chain's own logs.
-async fn logs(world: &World, of: Address, topics: Vec<B256>, to: u64) -> Vec<(B256, u64)> {
+/// The chain's own logs.
+async fn logs(world: &World, of: Address, topics: Vec<B256>, to: u64) -> Vec<Log> {
     let filter = Filter::new().address(of).event_signature(topics).from_block(0).to_block(to);
-    let logs = world.anvil.provider().get_logs(&filter).await.unwrap();
-    logs.iter().map(|log| (log.block_hash.unwrap(), log.log_index.unwrap())).collect()
+    world.anvil.provider().get_logs(&filter).await.unwrap()
 }

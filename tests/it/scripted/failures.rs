@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use super::{Rig, call};
-use crate::support::endpoint::{Batches, Fault, Refusal, Script, When};
+use crate::support::{
+    PATIENCE,
+    endpoint::{Batches, Fault, Refusal, Script, When},
+    until,
+};
 
 /// Long enough to tell an answer from silence.
 const SILENCE: Duration = Duration::from_millis(150);
@@ -60,7 +64,15 @@ async fn what_hangs_is_answered_when_it_is_released() {
     let rig = Rig::start().await;
     rig.endpoint.set(Script::honest().fault(When::always(), Fault::Hang));
     for release in [true, false] {
+        let before = rig.endpoint.counts().http;
         let mut asked = std::pin::pin!(rig.ask("eth_blockNumber", json!([])));
+        let arrived = until("it was asked", PATIENCE, async || {
+            (rig.endpoint.counts().http > before).then_some(())
+        });
+        tokio::select! {
+            answer = &mut asked => panic!("it answered {answer}"),
+            () = arrived => {}
+        }
         tokio::time::timeout(SILENCE, &mut asked).await.unwrap_err();
         if release {
             rig.endpoint.release();

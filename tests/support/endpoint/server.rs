@@ -95,9 +95,10 @@ async fn serve(stage: Data<Stage>, node: Data<Upstream>, body: Bytes) -> HttpRes
     let Some(calls) = items.iter().map(Call::read).collect::<Option<Vec<_>>>() else {
         return HttpResponse::BadRequest().body("it is no JSON-RPC");
     };
+    // First: who sees the request counted may release it.
+    let mut released = stage.released.subscribe();
     stage.log_book().note(&calls, batch);
     let mut ending = None;
-    let mut released = stage.released.subscribe();
     for due in stage.acting().due(&calls) {
         match due {
             Due::Delay(time) => tokio::time::sleep(time).await,
