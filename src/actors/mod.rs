@@ -7,6 +7,7 @@ pub mod fold;
 pub mod governance;
 pub mod head;
 pub mod messages;
+pub mod notices;
 pub mod outbox;
 pub mod rule_set;
 pub mod shared;

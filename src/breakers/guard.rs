@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use prometheus::{Histogram, IntCounter};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -14,8 +13,9 @@ use super::{
     breaker::{Breaker, BreakerState, Verdict},
     bulkhead::{Bulkhead, Full},
     classify::{Classify, FailureClass},
+    counts::{Attempt, Counts},
     retry::{RetryBudget, pause},
-    spec::{GuardSpec, GuardSpecError, RetrySpec},
+    spec::{GuardSpec, GuardSpecError, RetrySpec, Terms},
 };
 use crate::telemetry::Metrics;
 
@@ -34,21 +34,6 @@ struct Shared {
     breaker: Arc<Breaker>,
     budget: Mutex<RetryBudget>,
     counts: Counts,
-}
-
-/// The dependency's metrics, looked up once.
-#[derive(Debug)]
-struct Counts {
-    ok: IntCounter,
-    answer: IntCounter,
-    overloaded: IntCounter,
-    fault: IntCounter,
-    timeout: IntCounter,
-    dropped: IntCounter,
-    rejected_open: IntCounter,
-    rejected_full: IntCounter,
-    retries: IntCounter,
-    seconds: Histogram,
 }
 
 /// Why a guarded call has no result.
@@ -96,38 +81,6 @@ pub struct GuardSnapshot {
     pub retries: u64,
 }
 
-impl Counts {
-    fn new(dependency: &str, metrics: &Metrics) -> Self {
-        let outcome = |outcome| metrics.guard_calls_total.with_label_values(&[dependency, outcome]);
-        Self {
-            ok: outcome("ok"),
-            answer: outcome("answer"),
-            overloaded: outcome("overloaded"),
-            fault: outcome("fault"),
-            timeout: outcome("timeout"),
-            dropped: outcome("dropped"),
-            rejected_open: outcome("rejected_open"),
-            rejected_full: outcome("rejected_full"),
-            retries: metrics.guard_retries_total.with_label_values(&[dependency]),
-            seconds: metrics.guard_call_seconds.with_label_values(&[dependency]),
-        }
-    }
-}
-
-/// Counts an attempt that reached the dependency, even when its future is dropped.
-struct Attempt<'a> {
-    counts: &'a Counts,
-    outcome: &'a IntCounter,
-    since: Instant,
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        self.outcome.inc();
-        self.counts.seconds.observe(self.since.elapsed().as_secs_f64());
-    }
-}
-
 impl Guard {
     /// A guard whose state and counts are in `metrics` under the dependency's name.
     ///
@@ -163,13 +116,26 @@ impl Guard {
     ///
     /// # Errors
     /// See [`GuardError`].
-    pub async fn call<T, E, F, Fut>(&self, mut op: F) -> Result<T, GuardError<E>>
+    pub async fn call<T, E, F, Fut>(&self, op: F) -> Result<T, GuardError<E>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
         E: Classify,
     {
-        let mut failure = match self.first_attempt(&mut op).await {
+        self.call_on(Terms::default(), op).await
+    }
+
+    /// As [`Self::call`], on terms of its own.
+    ///
+    /// # Errors
+    /// See [`GuardError`].
+    pub async fn call_on<T, E, F, Fut>(&self, terms: Terms, mut op: F) -> Result<T, GuardError<E>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: Classify,
+    {
+        let mut failure = match self.first_attempt(terms, &mut op).await {
             Err(failure) => failure,
             done => return done,
         };
@@ -182,7 +148,7 @@ impl Guard {
             }
             sleep(pause).await;
             self.shared.counts.retries.inc();
-            match self.attempt(&mut op).await {
+            match self.attempt(terms, &mut op).await {
                 Err(GuardError::Open { .. } | GuardError::Full { .. }) => break,
                 Err(again) => failure = again,
                 done => return done,
@@ -201,7 +167,20 @@ impl Guard {
         Fut: Future<Output = Result<T, E>>,
         E: Classify,
     {
-        self.first_attempt(op).await
+        self.call_once_on(Terms::default(), op).await
+    }
+
+    /// As [`Self::call_once`], on terms of its own.
+    ///
+    /// # Errors
+    /// See [`GuardError`].
+    pub async fn call_once_on<T, E, F, Fut>(&self, terms: Terms, op: F) -> Result<T, GuardError<E>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: Classify,
+    {
+        self.first_attempt(terms, op).await
     }
 
     /// The breaker's state now.
@@ -224,12 +203,16 @@ impl Guard {
         }
     }
 
-    async fn first_attempt<T, E, Fut>(&self, op: impl FnOnce() -> Fut) -> Result<T, GuardError<E>>
+    async fn first_attempt<T, E, Fut>(
+        &self,
+        terms: Terms,
+        op: impl FnOnce() -> Fut,
+    ) -> Result<T, GuardError<E>>
     where
         Fut: Future<Output = Result<T, E>>,
         E: Classify,
     {
-        let result = self.attempt(op).await;
+        let result = self.attempt(terms, op).await;
         // Calls that never left earn no retries: an outage must not fill the budget.
         if !matches!(result, Err(GuardError::Open { .. } | GuardError::Full { .. })) {
             self.with_budget(RetryBudget::earn);
@@ -237,7 +220,11 @@ impl Guard {
         result
     }
 
-    async fn attempt<T, E, Fut>(&self, op: impl FnOnce() -> Fut) -> Result<T, GuardError<E>>
+    async fn attempt<T, E, Fut>(
+        &self,
+        terms: Terms,
+        op: impl FnOnce() -> Fut,
+    ) -> Result<T, GuardError<E>>
     where
         Fut: Future<Output = Result<T, E>>,
         E: Classify,
@@ -248,7 +235,7 @@ impl Guard {
             counts.rejected_open.inc();
             return Err(GuardError::Open { dependency: Arc::clone(dependency) });
         }
-        let Ok(_place) = self.shared.bulkhead.enter().await.map_err(|Full| {
+        let Ok(_place) = self.shared.bulkhead.enter(terms.priority).await.map_err(|Full| {
             counts.rejected_full.inc();
         }) else {
             return Err(GuardError::Full { dependency: Arc::clone(dependency) });
@@ -258,7 +245,8 @@ impl Guard {
             return Err(GuardError::Open { dependency: Arc::clone(dependency) });
         };
         let mut attempt = Attempt { counts, outcome: &counts.dropped, since: Instant::now() };
-        let limit = self.shared.call_timeout;
+        let most = self.shared.call_timeout;
+        let limit = terms.limit.map_or(most, |limit| limit.min(most));
         let (verdict, outcome, result) = match timeout(limit, op()).await {
             Ok(Ok(value)) => (Verdict::Works, &counts.ok, Ok(value)),
             Ok(Err(error)) => {

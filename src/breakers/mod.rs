@@ -9,6 +9,7 @@
 mod breaker;
 mod bulkhead;
 mod classify;
+mod counts;
 mod guard;
 mod retry;
 mod spec;
@@ -16,4 +17,4 @@ mod spec;
 pub use breaker::BreakerState;
 pub use classify::{Classify, FailureClass};
 pub use guard::{Guard, GuardError, GuardSnapshot};
-pub use spec::{BreakerSpec, GuardSpec, GuardSpecError, RetrySpec};
+pub use spec::{BreakerSpec, GuardSpec, GuardSpecError, Priority, RetrySpec, Terms};

@@ -8,6 +8,25 @@ use std::{
 /// Nothing here takes longer. Keeps sums of limits far from the clock's range.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Who goes first when places are short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Priority {
+    /// What somebody waits for.
+    #[default]
+    Normal,
+    /// What can wait: it never takes the last quarter of places.
+    Low,
+}
+
+/// How one call differs from others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// See [`Priority`].
+    pub priority: Priority,
+    /// Longest time of an attempt, where it is less than the guard's.
+    pub limit: Option<Duration>,
+}
+
 /// Everything a guard bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardSpec {

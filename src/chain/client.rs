@@ -1,49 +1,58 @@
 //! The RPC endpoints of one chain as one: chosen by health, failed over.
 //!
 //! A call goes to the healthiest endpoint and on to the next when that one
-//! fails. Answers about the request itself (a revert, a nonce too low) are the
-//! result, whoever gives them. Before its first call an endpoint must name the
-//! chain's id; one that names another is quarantined.
+//! fails, or where a read may be hedged, when it is slow. Answers about the
+//! request itself (a revert, a nonce too low) are the result, whoever gives
+//! them. Before its first call an endpoint must name the chain's id; one that
+//! names another, or gives a wrong answer, is quarantined.
 
+mod asking;
+mod batch;
 mod calls;
 mod follow;
+mod hedge;
 mod logs;
+mod probe;
+mod status;
+mod trust;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use alloy::primitives::U64;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
-use tokio::time::Instant;
+use prometheus::IntCounter;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    health::{ChainCheck, Health, order},
+    health::{Gate, Health, order},
     ranges::RangePolicy,
-    rpc::RpcError,
-    rpc_errors::RpcErrorClass,
 };
 use crate::{
-    actors::endpoint::{Call, EndpointActor},
-    breakers::{Classify, FailureClass},
+    actors::endpoint::{Endpoint, EndpointHandle},
+    breakers::{BreakerState, Priority},
     domain::Name,
-    supervisor::ActorRef,
+    telemetry::Metrics,
 };
 
 pub use calls::SendOutcome;
 pub use follow::{FollowError, Followed, Follower};
 pub use logs::LogRange;
+pub use status::{EndpointState, EndpointStatus};
+pub use trust::{Lie, LieKind};
+
+use hedge::HedgeBudget;
 
 /// Bounds of a chain's calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// Longest time of one call at one endpoint: more than its guard takes
-    /// with queueing and all its retries.
+    /// Longest time of one call at one endpoint: more than it takes with
+    /// waiting for its rate, queueing and all retries.
     pub call: Duration,
     /// Most blocks of one call for logs.
     pub range_blocks_max: u64,
+    /// A read that takes so long is asked of a second endpoint, too.
+    pub hedge_after: Option<Duration>,
 }
 
 /// Calls to one chain. Clones share what is known of the endpoints.
@@ -52,6 +61,7 @@ pub struct ChainClient {
     shared: Arc<Shared>,
     /// The one endpoint that it asks, if it is narrowed to one.
     only: Option<usize>,
+    priority: Priority,
 }
 
 struct Shared {
@@ -59,61 +69,75 @@ struct Shared {
     chain_id: u64,
     limits: ClientLimits,
     started: Instant,
-    endpoints: Vec<ActorRef<EndpointActor>>,
+    endpoints: Vec<EndpointHandle>,
     names: Vec<Arc<str>>,
     health: Mutex<Vec<Health>>,
     ranges: Mutex<Vec<RangePolicy>>,
-}
-
-/// An endpoint as `status` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct EndpointStatus {
-    /// Its actor's name.
-    pub name: Arc<str>,
-    /// Whether it serves this chain.
-    pub chain: ChainCheck,
-    /// Its head, when it was last asked.
-    pub head: Option<u64>,
-    /// Blocks behind the best endpoint, when all were last asked at one time.
-    pub lag_blocks: u64,
-    /// Failures in a row.
-    pub failures: u32,
-    /// Smoothed time of its answers, in milliseconds.
-    pub latency_ms: Option<u64>,
-    /// Blocks that it is asked for at once.
-    pub range_blocks: u64,
+    /// Calls that each endpoint takes in one batch.
+    batches: Mutex<Vec<usize>>,
+    hedges: Mutex<HedgeBudget>,
+    hedged: Vec<IntCounter>,
+    metrics: Metrics,
+    lies: Option<mpsc::Sender<Lie>>,
 }
 
 impl ChainClient {
-    /// A client of a chain's endpoints, the preferred first.
+    /// A client of a chain's endpoints, the preferred first. Lies that are
+    /// found are put into `lies` as long as there is room.
     #[must_use]
     pub fn new(
         chain: Name,
         chain_id: u64,
-        endpoints: Vec<ActorRef<EndpointActor>>,
+        endpoints: Vec<EndpointHandle>,
         limits: ClientLimits,
+        metrics: &Metrics,
+        lies: Option<mpsc::Sender<Lie>>,
     ) -> Self {
         let count = endpoints.len();
+        let names: Vec<Arc<str>> =
+            endpoints.iter().map(|handle| Arc::clone(handle.endpoint.name())).collect();
+        let hedged = |name: &Arc<str>| metrics.endpoint_hedges_total.with_label_values(&[name]);
+        for name in &names {
+            // Makes the series exist before the first lie.
+            metrics.endpoint_quarantined.with_label_values(&[name]).set(0);
+            for kind in LieKind::ALL {
+                drop(metrics.endpoint_lies_total.with_label_values(&[name, kind.as_str()]));
+            }
+        }
         Self {
             shared: Arc::new(Shared {
                 chain,
                 chain_id,
                 limits,
                 started: Instant::now(),
-                names: endpoints.iter().map(|endpoint| endpoint.name().into()).collect(),
+                hedged: names.iter().map(hedged).collect(),
+                names,
                 endpoints,
                 health: Mutex::new(vec![Health::default(); count]),
                 ranges: Mutex::new(vec![RangePolicy::new(limits.range_blocks_max); count]),
+                batches: Mutex::new(vec![batch::FIRST_SIZE; count]),
+                hedges: Mutex::default(),
+                metrics: metrics.clone(),
+                lies,
             }),
             only: None,
+            priority: Priority::Normal,
         }
     }
 
     /// A client of the same chain that asks one endpoint alone, for answers
-    /// that must agree with each other.
+    /// that must agree with each other. It does not hedge, and fails while
+    /// that endpoint is quarantined.
     #[must_use]
     pub fn only(&self, endpoint: usize) -> Self {
-        Self { shared: Arc::clone(&self.shared), only: Some(endpoint) }
+        Self { only: Some(endpoint), ..self.clone() }
+    }
+
+    /// A client of the same chain whose calls can wait: those of others go
+    /// first, and always find a place and a rest of the rate.
+    #[must_use]
+    pub fn backfill(&self) -> Self {
+        Self { priority: Priority::Low, ..self.clone() }
     }
 
     /// The endpoints that may be asked now, by their place in the
@@ -135,169 +159,12 @@ impl ChainClient {
         self.shared.chain_id
     }
 
-    /// What is known of the endpoints.
-    #[must_use]
-    pub fn status(&self) -> Vec<EndpointStatus> {
-        let health = self.health().clone();
-        let ranges = self.ranges().clone();
-        let known = health.into_iter().zip(ranges);
-        self.shared
-            .names
-            .iter()
-            .zip(known)
-            .map(|(name, (health, range))| EndpointStatus {
-                name: Arc::clone(name),
-                chain: health.chain,
-                head: health.head,
-                lag_blocks: health.lag_blocks,
-                failures: health.failures,
-                latency_ms: health
-                    .latency
-                    .map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
-                range_blocks: range.width(),
-            })
-            .collect()
-    }
-
-    /// A call that any endpoint may answer.
-    async fn any<T: DeserializeOwned>(
-        &self,
-        method: &'static str,
-        params: impl Serialize,
-    ) -> Result<T, RpcError> {
-        self.any_checked(method, params, |_: &T| Ok(())).await
-    }
-
-    /// A call that any endpoint may answer, whose answer must pass `check`.
-    async fn any_checked<T: DeserializeOwned>(
-        &self,
-        method: &'static str,
-        params: impl Serialize,
-        check: impl Fn(&T) -> Result<(), String>,
-    ) -> Result<T, RpcError> {
-        let params = self.raw(method, params)?;
-        let mut failure = None;
-        for index in self.order() {
-            match self.at(index, method, &params).await {
-                Ok(answer) => match check(&answer) {
-                    Ok(()) => return Ok(answer),
-                    Err(reason) => failure = Some(self.wrong(index, method, reason)),
-                },
-                Err(error) if is_final(&error) => return Err(error),
-                Err(error) => failure = Some(error),
-            }
-        }
-        Err(failure.unwrap_or_else(|| self.no_endpoint()))
-    }
-
-    /// A call to one endpoint; its health is noted.
-    async fn at<T: DeserializeOwned>(
-        &self,
-        index: usize,
-        method: &'static str,
-        params: &RawValue,
-    ) -> Result<T, RpcError> {
-        self.ensure_chain(index).await?;
-        let answer = self.send(index, method, params, true).await?;
-        serde_json::from_str(answer.get()).map_err(|error| self.wrong(index, method, error))
-    }
-
-    /// The bare call. `retried` has effect only where no other endpoint could
-    /// be asked instead.
-    async fn send(
-        &self,
-        index: usize,
-        method: &'static str,
-        params: &RawValue,
-        retried: bool,
-    ) -> Result<Box<RawValue>, RpcError> {
-        let Shared { endpoints, limits, .. } = &*self.shared;
-        let Some(endpoint) = endpoints.get(index) else { return Err(self.no_endpoint()) };
-        let call = Call {
-            method: method.into(),
-            params: params.to_owned(),
-            retried: retried && endpoints.len() == 1,
-        };
-        let asked = Instant::now();
-        let result = match endpoint.send(call, limits.call).await {
-            Ok(result) => result,
-            Err(error) => Err(RpcError::from_actor(self.name(index), method, error)),
-        };
-        self.note(index, asked.elapsed(), result.as_ref().err());
-        result
-    }
-
-    async fn ensure_chain(&self, index: usize) -> Result<(), RpcError> {
-        let check = self.health().get(index).map(|health| health.chain).unwrap_or_default();
-        let (expected, endpoint) = (self.shared.chain_id, Arc::clone(self.name(index)));
-        match check {
-            ChainCheck::Right => return Ok(()),
-            ChainCheck::Wrong(found) => {
-                return Err(RpcError::OtherChain { endpoint, expected, found });
-            }
-            ChainCheck::Unknown => {}
-        }
-        let method = "eth_chainId";
-        let params = self.raw(method, ())?;
-        let answer = self.send(index, method, &params, true).await?;
-        let found: U64 =
-            serde_json::from_str(answer.get()).map_err(|error| self.wrong(index, method, error))?;
-        let found = found.to();
-        let right = found == expected;
-        if let Some(health) = self.health().get_mut(index) {
-            health.chain = if right { ChainCheck::Right } else { ChainCheck::Wrong(found) };
-        }
-        if right {
-            return Ok(());
-        }
-        tracing::error!(
-            chain = %self.shared.chain, %endpoint, expected, found,
-            "endpoint quarantined: it serves another chain"
-        );
-        Err(RpcError::OtherChain { endpoint, expected, found })
-    }
-
-    /// What an outcome says about the endpoint.
-    fn note(&self, index: usize, took: Duration, error: Option<&RpcError>) {
-        let now = self.shared.started.elapsed();
-        let mut health = self.health();
-        let Some(health) = health.get_mut(index) else { return };
-        let Some(error) = error else { return health.succeeded(took) };
-        match error.class() {
-            FailureClass::Fault => health.failed(now, None),
-            FailureClass::Overloaded { retry_after } => health.failed(now, retry_after),
-            FailureClass::Answer => match error.refusal().map(|refusal| &refusal.class) {
-                // Asking again won't help; others may have another plan.
-                Some(RpcErrorClass::PlanRefused) => health.failed(now, None),
-                Some(RpcErrorClass::Lagging) | None => {}
-                Some(_) => health.succeeded(took),
-            },
-        }
-    }
-
-    /// An answer that can't be true: the endpoint is set aside for a while.
-    fn wrong(&self, index: usize, method: &str, reason: impl ToString) -> RpcError {
-        let error = RpcError::wrong(self.name(index), method, reason);
-        tracing::warn!(chain = %self.shared.chain, %error, "an endpoint's answer was refused");
-        self.note(index, Duration::ZERO, Some(&error));
-        error
-    }
-
-    fn no_endpoint(&self) -> RpcError {
-        RpcError::NoEndpoint { chain: self.shared.chain.to_string() }
-    }
-
-    /// Parameters as JSON.
-    fn raw(&self, method: &str, params: impl Serialize) -> Result<Box<RawValue>, RpcError> {
-        serde_json::value::to_raw_value(&params).map_err(|error| RpcError::Failed {
-            endpoint: self.shared.chain.as_str().into(),
-            method: method.to_owned(),
-            reason: error.to_string(),
-        })
-    }
-
     fn order(&self) -> Vec<usize> {
-        let mut order = order(&self.health(), self.shared.started.elapsed());
+        let now = self.now();
+        let gates: Vec<_> = self.shared.endpoints.iter().map(|it| gate(&it.endpoint)).collect();
+        let mut health = self.health();
+        self.welcome_back(&mut health, now);
+        let mut order = order(&health, &gates, now);
         if let Some(only) = self.only {
             order.retain(|index| *index == only);
         }
@@ -309,25 +176,27 @@ impl ChainClient {
         self.shared.names.get(index).unwrap_or(&NOBODY)
     }
 
+    /// The clock of all that is known of the endpoints.
+    fn now(&self) -> Duration {
+        self.shared.started.elapsed()
+    }
+
     fn health(&self) -> MutexGuard<'_, Vec<Health>> {
-        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.health)
     }
 
     fn ranges(&self) -> MutexGuard<'_, Vec<RangePolicy>> {
-        self.shared.ranges.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.ranges)
     }
 }
 
-/// Whether asking another endpoint would give the same.
-fn is_final(error: &RpcError) -> bool {
-    error.refusal().is_some_and(|refusal| {
-        matches!(
-            refusal.class,
-            RpcErrorClass::Semantic
-                | RpcErrorClass::TooManyAddresses
-                | RpcErrorClass::RangeTooLarge { .. }
-        )
-    })
+/// A panic can't leave these half-written: nothing panics while they are held.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn gate(endpoint: &Endpoint) -> Gate {
+    Gate { open: endpoint.guard().state() == BreakerState::Open, wait: endpoint.pacer().wait() }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod headers;
 pub mod health;
 pub mod proof;
 pub mod ranges;
+pub mod rate;
 pub mod rpc;
 pub mod rpc_errors;
 pub mod transport;

@@ -1,5 +1,7 @@
 //! Why a call to an endpoint has no result.
 
+mod batches;
+
 use std::{sync::Arc, time::Duration};
 
 use alloy::{
@@ -78,6 +80,23 @@ pub enum RpcError {
         /// The endpoint's name.
         endpoint: Arc<str>,
         /// What the guard says.
+        reason: String,
+    },
+    /// The rate that it may be asked at is used up for longer than a call may
+    /// wait: it was not called.
+    #[error("{endpoint} was not called: its rate allows the next call in {} ms", wait.as_millis())]
+    Busy {
+        /// The endpoint's name.
+        endpoint: Arc<str>,
+        /// How long the call would have waited.
+        wait: Duration,
+    },
+    /// It gave wrong answers, and is not asked for a while.
+    #[error("{endpoint} is quarantined: {reason}")]
+    Quarantined {
+        /// The endpoint's name, or those of all.
+        endpoint: Arc<str>,
+        /// The wrong answer.
         reason: String,
     },
     /// It serves another chain.
@@ -278,6 +297,7 @@ impl Classify for RpcError {
                 }
                 _ => FailureClass::Answer,
             },
+            Self::Busy { wait, .. } => FailureClass::Overloaded { retry_after: Some(*wait) },
             Self::OtherChain { .. } | Self::Behind { .. } => FailureClass::Answer,
             _ => FailureClass::Fault,
         }

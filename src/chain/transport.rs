@@ -3,12 +3,19 @@
 //! alloy's own transport has no bound on an answer's size, puts the URL (and
 //! the key in it) into its tracing spans, and forgets the HTTP status when the
 //! body is JSON-RPC. This one bounds, redacts and remembers.
+//!
+//! Connections are kept open and, where the server offers it (by ALPN), shared
+//! by HTTP/2 streams; a shared one that went dead is found out by pings, as it
+//! would take all its calls with it. Answers may come gzipped: the bound is on
+//! what they unpack to.
+
+mod batch;
 
 use std::{
     fmt,
     str::FromStr,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use alloy::{
@@ -18,6 +25,12 @@ use alloy::{
 use reqwest::{Url, header};
 use tower_service::Service;
 
+pub use batch::{Member, call_batch};
+
+/// How often a shared connection is pinged while calls are under way on it,
+/// and how long it may take to answer.
+const PING_EVERY: Duration = Duration::from_secs(5);
+const PING_LIMIT: Duration = Duration::from_secs(5);
 /// What of an answer that is no JSON-RPC is kept for its error, in bytes.
 const ERROR_BODY_MAX: usize = 4096;
 
@@ -113,6 +126,10 @@ pub fn connect(url: EndpointUrl, limits: HttpLimits) -> Result<RpcClient, NoHttp
         .connect_timeout(limits.connect_timeout)
         .timeout(limits.total_timeout)
         .tcp_nodelay(true)
+        .gzip(true)
+        .http2_keep_alive_interval(PING_EVERY)
+        .http2_keep_alive_timeout(PING_LIMIT)
+        .http2_adaptive_window(true)
         // A redirect would carry the key to another host.
         .redirect(reqwest::redirect::Policy::none());
     if url.0.scheme() == "http" {
@@ -145,11 +162,9 @@ impl Http {
             .send();
         let mut response = sent.await.map_err(|error| fault(http(error)))?;
         let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+        let word = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let retry_after = word(header::RETRY_AFTER)
+            .and_then(|after| read_retry_after(after, word(header::DATE), SystemTime::now()));
         // Of a failure only the start is read: the rest tells nothing.
         let max = if status.is_success() { self.response_bytes_max } else { ERROR_BODY_MAX };
         let mut answer = Vec::new();
@@ -192,6 +207,17 @@ impl Service<RequestPacket> for Http {
     }
 }
 
+/// Reads a `Retry-After` of seconds or of a date (RFC 9110, 10.2.3). A date is
+/// measured by the server's own clock, if it tells its time.
+fn read_retry_after(after: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = after.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let then = httpdate::parse_http_date(after.trim()).ok()?;
+    let now = date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+    Some(then.duration_since(now).unwrap_or_default())
+}
+
 fn fault(fault: TransportFault) -> TransportError {
     TransportErrorKind::custom(fault)
 }
@@ -232,5 +258,18 @@ mod tests {
     fn what_is_no_http_url_is_refused_without_being_repeated() {
         assert_eq!("not a url".parse::<EndpointUrl>(), Err(InvalidEndpointUrl::NoUrl));
         assert_eq!("ws://secret".parse::<EndpointUrl>(), Err(InvalidEndpointUrl::Scheme));
+    }
+
+    #[test]
+    fn a_wish_to_be_left_alone_is_read_as_seconds_or_as_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let read = |after, date| read_retry_after(after, date, now);
+        assert_eq!(read(" 30 ", None), Some(Duration::from_secs(30)));
+        let date = "Sun, 09 Sep 2001 01:46:45 GMT";
+        assert_eq!(read(date, None), Some(Duration::from_secs(5)));
+        let theirs = "Sun, 09 Sep 2001 01:46:00 GMT";
+        assert_eq!(read(date, Some(theirs)), Some(Duration::from_secs(45)));
+        assert_eq!(read(theirs, None), Some(Duration::ZERO), "a time that is over");
+        assert_eq!(read("soon", None), None);
     }
 }

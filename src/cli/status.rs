@@ -20,8 +20,8 @@ pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
     if args.json { print(format!("{status:#}")) } else { print(render(&status)) }
 }
 
-/// The status as text: what is wrong first, then a line an actor, then a
-/// line a guarded dependency.
+/// The status as text: what is wrong first, then a line an actor, a line a
+/// guarded dependency, and a line an endpoint.
 fn render(status: &Json) -> String {
     let text = |value: &Json, key: &str| match value.get(key) {
         Some(Json::String(text)) => text.clone(),
@@ -71,6 +71,25 @@ fn render(status: &Json) -> String {
             text(&guard, "state"),
             text(&guard, "in_flight"),
             text(&guard, "queued"),
+        ));
+    }
+    lines.push(String::new());
+    lines.push(format!(
+        "{:<34} {:<11} {:>9} {:>7} {:>6} {:>8}  why",
+        "endpoint", "state", "head", "ms", "rate", "failures"
+    ));
+    for endpoint in list("endpoints") {
+        let number = |key: &str| endpoint.get(key).and_then(Json::as_u64);
+        let shown = |key: &str| number(key).map_or_else(|| "-".to_owned(), |n| n.to_string());
+        lines.push(format!(
+            "{:<34} {:<11} {:>9} {:>7} {:>6} {:>8}  {}",
+            text(&endpoint, "name"),
+            text(&endpoint, "state"),
+            shown("head"),
+            shown("latency_ms"),
+            shown("rate_per_second"),
+            shown("failures"),
+            text(&endpoint, "reason"),
         ));
     }
     lines.join("\n")

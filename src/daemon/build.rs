@@ -8,15 +8,16 @@ use std::{
 };
 
 use alloy::primitives::Address;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 
 use super::{DaemonState, Plan, StartError, broker::Broker};
 use crate::{
     actors::{
         contract::ContractActor,
-        endpoint::{Endpoint, EndpointError},
+        endpoint::{Endpoint, EndpointError, EndpointHandle},
         governance::{GovernanceActor, Governor},
         head::HeadActor,
+        notices::NoticeActor,
         rule_set::{RuleSetActor, Rules},
         shared::{ChainLink, Shared},
         signer::{SignerActor, SignerSpec},
@@ -25,6 +26,7 @@ use crate::{
     breakers::{BreakerSpec, Guard, GuardSpec, RetrySpec},
     chain::{
         client::{ChainClient, ClientLimits},
+        rate::Plan as RatePlan,
         transport::{EndpointUrl, HttpLimits},
     },
     config::{self, Config, Confirmations, ContractKind, SecretError},
@@ -60,7 +62,9 @@ pub(super) fn spawn_all(
     let limits = StoreLimits { commit: STORE_LIMIT, read: STORE_LIMIT };
     let store = StoreHandle::new(store, store_guard, limits);
 
-    let mut chains = BTreeMap::new();
+    let (mut chains, mut clients) = (BTreeMap::new(), Vec::new());
+    let (tell, lies) = mpsc::channel(LIES_UNTOLD);
+    let lies = Arc::new(Mutex::new(lies));
     for chain in &config.chains {
         let mut endpoints = Vec::new();
         for (i, endpoint) in chain.endpoints.iter().enumerate() {
@@ -69,12 +73,20 @@ pub(super) fn spawn_all(
                 .map_err(|error| StartError::Internal(format!("{name}: {error}")))?;
             guards.push(made.guard().clone());
             let spec = child(config, &name, ArbiterClass::Endpoint);
-            endpoints.push(tree.spawn(spec, move || made.actor())?);
+            let endpoint = made.clone();
+            endpoints
+                .push(EndpointHandle { actor: tree.spawn(spec, move || made.actor())?, endpoint });
         }
-        // Waiting in the bulkhead and the call itself.
-        let call = chain.endpoints.iter().map(|e| e.call_timeout).max().unwrap_or_default() * 3;
-        let limits = ClientLimits { call, range_blocks_max: chain.max_range };
-        let client = ChainClient::new(chain.name.clone(), chain.chain_id, endpoints, limits);
+        // Waiting for the rate and in the bulkhead, the call itself, and once more.
+        let call = chain.endpoints.iter().map(|e| e.call_timeout).max().unwrap_or_default() * 4;
+        let limits = ClientLimits {
+            call,
+            range_blocks_max: chain.max_range,
+            hedge_after: chain.hedge_after,
+        };
+        let (name, lies) = (chain.name.clone(), Some(tell.clone()));
+        let client = ChainClient::new(name, chain.chain_id, endpoints, limits, &metrics, lies);
+        clients.push(client.clone());
         let (view, _) = watch::channel(None);
         let link = ChainLink {
             name: chain.name.clone(),
@@ -86,10 +98,15 @@ pub(super) fn spawn_all(
         chains.insert(chain.name.clone(), link);
     }
     state.guarded(guards);
+    state.serves(clients);
     let run = format!("{:016x}", rand::random::<u64>());
     let connection = broker.connection.clone();
     let shared = Shared::new(metrics, store, connection, broker_guard, chains, &run);
 
+    let (spec, told) = (child(config, "notices", ArbiterClass::Listen), shared.clone());
+    tree.spawn_steps(spec, StepLimits::default(), move || {
+        NoticeActor::new(told.clone(), Arc::clone(&lies))
+    })?;
     for chain in &config.chains {
         let Some(link) = shared.chains.get(&chain.name).cloned() else { continue };
         let tags = chain.finality_tag
@@ -235,6 +252,8 @@ fn spawn_signers(
 const SIGNER_STEP: Duration = Duration::from_secs(120);
 /// Largest answer of an endpoint: some 100,000 logs.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
+/// Lies that wait to be told; what finds no room is in the log all the same.
+const LIES_UNTOLD: usize = 64;
 /// Failures in a row that open a breaker.
 const BREAKER_FAILURES: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 /// Longest publish: beyond the client's own limit, which is told apart.
@@ -298,7 +317,13 @@ fn endpoint_of(
         total_timeout: endpoint.call_timeout * 2,
         response_bytes_max: RESPONSE_BYTES_MAX,
     };
-    Ok(Endpoint::new(url, guard, limits, metrics)?)
+    let plan = endpoint.rate.as_ref().map(|rate| RatePlan {
+        per_second: rate.per_second,
+        burst: rate.burst,
+        costs: rate.costs.clone(),
+        default_cost: rate.default_cost,
+    });
+    Ok(Endpoint::new(url, guard, limits, plan, metrics)?)
 }
 
 #[derive(Debug, thiserror::Error)]

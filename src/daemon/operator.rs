@@ -16,6 +16,7 @@ use crate::{
     },
     api::{ApiProblem, NotReady, Operator},
     breakers::{BreakerState, Guard},
+    chain::client::ChainClient,
     config::Config,
     domain::Name,
     supervisor::{ActorRef, ChildState, EndReason, Stepper, Tree, TreeError, TreeObserver},
@@ -30,6 +31,7 @@ pub struct DaemonState {
     metrics: Metrics,
     stage: Mutex<Option<NotReady>>,
     guards: OnceLock<Vec<Guard>>,
+    chains: OnceLock<Vec<ChainClient>>,
     /// Rule sets by the achievements they award.
     governors: OnceLock<(BTreeSet<Name>, BenefitsCache)>,
     rule_sets: OnceLock<BTreeMap<Name, ActorRef<Stepper<RuleSetActor>>>>,
@@ -48,6 +50,7 @@ impl DaemonState {
             metrics,
             stage: Mutex::new(Some(starting)),
             guards: OnceLock::new(),
+            chains: OnceLock::new(),
             governors: OnceLock::new(),
             rule_sets: OnceLock::new(),
         }
@@ -73,6 +76,10 @@ impl DaemonState {
     pub(super) fn guarded(&self, guards: Vec<Guard>) {
         // Set once, at the start.
         let _ = self.guards.set(guards);
+    }
+
+    pub(super) fn serves(&self, chains: Vec<ChainClient>) {
+        let _ = self.chains.set(chains);
     }
 
     pub(super) fn benefits_from(&self, governors: BTreeSet<Name>, cache: BenefitsCache) {
@@ -117,12 +124,14 @@ impl Operator for DaemonState {
 
     fn status(&self) -> Json {
         let guards: Vec<_> = self.guards.get().into_iter().flatten().map(Guard::snapshot).collect();
+        let endpoints = self.chains.get().into_iter().flatten().flat_map(ChainClient::status);
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "environment": self.environment,
             "not_ready": self.not_ready(),
             "actors": self.tree.snapshot(),
             "guards": guards,
+            "endpoints": endpoints.collect::<Vec<_>>(),
         })
     }
 

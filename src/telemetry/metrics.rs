@@ -227,6 +227,15 @@ metrics! {
     guard_queued: IntGaugeVec ["dependency"],
         "Attempts that wait for a place in the bulkhead.";
 
+    // endpoints
+    endpoint_quarantined: IntGaugeVec ["endpoint"],
+        "1 while the endpoint is not asked because it gave a wrong answer, else 0.";
+    endpoint_lies_total: IntCounterVec ["endpoint", "kind"],
+        "Wrong answers by what they were about: chain_id, header, logs, receipt, transaction, \
+         malformed, other.";
+    endpoint_hedges_total: IntCounterVec ["endpoint"],
+        "Reads that were asked of the endpoint because another one was slow to answer.";
+
     // actors
     actor_up: IntGaugeVec ["actor"],
         "1 while an incarnation of the actor is alive, else 0.";
@@ -322,7 +331,16 @@ mod tests {
     fn every_metric_has_a_help_sentence_and_a_name_with_its_unit() {
         // Things that are counted or named need no unit; all that is measured does.
         let plain = [
-            "_info", "_ready", "_state", "_flight", "_queued", "_up", "_failed", "_block", "_nonce",
+            "_info",
+            "_ready",
+            "_state",
+            "_flight",
+            "_queued",
+            "_up",
+            "_failed",
+            "_block",
+            "_nonce",
+            "_quarantined",
         ];
         let units = ["_blocks", "_messages", "_unlocks", "_transactions", "_ether", "_bytes"];
         for MetricInfo { name, help, kind, labels } in CATALOGUE {

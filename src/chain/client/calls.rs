@@ -39,15 +39,17 @@ impl ChainClient {
     /// See [`RpcError`].
     pub async fn header(&self, block: BlockNumberOrTag) -> Result<Option<Header>, RpcError> {
         let asked = block.as_number();
-        self.any_checked("eth_getBlockByNumber", (block, false), |answer: &Option<Header>| {
-            match (answer, asked) {
-                (Some(header), Some(number)) if header.block.number != number => {
-                    Err(format!("it gave block {} for {number}", header.block.number))
+        let answer: (usize, Option<Header>) = self
+            .ask("eth_getBlockByNumber", (block, false), |answer: &Option<Header>| {
+                match (answer, asked) {
+                    (Some(header), Some(number)) if header.block.number != number => {
+                        Err(format!("it gave block {} for {number}", header.block.number))
+                    }
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
-            }
-        })
-        .await
+            })
+            .await?;
+        Ok(self.compared(answer))
     }
 
     /// The header of a hash, canonical or not; `None` when it is unknown.
@@ -55,17 +57,15 @@ impl ChainClient {
     /// # Errors
     /// See [`RpcError`].
     pub async fn header_by_hash(&self, hash: B256) -> Result<Option<Header>, RpcError> {
-        self.any_checked(
-            "eth_getBlockByHash",
-            (hash, false),
-            |answer: &Option<Header>| match answer {
+        let answer: (usize, Option<Header>) = self
+            .ask("eth_getBlockByHash", (hash, false), |answer: &Option<Header>| match answer {
                 Some(header) if header.block.hash != hash => {
                     Err(format!("it gave block {} for {hash}", header.block.hash))
                 }
                 _ => Ok(()),
-            },
-        )
-        .await
+            })
+            .await?;
+        Ok(self.compared(answer))
     }
 
     /// The head of every endpoint, asked for at one time. What they say about
@@ -213,11 +213,11 @@ impl ChainClient {
         let method = "eth_sendRawTransaction";
         self.ensure_chain(index).await?;
         let params = self.raw(method, [raw])?;
-        let answer = self.send(index, method, &params, false).await?;
+        let answer = self.send_once(index, method, &params).await?;
         match serde_json::from_str::<B256>(answer.get()) {
             Ok(answered) if answered == hash => Ok(hash),
             Ok(other) => Err(self.wrong(index, method, format!("it gave {other} for {hash}"))),
-            Err(error) => Err(self.wrong(index, method, error)),
+            Err(error) => Err(self.malformed(index, method, error)),
         }
     }
 }

@@ -49,21 +49,28 @@ async fn a_dead_endpoint_is_passed_over_and_its_key_never_shown() {
 async fn an_endpoint_of_another_chain_is_quarantined() {
     let other = Responder::start(|_, _| Reply::Result(json!("0x1"))).await;
     let right = at_block("0x9").await;
-    let Rig { client, tree: _tree, .. } = rig(&[&other.url, &right.url]);
+    let Rig { client, metrics, tree: _tree, .. } = rig(&[&other.url, &right.url]);
     // The responder names chain 31337; this client expects 31338.
-    let foreign = ChainClient::new(
+    let mut foreign = ChainClient::new(
         Name::new("local").unwrap(),
         31338,
         client.shared.endpoints.clone(),
         client.shared.limits,
+        &metrics,
+        None,
     );
     let error = foreign.block_number().await.unwrap_err();
     assert!(matches!(error, RpcError::OtherChain { expected: 31338, found: CHAIN_ID, .. }));
     assert_eq!(foreign.status()[0].chain, ChainCheck::Wrong(CHAIN_ID));
     let asked = other.calls("eth_chainId") + right.calls("eth_chainId");
     let none = foreign.block_number().await.unwrap_err();
-    assert!(matches!(none, RpcError::NoEndpoint { .. }), "{none}");
+    assert!(matches!(none, RpcError::Quarantined { .. }), "{none}");
     assert_eq!(other.calls("eth_chainId") + right.calls("eth_chainId"), asked);
+    assert_eq!(other.calls("eth_blockNumber"), 0);
+    // After a minute it is asked which chain it serves, and no more.
+    pass(&mut foreign, Duration::from_secs(61)).await;
+    foreign.block_number().await.unwrap_err();
+    assert_eq!(other.calls("eth_chainId") + right.calls("eth_chainId"), asked + 2);
     assert_eq!(other.calls("eth_blockNumber"), 0);
 }
 
@@ -77,6 +84,66 @@ async fn a_rate_limited_endpoint_is_left_alone_as_long_as_it_asks() {
         assert_eq!(client.block_number().await, Ok(9));
     }
     assert_eq!(limited.calls("eth_blockNumber"), 1);
+    assert_eq!(client.status()[0].state, EndpointState::Limited);
+    assert_eq!(client.status()[1].state, EndpointState::Healthy);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lone_endpoint_that_asks_for_rest_is_not_called_meanwhile() {
+    let limited =
+        Responder::start(|_, _| Reply::Http(429, "retry-after: 30\r\n", "slow down")).await;
+    let Rig { client, tree: _tree, .. } = rig(&[&limited.url]);
+    client.block_number().await.unwrap_err();
+    for _ in 0..5 {
+        let error = client.block_number().await.unwrap_err();
+        assert!(matches!(error, RpcError::Busy { .. }), "{error}");
+    }
+    assert_eq!(limited.calls("eth_blockNumber"), 1);
+}
+
+/// Incident: nodes give answers about the request as internal errors, and a
+/// breaker that counted them stopped all calls.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn semantic_error_never_opens_breaker() {
+    for (method, code, message) in [
+        ("eth_call", -32603, "nonce too low: next nonce 5, tx nonce 4"),
+        ("eth_call", 3, "execution reverted: paused"),
+        ("eth_call", -32000, "VM Exception while processing transaction: revert"),
+        ("eth_estimateGas", -32603, "insufficient funds for gas * price + value"),
+        ("eth_getLogs", -32005, "query returned more than 10000 results"),
+        ("eth_getLogs", -32000, "block range is too wide"),
+        ("eth_call", -32601, "the method eth_call does not exist/is not available"),
+        ("eth_call", -32005, "daily request count exceeded, request rate limited"),
+    ] {
+        let node = Responder::start(move |asked, _| match asked {
+            "eth_blockNumber" => Reply::Result(json!("0xffff")),
+            _ => Reply::Error(code, message),
+        })
+        .await;
+        let Rig { client, metrics, tree: _tree, .. } = rig(&[&node.url]);
+        for _ in 0..25 {
+            let error = match method {
+                "eth_getLogs" => client.logs(&everything(), 1, 16).await.unwrap_err(),
+                _ => client.any::<Json>(method, ()).await.unwrap_err(),
+            };
+            assert!(!matches!(error, RpcError::NotCalled { .. }), "{message}: {error}");
+        }
+        assert_eq!(metrics.breaker_state.with_label_values(&["local-0"]).get(), 0, "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_packed_answer_is_read_and_bounded_by_what_it_unpacks_to() {
+    let packs = Responder::start(|method, _| match method {
+        "eth_blockNumber" => Reply::Packed(json!("0x9")),
+        // A few kilobytes on the wire.
+        _ => Reply::Packed(json!("0".repeat(2_000_000))),
+    })
+    .await;
+    let Rig { client, tree: _tree, .. } = rig(&[&packs.url]);
+    assert_eq!(client.block_number().await, Ok(9));
+    let error = client.any::<Json>("eth_gasPrice", ()).await.unwrap_err();
+    assert!(error.to_string().contains("larger than 1000000 bytes"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -145,7 +212,7 @@ async fn logs_that_were_not_asked_for_set_an_endpoint_aside() {
     let filter = LogFilter { addresses: vec![Address::repeat_byte(1)], topics0: vec![] };
     let range = client.logs(&filter, 18_000_000, 18_000_000).await.unwrap();
     assert!(range.logs.is_empty());
-    assert_eq!(client.status()[0].failures, 1);
+    assert!(matches!(client.status()[0].state, EndpointState::Quarantined { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

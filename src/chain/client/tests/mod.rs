@@ -1,18 +1,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod absence;
+mod batches;
 mod faults;
 mod follow;
+mod hedging;
+mod lies;
 mod real;
 mod responder;
 
 use std::{num::NonZero, sync::Arc};
 
+use tokio::sync::mpsc;
+
 use super::*;
 use crate::{
     actors::endpoint::Endpoint,
     breakers::{BreakerSpec, GuardSpec, RetrySpec},
-    chain::transport::HttpLimits,
+    chain::{health::ChainCheck, rate::Plan, rpc::RpcError, transport::HttpLimits},
     supervisor::{ArbiterClass, ChildSpec, EndReason, Tree, TreeLimits, TreeObserver},
     telemetry::Metrics,
 };
@@ -31,11 +36,18 @@ struct Rig {
     client: ChainClient,
     metrics: Metrics,
     tree: Tree,
+    /// What was found to be wrong.
+    lies: mpsc::Receiver<Lie>,
 }
 
 const CHAIN_ID: u64 = 31337;
 
+/// Of endpoints without a plan, and without hedging.
 fn rig(urls: &[&str]) -> Rig {
+    rig_of(urls, None, None)
+}
+
+fn rig_of(urls: &[&str], plan: Option<Plan>, hedge_after: Option<Duration>) -> Rig {
     let tree = Tree::start(TreeLimits::default(), Arc::new(Unobserved)).unwrap();
     let metrics = Metrics::new();
     let limits = HttpLimits {
@@ -62,16 +74,29 @@ fn rig(urls: &[&str]) -> Rig {
                 budget_percent: 50,
             },
         };
-        let endpoint = Endpoint::new(url.parse().unwrap(), guard, limits, &metrics).unwrap();
+        let endpoint = Endpoint::new(url.parse().unwrap(), guard, limits, plan.clone(), &metrics);
+        let endpoint = endpoint.unwrap();
         let spec = ChildSpec::new(format!("endpoint/local/{index}"), ArbiterClass::Endpoint);
-        tree.spawn(spec, move || endpoint.actor()).unwrap()
+        let made = endpoint.clone();
+        EndpointHandle { actor: tree.spawn(spec, move || made.actor()).unwrap(), endpoint }
     });
     let endpoints = endpoints.collect();
-    let client = ChainClient::new(
-        Name::new("local").unwrap(),
-        CHAIN_ID,
-        endpoints,
-        ClientLimits { call: Duration::from_secs(15), range_blocks_max: 1000 },
-    );
-    Rig { client, metrics, tree }
+    let limits =
+        ClientLimits { call: Duration::from_secs(15), range_blocks_max: 1000, hedge_after };
+    let (tell, lies) = mpsc::channel(8);
+    let name = Name::new("local").unwrap();
+    let client = ChainClient::new(name, CHAIN_ID, endpoints, limits, &metrics, Some(tell));
+    Rig { client, metrics, tree, lies }
+}
+
+/// Lets time pass for what the client knows of its endpoints.
+async fn pass(client: &mut ChainClient, time: Duration) {
+    loop {
+        // What compares endpoints aside has a client of its own.
+        if let Some(shared) = Arc::get_mut(&mut client.shared) {
+            shared.started -= time;
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
 }

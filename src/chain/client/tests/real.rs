@@ -120,7 +120,7 @@ async fn a_transaction_is_sent_once_to_each_endpoint_and_found_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reverts_are_answers_and_never_open_the_breaker() {
     let anvil = Anvil::start(Mining::OnDemand).await.unwrap();
-    let Rig { client, metrics, tree: _tree } = rig(&[anvil.url()]);
+    let Rig { client, metrics, tree: _tree, .. } = rig(&[anvil.url()]);
     // PUSH1 0 PUSH1 0 REVERT, as the code of a contract under creation.
     let create =
         TransactionRequest::default().input(Bytes::from_static(&[0x60, 0, 0x60, 0, 0xfd]).into());
