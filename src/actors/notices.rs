@@ -80,6 +80,11 @@ impl Steps for NoticeActor {
                 self.trouble = None;
                 Ok(Next::Again)
             }
+            Err(error @ (PublishError::Refused { .. } | PublishError::TooLarge { .. })) => {
+                tracing::error!(id, "a lie can't be told: {error}");
+                self.untold = None;
+                Ok(Next::Again)
+            }
             // The broker's own readiness tells of it.
             Err(error) => {
                 self.trouble = Some(error.to_string());
@@ -134,18 +139,43 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
     use super::*;
-    use crate::chain::client::LieKind;
+    use crate::{actors::testing::Rig, chain::client::LieKind};
 
-    #[test]
-    fn a_lie_is_told_with_all_that_a_person_needs() {
-        let lie = Lie {
+    fn lie() -> Lie {
+        Lie {
             chain: Name::new("local").unwrap(),
             endpoint: "endpoint/local/1".into(),
             kind: LieKind::Logs,
             method: "eth_getLogs".to_owned(),
             reason: "it withheld logs".to_owned(),
             quarantined_for: Some(Duration::from_secs(60)),
-        };
+        }
+    }
+
+    #[actix::test]
+    async fn lies_are_told_one_after_the_other_by_whichever_incarnation() {
+        let rig = Rig::start().await;
+        let (tell, lies) = mpsc::channel(4);
+        let lies = Arc::new(Mutex::new(lies));
+        for _ in 0..3 {
+            tell.try_send(lie()).unwrap();
+        }
+        let mut first = NoticeActor::new(rig.shared.clone(), Arc::clone(&lies));
+        assert_eq!(first.step().await, Ok(Next::Again));
+        drop(first);
+        let mut second = NoticeActor::new(rig.shared.clone(), lies);
+        assert_eq!(second.step().await, Ok(Next::Again));
+        assert_eq!(second.step().await, Ok(Next::Again));
+        assert_eq!(second.step().await, Ok(Next::After(LOOK)));
+        let said = rig.said(StreamId::Operations, "merit.v1.notices.endpoints").await;
+        assert_eq!(said.len(), 3);
+        assert_eq!(said[0]["data"]["lie"]["kind"], "logs");
+        rig.stop().await;
+    }
+
+    #[test]
+    fn a_lie_is_told_with_all_that_a_person_needs() {
+        let lie = lie();
         let (id, message) = notice(&lie, "lie/run-1").unwrap();
         assert_eq!(
             (id.as_str(), message.subject.as_str()),

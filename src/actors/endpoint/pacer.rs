@@ -142,10 +142,12 @@ impl Pacer {
         self.bucket().refused(now, wish);
     }
 
-    /// How long the cheapest call would wait now.
+    /// How long a usual call would wait now.
     #[must_use]
     pub fn wait(&self) -> Duration {
-        self.bucket().wait(self.now(), 1.0)
+        // One that costs more than the burst always waits, which tells nothing.
+        let usual = self.plan.as_ref().map_or(1, |plan| plan.default_cost.min(plan.burst));
+        self.bucket().wait(self.now(), f64::from(usual))
     }
 
     /// Credits per second now, if they are limited.

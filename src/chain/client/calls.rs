@@ -30,7 +30,9 @@ impl ChainClient {
     /// # Errors
     /// See [`RpcError`], here and below: the last endpoint's, when all failed.
     pub async fn block_number(&self) -> Result<u64, RpcError> {
-        self.any::<U64>("eth_blockNumber", ()).await.map(|number| number.to())
+        let (index, number) = self.ask("eth_blockNumber", (), |_: &U64| Ok(())).await?;
+        self.saw(index, number.to());
+        Ok(number.to())
     }
 
     /// The header that a tag or number names; `None` when there is none (yet).
@@ -49,7 +51,16 @@ impl ChainClient {
                 }
             })
             .await?;
+        if let (BlockNumberOrTag::Latest, (index, Some(header))) = (block, &answer) {
+            self.saw(*index, header.block.number);
+        }
         Ok(self.compared(answer))
+    }
+
+    fn saw(&self, index: usize, head: u64) {
+        if let Some(health) = self.health().get_mut(index) {
+            health.saw(head);
+        }
     }
 
     /// The header of a hash, canonical or not; `None` when it is unknown.

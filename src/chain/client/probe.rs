@@ -17,7 +17,7 @@ use crate::{
     breakers::Priority,
     chain::{
         answers::Header,
-        health::{COMPARED, Standing},
+        health::{COMPARED, Health, Standing},
     },
 };
 
@@ -30,8 +30,7 @@ impl ChainClient {
         let (reference, Some(header)) = answer else { return None };
         let now = self.now();
         let mut health = self.health();
-        let trusted =
-            |it: &crate::chain::health::Health| it.trust.standing(now) == Standing::Trusted;
+        let trusted = |it: &Health| it.trust.standing(now) == Standing::Trusted;
         if health.get(reference).is_none_or(|it| !trusted(it)) {
             return Some(header);
         }
@@ -71,7 +70,10 @@ impl ChainClient {
         };
         if mine == theirs {
             self.proved(suspect, COMPARED);
-        } else {
+        } else if !mine.is_empty() {
+            // Without any, the other may be one of several nodes behind its
+            // URL, which lacks the block still.
+
             let reason = format!("its logs of block {hash} are not those of others");
             self.lied(suspect, LieKind::Logs, "eth_getLogs", reason);
         }

@@ -69,11 +69,14 @@ impl ChainClient {
     #[must_use]
     pub fn status(&self) -> Vec<EndpointStatus> {
         let now = self.now();
-        let mut health = self.health().clone();
-        self.welcome_back(&mut self.health(), now);
+        let health = {
+            let mut health = self.health();
+            self.welcome_back(&mut health, now);
+            health.clone()
+        };
         let ranges = self.ranges().clone();
         let batches = lock(&self.shared.batches).clone();
-        let known = health.drain(..).zip(ranges).zip(batches);
+        let known = health.into_iter().zip(ranges).zip(batches);
         let endpoints = self.shared.endpoints.iter().map(|handle| &handle.endpoint);
         endpoints
             .zip(known)
