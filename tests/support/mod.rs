@@ -2,7 +2,6 @@
 //! daemon as a child process, all in a temporary folder and on ports of
 //! their own. The world and its story are those of `meritd demo`.
 
-mod canon;
 mod daemon;
 pub mod endpoint;
 mod heard;
@@ -16,7 +15,6 @@ use meritd::cli::demo::{
     anvil::Mining, oracle::ACHIEVEMENT_NAMES, outcome::Outcome, story::Story, world::World,
 };
 
-pub use canon::canonical;
 pub use daemon::Daemon;
 use endpoint::ScriptedEndpoint;
 pub use heard::Wire;

@@ -14,7 +14,7 @@ use meritd::{
         contracts::{IBadge, IGovernor, IInbox},
         world::World,
     },
-    domain::{Event, Watermark},
+    domain::{Event, Rewind, Watermark},
     streams::subjects::StreamId,
 };
 use serde_json::Value as Json;
@@ -51,6 +51,14 @@ pub async fn told(daemon: &Daemon) -> Told {
             }
             let contract = watermark.contract().to_string();
             told.through.insert(contract, watermark.complete_through().number);
+        } else if subject.starts_with("merit.v1.rewinds.") {
+            let rewind: Rewind = serde_json::from_value(body["data"].take()).unwrap();
+            let is_void = |event: &Event| {
+                event.contract == rewind.contract && event.block.number >= rewind.from_block
+            };
+            let (void, events) = told.events.into_iter().partition(is_void);
+            told.events = events;
+            told.void.extend::<Vec<_>>(void);
         }
     }
     told
