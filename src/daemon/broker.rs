@@ -39,7 +39,7 @@ pub(super) struct Broker {
 /// How long a managed server may take to end.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How often streams are looked after without a reason.
-const LOOK_AFTER: Duration = Duration::from_secs(60);
+const LOOK_AFTER: Duration = Duration::from_secs(10);
 /// How often declaring is tried in a row.
 const DECLARE_ATTEMPTS: u32 = 8;
 /// Longest pause between two tries to reach a broker.

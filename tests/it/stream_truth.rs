@@ -15,9 +15,6 @@ use meritd::{
 
 use crate::support::{self, Daemon, PATIENCE, truth, until};
 
-/// Streams that were deleted are declared anew within a minute.
-const REDECLARED: Duration = Duration::from_secs(120);
-
 /// Ids of the events that hold, in order, by contract.
 type Events = BTreeMap<String, Vec<String>>;
 
@@ -60,8 +57,7 @@ async fn told(daemon: &Daemon, outcome: &Outcome) -> Events {
 
 async fn assert_same_again(daemon: &Daemon, world: &World, story: &Story<'_>, told: &Events) {
     let mut now = Events::new();
-    let patience = REDECLARED;
-    let deadline = tokio::time::Instant::now() + patience;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     while now != *told {
         assert!(tokio::time::Instant::now() < deadline, "told {told:#?}, now {now:#?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -129,6 +125,10 @@ async fn a_stream_deleted_under_the_daemon_is_published_again_under_the_same_ids
     let heard = broker::listen(&daemon.setting).await.unwrap();
     let jetstream = async_nats::jetstream::new(heard.client.clone());
     jetstream.delete_stream("MERIT_EVENTS").await.unwrap();
+    until("the stream is declared again", PATIENCE, async || {
+        jetstream.get_stream("MERIT_EVENTS").await.ok()
+    })
+    .await;
 
     assert_same_again(&daemon, &world, &story, &told).await;
 }

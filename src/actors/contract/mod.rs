@@ -20,6 +20,7 @@ use alloy::primitives::Address;
 use serde_json::{Value as Json, json};
 
 use fetch::Fetched;
+use truth::Scrub;
 
 use super::{
     head::to_gauge,
@@ -59,6 +60,7 @@ pub struct ContractActor {
     older: BTreeMap<u64, BlockRef>,
     trouble: Option<String>,
     frozen: Option<String>,
+    scrub: Option<Scrub>,
     published: u64,
 }
 
@@ -73,6 +75,8 @@ struct Reading {
     /// The block that it named.
     after: Option<BlockRef>,
     reconnects: u64,
+    /// All that stands in the stream was read since it was opened.
+    scrubbed: bool,
 }
 
 impl Reading {
@@ -150,6 +154,7 @@ impl ContractActor {
             older: BTreeMap::new(),
             trouble: None,
             frozen: None,
+            scrub: None,
             published: 0,
         }
     }
@@ -191,6 +196,7 @@ impl ContractActor {
             self.frozen = None;
         }
         let next = match plan {
+            Plan::Idle if self.scrub(&mut reading).await? => Next::Again,
             Plan::Idle => Next::After(self.pause),
             Plan::NeedHeader { number } => {
                 let header = self.link.block(number.into()).await;

@@ -31,6 +31,7 @@ impl ContractActor {
             events: 0,
             after: None,
             reconnects,
+            scrubbed: false,
         };
         if let Some(last) = last_by_subject(connection, StreamId::Events, &subject).await? {
             let watermarks = self.recent_watermarks(&subject, &last).await?;

@@ -24,6 +24,20 @@ use crate::{
 /// Messages of the stream that are examined at once.
 const EXAMINED_AT_ONCE: usize = 5_000;
 
+/// How far the contract's part of the stream was read.
+pub(super) struct Scrub {
+    account: Account,
+    from: u64,
+    reconnects: u64,
+}
+
+/// What a part of it has shown.
+enum Scrubbed {
+    Part,
+    Whole,
+    Lost { from_block: u64 },
+}
+
 impl ContractActor {
     /// Examines the stream if it may lack messages of ours that it was not
     /// found to lack before. Returns whether the contract was rewound: then
@@ -58,34 +72,80 @@ impl ContractActor {
 
     /// The first block of which the stream lacks something.
     async fn lost_from(&self) -> Result<Option<u64>, Trouble> {
+        let mut scrub = self.begin_scrub().await?;
+        loop {
+            match self.scrub_on(&mut scrub).await? {
+                Scrubbed::Lost { from_block } => return Ok(Some(from_block)),
+                Scrubbed::Part => {}
+                Scrubbed::Whole => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads what stands in the stream once after each opening, a part at a
+    /// time while there is nothing else to do: a damaged message is still
+    /// counted by the server. Returns whether there is more to read.
+    pub(super) async fn scrub(&mut self, reading: &mut Reading) -> Result<bool, Trouble> {
+        if reading.scrubbed {
+            return Ok(false);
+        }
+        let mut scrub = match self.scrub.take() {
+            Some(scrub) if scrub.reconnects == reading.reconnects => scrub,
+            _ => self.begin_scrub().await?,
+        };
+        match self.scrub_on(&mut scrub).await? {
+            Scrubbed::Part => {
+                self.scrub = Some(scrub);
+                return Ok(true);
+            }
+            Scrubbed::Lost { from_block } => {
+                let missing = setup::missing(&self.shared.connection, StreamId::Events).await?;
+                self.rewind(reading, from_block, RewindReason::Lost, missing).await?;
+            }
+            Scrubbed::Whole => {
+                tracing::debug!(contract = %self.name, "its part of the stream is whole");
+            }
+        }
+        reading.scrubbed = true;
+        Ok(false)
+    }
+
+    async fn begin_scrub(&self) -> Result<Scrub, Trouble> {
         let connection = &self.shared.connection;
-        let (chain, name) = (&self.link.name, &self.name);
-        let rewinds = [subjects::rewind(chain, name)];
+        let reconnects = *connection.reconnects().borrow();
+        let rewinds = [subjects::rewind(&self.link.name, &self.name)];
         let read = read_range(connection, StreamId::Events, &rewinds, 1, usize::MAX).await?;
         let mut account = Account::new(Vec::new(), &Counts::new());
         for stored in &read.messages {
             account.rewind(stored.sequence, messages::read(&stored.payload)?);
         }
+        Ok(Scrub { account, from: 1, reconnects })
+    }
+
+    async fn scrub_on(&self, scrub: &mut Scrub) -> Result<Scrubbed, Trouble> {
+        let (chain, name) = (&self.link.name, &self.name);
         let watermarks = subjects::watermark(chain, name);
         let filters = [subjects::events_of(chain, name), watermarks.clone()];
-        let mut from = 1;
-        loop {
-            let read =
-                read_range(connection, StreamId::Events, &filters, from, EXAMINED_AT_ONCE).await?;
-            for stored in &read.messages {
-                if stored.subject == watermarks {
-                    let watermark: Watermark = messages::read(&stored.payload)?;
-                    if let Err(hole) = account.watermark(stored.sequence, &watermark) {
-                        return Ok(Some(hole.from_block));
-                    }
-                } else {
-                    account.event(stored.sequence, &messages::read::<Event>(&stored.payload)?);
+        let Scrub { account, from, .. } = scrub;
+        let connection = &self.shared.connection;
+        let read =
+            read_range(connection, StreamId::Events, &filters, *from, EXAMINED_AT_ONCE).await?;
+        for stored in &read.messages {
+            if stored.subject == watermarks {
+                let watermark: Watermark = messages::read(&stored.payload)?;
+                if let Err(hole) = account.watermark(stored.sequence, &watermark) {
+                    return Ok(Scrubbed::Lost { from_block: hole.from_block });
                 }
+            } else {
+                account.event(stored.sequence, &messages::read::<Event>(&stored.payload)?);
             }
-            match read.messages.last() {
-                Some(last) if !read.caught_up => from = last.sequence + 1,
-                _ => return Ok(None),
+        }
+        match read.messages.last() {
+            Some(last) if !read.caught_up => {
+                *from = last.sequence + 1;
+                Ok(Scrubbed::Part)
             }
+            _ => Ok(Scrubbed::Whole),
         }
     }
 
