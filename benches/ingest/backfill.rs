@@ -1,0 +1,129 @@
+//! A chain from its genesis to its head, as fast as it goes.
+
+use std::time::Instant;
+
+use super::{
+    Args, Outcome,
+    content::Shape,
+    daemon::{Daemon, Wish, understands},
+    endpoint::{Endpoint, Throughput},
+    limit::{self, Limit},
+    process::{cpu_seconds, peak_rss_mib},
+    server::Counters,
+    stream::Watermarks,
+};
+
+/// What came of it.
+pub struct Backfill {
+    /// Events in the stream.
+    pub events: u64,
+    /// Bytes of the stream.
+    pub bytes: u64,
+    /// From the first contract's fence to the last watermark, by the broker's
+    /// clock, seconds.
+    pub seconds: f64,
+    /// From the daemon's start to the last watermark, seconds.
+    pub from_start_s: f64,
+    /// Atomic batches that had a watermark.
+    pub watermarks: u64,
+    /// The daemon's most memory, MiB.
+    pub peak_rss_mib: f64,
+    /// The endpoint's most memory, MiB.
+    pub endpoint_rss_mib: f64,
+    /// Processor time of the daemon, its broker and the endpoint, seconds.
+    pub cpu_s: [f64; 3],
+    /// What the daemon asked.
+    pub counters: Counters,
+    /// What a bare client gets from the endpoint.
+    pub endpoint: Throughput,
+    /// How fast the same messages can be published.
+    pub limit: Option<Limit>,
+}
+
+impl Backfill {
+    /// Events a second, durable.
+    pub fn per_s(&self) -> f64 {
+        self.events as f64 / self.seconds
+    }
+}
+
+/// How often the head is asked for while there is much to read.
+const POLL_MS: u64 = 1_000;
+/// Blocks that a bare client reads to know how fast the endpoint is.
+const PROBE_BLOCKS: u64 = 1_000;
+/// Logs of a run at one level of completeness.
+const LEVEL_LOGS: u64 = 200_000;
+
+/// Reads a chain at a level of completeness (`None`: the daemon's default).
+pub async fn run(
+    args: &Args,
+    shape: Shape,
+    level: Option<&str>,
+    with_limit: bool,
+) -> Outcome<Backfill> {
+    eprintln!("a chain of {} logs in {} blocks", shape.logs_through(shape.blocks), shape.blocks);
+    let endpoint = Endpoint::start(args, &shape, shape.blocks).await?;
+    eprintln!("  generated within {:.1} s", endpoint.generated_in.as_secs_f64());
+    let throughput = endpoint.throughput(&shape, PROBE_BLOCKS).await?;
+    let served = cpu_seconds(endpoint.pid);
+    let wish = Wish { url: &endpoint.url, shape: &shape, poll_ms: POLL_MS, completeness: level };
+    let started = Instant::now();
+    let mut daemon = Daemon::start(args, wish)?;
+    let mut watermarks = Watermarks::follow(&mut daemon).await?;
+    watermarks.reach(&mut daemon, shape.contracts, shape.blocks).await?;
+    let from_start_s = started.elapsed().as_secs_f64();
+    let broker = daemon.broker().unwrap_or_default();
+    let cpu_s =
+        [cpu_seconds(daemon.pid()), cpu_seconds(broker), cpu_seconds(endpoint.pid) - served];
+    let peak = peak_rss_mib(daemon.pid());
+    let counters = endpoint.counters().await?;
+    let (events, bytes) = watermarks.size().await?;
+    let expected = shape.logs_through(shape.blocks);
+    if events != expected {
+        return Err(format!("the stream has {events} events of {expected} logs").into());
+    }
+    let took_ns = watermarks.last_stored_ns - watermarks.first_stored_ns().await?;
+    let mut backfill = Backfill {
+        events,
+        bytes,
+        seconds: took_ns as f64 / 1e9,
+        from_start_s,
+        watermarks: watermarks.count,
+        peak_rss_mib: peak,
+        endpoint_rss_mib: peak_rss_mib(endpoint.pid),
+        cpu_s,
+        counters,
+        endpoint: throughput,
+        limit: None,
+    };
+    eprintln!("  {events} events in {:.1} s: {:.0}/s", backfill.seconds, backfill.per_s());
+    drop((endpoint, watermarks));
+    let folder = daemon.stop()?;
+    if with_limit {
+        eprintln!("the same messages from a publisher alone");
+        let limit = limit::measure(&folder.path().join("data")).await?;
+        eprintln!(
+            "  {} messages in {:.1} s: {:.0}/s",
+            limit.messages,
+            limit.seconds,
+            limit.per_s()
+        );
+        backfill.limit = Some(limit);
+    }
+    Ok(backfill)
+}
+
+/// Throughput with proof by receipts against none; `None` when this daemon
+/// has no such levels.
+pub async fn receipts_ratio(args: &Args) -> Outcome<Option<f64>> {
+    let shape = Shape::dense(args.logs.min(LEVEL_LOGS), args.per_block, args.contracts);
+    let url = "http://127.0.0.1:1";
+    let wish = Wish { url, shape: &shape, poll_ms: POLL_MS, completeness: Some("receipts") };
+    if !understands(args, wish)? {
+        eprintln!("this meritd has no levels of completeness");
+        return Ok(None);
+    }
+    let none = run(args, shape, Some("none"), false).await?;
+    let receipts = run(args, shape, Some("receipts"), false).await?;
+    Ok(Some(receipts.per_s() / none.per_s()))
+}

@@ -1,0 +1,140 @@
+//! The table for people and the line for programs.
+
+use serde_json::{Value, json};
+
+use super::{backfill::Backfill, head::Head, server::Counters};
+
+/// Everything that was measured.
+#[derive(Default)]
+pub struct Report {
+    /// The backfill that the limit is compared with.
+    pub main: Option<Backfill>,
+    /// A longer one: by how much, and what came of it.
+    pub scaled: Option<(u64, Backfill)>,
+    /// Throughput with receipts against without.
+    pub receipts_ratio: Option<f64>,
+    /// Single blocks.
+    pub head: Option<Head>,
+    /// Calls for 10,000 quiet blocks with one contract.
+    pub calls_1: Option<Counters>,
+    /// The same with twenty.
+    pub calls_20: Option<Counters>,
+}
+
+impl Counters {
+    /// All calls.
+    pub fn total(&self) -> u64 {
+        self.calls.values().sum()
+    }
+
+    fn row(&self) -> String {
+        let calls: Vec<_> = self.calls.iter().map(|(method, n)| format!("{method} {n}")).collect();
+        format!("{} in {} requests ({})", self.total(), self.http_requests, calls.join(", "))
+    }
+}
+
+impl Report {
+    /// Writes both to stdout.
+    pub fn print(&self) {
+        let row = |what: &str, value: String| println!("{what:<34}{value}");
+        if let Some(main) = &self.main {
+            backfill_rows(main);
+            if let Some(limit) = &main.limit {
+                row("limit, messages/s", format!("{:.0}", limit.per_s()));
+                row("ratio", format!("{:.3}", main.per_s() / limit.per_s()));
+                row("limit: broker's processor time", format!("{:.1} s", limit.broker_cpu_s));
+            }
+        }
+        if let Some(ratio) = self.receipts_ratio {
+            row("receipts against none", format!("{ratio:.3}"));
+        }
+        if let Some(head) = &self.head {
+            row("head: single blocks", head.blocks.to_string());
+            row("head: median, p99", format!("{:.1} ms, {:.1} ms", head.p50_ms, head.p99_ms));
+            row(
+                "head: poll, round trip",
+                format!("{} ms, {:.2} ms", head.poll_ms, head.round_trip_ms),
+            );
+            row("head: calls meanwhile", head.counters.row());
+        }
+        for (contracts, counters) in [(1, &self.calls_1), (20, &self.calls_20)] {
+            if let Some(counters) = counters {
+                row(&format!("10,000 quiet blocks, contracts: {contracts}"), counters.row());
+            }
+        }
+        if let Some((scale, scaled)) = &self.scaled {
+            println!("-- {scale} times the logs");
+            backfill_rows(scaled);
+        }
+        println!("{}", self.json());
+    }
+
+    fn json(&self) -> Value {
+        let main = self.main.as_ref();
+        let limit = main.and_then(|main| main.limit);
+        let head = self.head.as_ref();
+        let (scale, scaled) = match &self.scaled {
+            Some((scale, scaled)) => (Some(*scale), Some(scaled)),
+            None => (None, None),
+        };
+        let calls = |counters: &Option<Counters>| counters.as_ref().map(Counters::total);
+        json!({
+            "bench": "ingest",
+            "events_per_s": main.map(|main| main.per_s().round()),
+            "limit_events_per_s": limit.map(|limit| limit.per_s().round()),
+            "ratio": main.zip(limit).map(|(main, limit)| rounded(main.per_s() / limit.per_s(), 3)),
+            "peak_rss_mib": main.map(|main| rounded(main.peak_rss_mib, 1)),
+            "head_p50_ms": head.map(|head| rounded(head.p50_ms, 2)),
+            "head_p99_ms": head.map(|head| rounded(head.p99_ms, 2)),
+            "receipts_ratio": self.receipts_ratio.map(|ratio| rounded(ratio, 3)),
+            "events": main.map(|main| main.events),
+            "seconds": main.map(|main| rounded(main.seconds, 2)),
+            "seconds_from_start": main.map(|main| rounded(main.from_start_s, 2)),
+            "cpu_s": main.map(|main| json!({
+                "meritd": rounded(main.cpu_s[0], 2),
+                "nats_server": rounded(main.cpu_s[1], 2),
+                "endpoint": rounded(main.cpu_s[2], 2),
+            })),
+            "endpoint_logs_per_s": main.map(|main| main.endpoint.logs_per_s.round()),
+            "endpoint_rss_mib": main.map(|main| rounded(main.endpoint_rss_mib, 1)),
+            "backfill_calls": main.map(|main| &main.counters),
+            "head_blocks": head.map(|head| head.blocks),
+            "head_poll_ms": head.map(|head| head.poll_ms),
+            "head_round_trip_ms": head.map(|head| rounded(head.round_trip_ms, 3)),
+            "calls_per_10k_blocks_1": calls(&self.calls_1),
+            "calls_per_10k_blocks_20": calls(&self.calls_20),
+            "scale": scale,
+            "scaled_events_per_s": scaled.map(|scaled| scaled.per_s().round()),
+            "scaled_peak_rss_mib": scaled.map(|scaled| rounded(scaled.peak_rss_mib, 1)),
+        })
+    }
+}
+
+fn backfill_rows(backfill: &Backfill) {
+    let row = |what: &str, value: String| println!("{what:<34}{value}");
+    let bytes_each = backfill.bytes as f64 / backfill.events.max(1) as f64;
+    let [daemon, broker, endpoint] = backfill.cpu_s;
+    row("events", format!("{}, {bytes_each:.0} bytes each in the stream", backfill.events));
+    row(
+        "time",
+        format!("{:.1} s ({:.1} s from the start)", backfill.seconds, backfill.from_start_s),
+    );
+    row("events/s, durable", format!("{:.0}", backfill.per_s()));
+    let per_batch = backfill.events as f64 / backfill.watermarks.max(1) as f64;
+    row("watermarks", format!("{}, {per_batch:.0} events each", backfill.watermarks));
+    row("peak memory of meritd", format!("{:.0} MiB", backfill.peak_rss_mib));
+    row(
+        "processor time",
+        format!("meritd {daemon:.1} s, nats-server {broker:.1} s, endpoint {endpoint:.1} s"),
+    );
+    row("calls", backfill.counters.row());
+    row(
+        "endpoint by itself",
+        format!("{:.0} logs/s, {:.0} MiB", backfill.endpoint.logs_per_s, backfill.endpoint_rss_mib),
+    );
+}
+
+fn rounded(number: f64, digits: i32) -> f64 {
+    let scale = 10_f64.powi(digits);
+    (number * scale).round() / scale
+}
