@@ -3,14 +3,14 @@
 # Filled by the installer only when PATH has no tool that is good enough: so it may come first.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-# Extra arguments for `make demo`, such as ARGS=--keep-running.
+# Extra arguments: `make demo ARGS=--keep-running`, `make bench-ingest ARGS=--quick`.
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check contracts tools
+.PHONY: help demo test check bench-ingest contracts tools
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: tools ## play the whole story on a local chain; ARGS="--keep-running" leaves all up
 	@cargo run --locked --quiet -- demo $(ARGS)
@@ -24,6 +24,9 @@ test: tools ## run all tests, on real anvil and nats-server
 check: ## formatting and lints; warnings fail
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+
+bench-ingest: tools ## measure the way from a chain to durable events; ARGS="--quick" tries it (docs/benchmarks.md)
+	@cargo bench --locked --quiet --bench ingest -- $(ARGS)
 
 contracts: ## rebuild contracts/artifacts from contracts/src (needs npm)
 	@scripts/contracts.sh

@@ -7,7 +7,7 @@ use super::{
     content::Shape,
     daemon::{Daemon, Wish, understands},
     endpoint::{Endpoint, Throughput},
-    limit::{self, Limit},
+    limit::{self, IN_FLIGHT, Limit},
     process::{cpu_seconds, peak_rss_mib},
     server::Counters,
     stream::Watermarks,
@@ -102,12 +102,8 @@ pub async fn run(
     if with_limit {
         eprintln!("the same messages from a publisher alone");
         let limit = limit::measure(&folder.path().join("data")).await?;
-        eprintln!(
-            "  {} messages in {:.1} s: {:.0}/s",
-            limit.messages,
-            limit.seconds,
-            limit.per_s()
-        );
+        let (one, several) = (limit.one.per_s(), limit.several.per_s());
+        eprintln!("  {one:.0}/s one by one, {several:.0}/s with {IN_FLIGHT} batches under way");
         backfill.limit = Some(limit);
     }
     Ok(backfill)

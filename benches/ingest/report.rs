@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{backfill::Backfill, head::Head, server::Counters};
+use super::{backfill::Backfill, head::Head, limit::IN_FLIGHT, server::Counters};
 
 /// Everything that was measured.
 #[derive(Default)]
@@ -42,7 +42,13 @@ impl Report {
             if let Some(limit) = &main.limit {
                 row("limit, messages/s", format!("{:.0}", limit.per_s()));
                 row("ratio", format!("{:.3}", main.per_s() / limit.per_s()));
-                row("limit: broker's processor time", format!("{:.1} s", limit.broker_cpu_s));
+                for (batches, rate) in [(1, limit.one), (IN_FLIGHT, limit.several)] {
+                    let each = rate.broker_cpu_s * 1e6 / rate.messages.max(1) as f64;
+                    row(
+                        &format!("limit, batches under way: {batches}"),
+                        format!("{:.0}/s, nats-server uses {each:.1} us each", rate.per_s()),
+                    );
+                }
             }
         }
         if let Some(ratio) = self.receipts_ratio {
@@ -82,6 +88,8 @@ impl Report {
             "bench": "ingest",
             "events_per_s": main.map(|main| main.per_s().round()),
             "limit_events_per_s": limit.map(|limit| limit.per_s().round()),
+            "limit_one_batch_per_s": limit.map(|limit| limit.one.per_s().round()),
+            "limit_several_batches_per_s": limit.map(|limit| limit.several.per_s().round()),
             "ratio": main.zip(limit).map(|(main, limit)| rounded(main.per_s() / limit.per_s(), 3)),
             "peak_rss_mib": main.map(|main| rounded(main.peak_rss_mib, 1)),
             "head_p50_ms": head.map(|head| rounded(head.p50_ms, 2)),
