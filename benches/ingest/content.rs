@@ -74,7 +74,7 @@ impl Shape {
 
     /// Transactions of a block.
     pub fn transactions_in(&self, block: u64) -> u64 {
-        if block > 0 && block % self.every == 0 { self.transactions } else { 0 }
+        if block > 0 && block.is_multiple_of(self.every) { self.transactions } else { 0 }
     }
 
     /// Which transaction of the chain a block's `index`th is.
@@ -120,7 +120,7 @@ impl Shape {
         // As many events as the contract can have in one block.
         let wait = self.transactions.div_ceil(self.contracts) * self.logs_each;
         let blocks_for = |events: u64| (events.div_ceil(wait) + 1) * self.every * self.contracts;
-        if n % VOTES == 0 {
+        if n.is_multiple_of(VOTES) {
             let number = n / VOTES;
             let proposal = ProposalCreated {
                 proposalId: proposal(contract, number),
@@ -147,7 +147,7 @@ impl Shape {
             proposalId: proposal(contract, number),
             support: (chance % 3) as u8,
             weight: U256::from(chance % 1_000_000) * U256::from(1_000_000_000_000_000_u64),
-            reason: if chance % 4 == 0 {
+            reason: if chance.is_multiple_of(4) {
                 "it is worth its price".to_owned()
             } else {
                 String::new()
@@ -159,7 +159,7 @@ impl Shape {
 
 /// What kind a contract is of.
 pub fn kind_of(contract: u64) -> Kind {
-    if contract % 2 == 0 { Kind::Governor } else { Kind::Erc721 }
+    if contract.is_multiple_of(2) { Kind::Governor } else { Kind::Erc721 }
 }
 
 /// Where a contract is.

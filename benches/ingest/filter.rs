@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     chain::Chain,
-    content::{address_of, contract_at},
+    content::contract_at,
     methods::{Refusal, View},
     render::{Json, Place},
 };
@@ -136,9 +136,4 @@ fn matches(wanted: &[Vec<B256>], log: &Log) -> bool {
             .iter()
             .zip(log.topics())
             .all(|(wanted, topic)| wanted.is_empty() || wanted.contains(topic))
-}
-
-/// Whether there is a contract at an address.
-pub fn has_code(address: &Address, contracts: u64) -> bool {
-    (0..contracts).any(|contract| address_of(contract) == *address)
 }

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::{
     chain::{BASE_FEE, Chain, FINAL_DEPTH, GAS_EACH, SAFE_DEPTH},
-    filter::{Filter, has_code},
+    content::contract_at,
+    filter::Filter,
     render::Json,
 };
 
@@ -172,7 +173,7 @@ impl Node {
             }
             "eth_getCode" => {
                 let (address, _): (Address, Option<BlockId>) = read(params)?;
-                let there = has_code(&address, self.chain.shape.contracts);
+                let there = contract_at(&address, self.chain.shape.contracts).is_some();
                 out.bytes(if there { &[0x60, 0x80, 0x60, 0x40, 0x52] } else { &[] });
             }
             "eth_call" => {
