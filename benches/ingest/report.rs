@@ -1,5 +1,6 @@
 //! The table for people and the line for programs.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{backfill::Backfill, head::Head, limit::IN_FLIGHT, server::Counters};
@@ -36,7 +37,7 @@ impl Counters {
 impl Report {
     /// Writes both to stdout.
     pub fn print(&self) {
-        let row = |what: &str, value: String| println!("{what:<34}{value}");
+        let row = |what: &str, value: String| println!("{what:<36}{value}");
         if let Some(main) = &self.main {
             backfill_rows(main);
             if let Some(limit) = &main.limit {
@@ -72,54 +73,70 @@ impl Report {
             println!("-- {scale} times the logs");
             backfill_rows(scaled);
         }
-        println!("{}", self.json());
+        // Numbers and names only: it can be written.
+        println!("{}", serde_json::to_string(&self.line()).unwrap_or_default());
     }
 
-    fn json(&self) -> Value {
+    fn line(&self) -> Line {
         let main = self.main.as_ref();
         let limit = main.and_then(|main| main.limit);
         let head = self.head.as_ref();
-        let (scale, scaled) = match &self.scaled {
-            Some((scale, scaled)) => (Some(*scale), Some(scaled)),
-            None => (None, None),
-        };
         let calls = |counters: &Option<Counters>| counters.as_ref().map(Counters::total);
-        json!({
-            "bench": "ingest",
-            "events_per_s": main.map(|main| main.per_s().round()),
-            "limit_events_per_s": limit.map(|limit| limit.per_s().round()),
-            "limit_one_batch_per_s": limit.map(|limit| limit.one.per_s().round()),
-            "limit_several_batches_per_s": limit.map(|limit| limit.several.per_s().round()),
-            "ratio": main.zip(limit).map(|(main, limit)| rounded(main.per_s() / limit.per_s(), 3)),
-            "peak_rss_mib": main.map(|main| rounded(main.peak_rss_mib, 1)),
-            "head_p50_ms": head.map(|head| rounded(head.p50_ms, 2)),
-            "head_p99_ms": head.map(|head| rounded(head.p99_ms, 2)),
-            "receipts_ratio": self.receipts_ratio.map(|ratio| rounded(ratio, 3)),
-            "events": main.map(|main| main.events),
-            "seconds": main.map(|main| rounded(main.seconds, 2)),
-            "seconds_from_start": main.map(|main| rounded(main.from_start_s, 2)),
-            "cpu_s": main.map(|main| json!({
-                "meritd": rounded(main.cpu_s[0], 2),
-                "nats_server": rounded(main.cpu_s[1], 2),
-                "endpoint": rounded(main.cpu_s[2], 2),
-            })),
-            "endpoint_logs_per_s": main.map(|main| main.endpoint.logs_per_s.round()),
-            "endpoint_rss_mib": main.map(|main| rounded(main.endpoint_rss_mib, 1)),
-            "backfill_calls": main.map(|main| &main.counters),
-            "head_blocks": head.map(|head| head.blocks),
-            "head_poll_ms": head.map(|head| head.poll_ms),
-            "head_round_trip_ms": head.map(|head| rounded(head.round_trip_ms, 3)),
-            "calls_per_10k_blocks_1": calls(&self.calls_1),
-            "calls_per_10k_blocks_20": calls(&self.calls_20),
-            "scale": scale,
-            "scaled_events_per_s": scaled.map(|scaled| scaled.per_s().round()),
-            "scaled_peak_rss_mib": scaled.map(|scaled| rounded(scaled.peak_rss_mib, 1)),
-        })
+        let scaled = self.scaled.as_ref();
+        Line {
+            bench: "ingest",
+            events_per_s: main.map(|main| main.per_s().round()),
+            limit_events_per_s: limit.map(|limit| limit.per_s().round()),
+            ratio: main.zip(limit).map(|(main, limit)| rounded(main.per_s() / limit.per_s(), 3)),
+            peak_rss_mib: main.map(|main| rounded(main.peak_rss_mib, 1)),
+            head_p50_ms: head.map(|head| rounded(head.p50_ms, 2)),
+            head_p99_ms: head.map(|head| rounded(head.p99_ms, 2)),
+            receipts_ratio: self.receipts_ratio.map(|ratio| rounded(ratio, 3)),
+            further: json!({
+                "events": main.map(|main| main.events),
+                "seconds": main.map(|main| rounded(main.seconds, 2)),
+                "seconds_from_start": main.map(|main| rounded(main.from_start_s, 2)),
+                "cpu_s": main.map(|main| json!({
+                    "meritd": rounded(main.cpu_s[0], 2),
+                    "nats_server": rounded(main.cpu_s[1], 2),
+                    "endpoint": rounded(main.cpu_s[2], 2),
+                })),
+                "limit_one_batch_per_s": limit.map(|limit| limit.one.per_s().round()),
+                "limit_several_batches_per_s": limit.map(|limit| limit.several.per_s().round()),
+                "endpoint_logs_per_s": main.map(|main| main.endpoint.logs_per_s.round()),
+                "endpoint_rss_mib": main.map(|main| rounded(main.endpoint_rss_mib, 1)),
+                "backfill_calls": main.map(|main| &main.counters),
+                "head_blocks": head.map(|head| head.blocks),
+                "head_poll_ms": head.map(|head| head.poll_ms),
+                "head_round_trip_ms": head.map(|head| rounded(head.round_trip_ms, 3)),
+                "calls_per_10k_blocks_1": calls(&self.calls_1),
+                "calls_per_10k_blocks_20": calls(&self.calls_20),
+                "scale": scaled.map(|(scale, _)| scale),
+                "scaled_events_per_s": scaled.map(|(_, scaled)| scaled.per_s().round()),
+                "scaled_peak_rss_mib": scaled.map(|(_, scaled)| rounded(scaled.peak_rss_mib, 1)),
+            }),
+        }
     }
 }
 
+/// The line for programs: what is promised first, in this order. What was not
+/// measured is null.
+#[derive(Serialize)]
+struct Line {
+    bench: &'static str,
+    events_per_s: Option<f64>,
+    limit_events_per_s: Option<f64>,
+    ratio: Option<f64>,
+    peak_rss_mib: Option<f64>,
+    head_p50_ms: Option<f64>,
+    head_p99_ms: Option<f64>,
+    receipts_ratio: Option<f64>,
+    #[serde(flatten)]
+    further: Value,
+}
+
 fn backfill_rows(backfill: &Backfill) {
-    let row = |what: &str, value: String| println!("{what:<34}{value}");
+    let row = |what: &str, value: String| println!("{what:<36}{value}");
     let bytes_each = backfill.bytes as f64 / backfill.events.max(1) as f64;
     let [daemon, broker, endpoint] = backfill.cpu_s;
     row("events", format!("{}, {bytes_each:.0} bytes each in the stream", backfill.events));
