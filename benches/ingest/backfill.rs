@@ -1,11 +1,12 @@
 //! A chain from its genesis to its head, as fast as it goes.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use super::{
     Args, Outcome,
     content::Shape,
     daemon::{Daemon, Wish, understands},
+    disk,
     endpoint::{Endpoint, Throughput},
     limit::{self, IN_FLIGHT, Limit},
     process::{cpu_seconds, peak_rss_mib},
@@ -36,6 +37,9 @@ pub struct Backfill {
     pub counters: Counters,
     /// What a bare client gets from the endpoint.
     pub endpoint: Throughput,
+    /// How long 1 MiB took to be durable before, between and after the two
+    /// halves, milliseconds.
+    pub disk_ms: Vec<f64>,
     /// How fast the same messages can be published.
     pub limit: Option<Limit>,
 }
@@ -44,6 +48,11 @@ impl Backfill {
     /// Events a second, durable.
     pub fn per_s(&self) -> f64 {
         self.events as f64 / self.seconds
+    }
+
+    /// Its rate and the limit's.
+    pub fn rates(&self) -> Option<(f64, f64)> {
+        self.limit.map(|limit| (self.per_s(), limit.per_s()))
     }
 }
 
@@ -54,19 +63,30 @@ const PROBE_BLOCKS: u64 = 1_000;
 /// Logs of a run at one level of completeness.
 const LEVEL_LOGS: u64 = 200_000;
 
-/// Reads a chain at a level of completeness (`None`: the daemon's default).
-pub async fn run(
-    args: &Args,
-    shape: Shape,
-    level: Option<&str>,
-    with_limit: bool,
-) -> Outcome<Backfill> {
+/// What to do.
+#[derive(Clone, Copy)]
+pub struct Plan<'a> {
+    /// The chain.
+    pub shape: Shape,
+    /// Level of completeness; `None`: the daemon's default.
+    pub level: Option<&'a str>,
+    /// Whether the limit is measured afterwards.
+    pub limit: bool,
+    /// Where the streams lie.
+    pub root: &'a Path,
+}
+
+/// Reads a chain.
+pub async fn run(args: &Args, plan: Plan<'_>) -> Outcome<Backfill> {
+    let Plan { shape, level, root, .. } = plan;
     eprintln!("a chain of {} logs in {} blocks", shape.logs_through(shape.blocks), shape.blocks);
     let endpoint = Endpoint::start(args, &shape, shape.blocks).await?;
     eprintln!("  generated within {:.1} s", endpoint.generated_in.as_secs_f64());
     let throughput = endpoint.throughput(&shape, PROBE_BLOCKS).await?;
     let served = cpu_seconds(endpoint.pid);
-    let wish = Wish { url: &endpoint.url, shape: &shape, poll_ms: POLL_MS, completeness: level };
+    let disk_ms = vec![disk::probe(root)?];
+    let wish =
+        Wish { url: &endpoint.url, shape: &shape, poll_ms: POLL_MS, root, completeness: level };
     let started = Instant::now();
     let mut daemon = Daemon::start(args, wish)?;
     let mut watermarks = Watermarks::follow(&mut daemon).await?;
@@ -94,32 +114,36 @@ pub async fn run(
         cpu_s,
         counters,
         endpoint: throughput,
+        disk_ms,
         limit: None,
     };
     eprintln!("  {events} events in {:.1} s: {:.0}/s", backfill.seconds, backfill.per_s());
     drop((endpoint, watermarks));
     let folder = daemon.stop()?;
-    if with_limit {
+    backfill.disk_ms.push(disk::probe(root)?);
+    if plan.limit {
         eprintln!("the same messages from a publisher alone");
-        let limit = limit::measure(&folder.path().join("data")).await?;
+        let limit = limit::measure(&folder.path().join("data"), root).await?;
         let (one, several) = (limit.one.per_s(), limit.several.per_s());
         eprintln!("  {one:.0}/s one by one, {several:.0}/s with {IN_FLIGHT} batches under way");
         backfill.limit = Some(limit);
+        backfill.disk_ms.push(disk::probe(root)?);
     }
     Ok(backfill)
 }
 
 /// Throughput with proof by receipts against none; `None` when this daemon
 /// has no such levels.
-pub async fn receipts_ratio(args: &Args) -> Outcome<Option<f64>> {
+pub async fn receipts_ratio(args: &Args, root: &Path) -> Outcome<Option<f64>> {
     let shape = Shape::dense(args.logs.min(LEVEL_LOGS), args.per_block, args.contracts);
     let url = "http://127.0.0.1:1";
-    let wish = Wish { url, shape: &shape, poll_ms: POLL_MS, completeness: Some("receipts") };
+    let wish = Wish { url, shape: &shape, poll_ms: POLL_MS, root, completeness: Some("receipts") };
     if !understands(args, wish)? {
         eprintln!("this meritd has no levels of completeness");
         return Ok(None);
     }
-    let none = run(args, shape, Some("none"), false).await?;
-    let receipts = run(args, shape, Some("receipts"), false).await?;
+    let plan = |level| Plan { shape, level: Some(level), limit: false, root };
+    let none = run(args, plan("none")).await?;
+    let receipts = run(args, plan("receipts")).await?;
     Ok(Some(receipts.per_s() / none.per_s()))
 }

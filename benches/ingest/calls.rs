@@ -1,5 +1,7 @@
 //! What a quiet chain costs where calls are paid for.
 
+use std::path::Path;
+
 use super::{
     Args, Outcome,
     content::Shape,
@@ -15,12 +17,13 @@ const BLOCKS: u64 = 10_000;
 const POLL_MS: u64 = 1_000;
 
 /// Counts what is asked until 10,000 blocks are read, with so many contracts.
-pub async fn run(args: &Args, contracts: u64) -> Outcome<Counters> {
+pub async fn run(args: &Args, root: &Path, contracts: u64) -> Outcome<Counters> {
     eprintln!("a quiet chain of {BLOCKS} blocks, contracts: {contracts}");
     let shape = Shape::sparse(BLOCKS, contracts);
     let endpoint = Endpoint::start(args, &shape, BLOCKS).await?;
     let level = args.completeness.as_deref();
-    let wish = Wish { url: &endpoint.url, shape: &shape, poll_ms: POLL_MS, completeness: level };
+    let wish =
+        Wish { url: &endpoint.url, shape: &shape, poll_ms: POLL_MS, root, completeness: level };
     let mut daemon = Daemon::start(args, wish)?;
     let mut watermarks = Watermarks::follow(&mut daemon).await?;
     watermarks.reach(&mut daemon, contracts, BLOCKS).await?;

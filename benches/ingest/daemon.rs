@@ -28,6 +28,8 @@ pub struct Wish<'a> {
     pub shape: &'a Shape,
     /// How often the head is asked for.
     pub poll_ms: u64,
+    /// Where its folder is to lie.
+    pub root: &'a Path,
     /// Level of completeness, where it is to be written at all.
     pub completeness: Option<&'a str>,
 }
@@ -158,7 +160,7 @@ fn program(args: &Args) -> &Path {
 }
 
 fn configure(args: &Args, wish: Wish<'_>) -> Outcome<TempDir> {
-    let folder = tempfile::Builder::new().prefix("meritd-ingest-").tempdir()?;
+    let folder = tempfile::Builder::new().prefix("meritd-ingest-").tempdir_in(wish.root)?;
     let config = folder.path().join("config");
     fs::create_dir_all(config.join("rules"))?;
     fs::write(config.join("default.toml"), include_str!("../../config/default.toml"))?;
@@ -177,7 +179,7 @@ const GOVERNOR_EVENTS: [&str; 3] = [
 ];
 
 fn development(args: &Args, wish: Wish<'_>) -> Outcome<String> {
-    let Wish { url, shape, poll_ms, completeness } = wish;
+    let Wish { url, shape, poll_ms, completeness, .. } = wish;
     let mut text = format!(
         r#"environment = "development"
 

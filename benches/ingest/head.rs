@@ -1,7 +1,10 @@
 //! Single blocks at the head: from the moment that the endpoint shows one to
 //! the moment that a consumer sees all its events closed by watermarks.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::{
     Args, Outcome,
@@ -34,7 +37,7 @@ const BEFORE: u64 = 100;
 const POLL_MS: u64 = 10;
 
 /// Shows blocks one by one.
-pub async fn run(args: &Args) -> Outcome<Head> {
+pub async fn run(args: &Args, root: &Path) -> Outcome<Head> {
     let blocks = if args.quick { 50 } else { 250 };
     eprintln!("{blocks} single blocks at the head");
     let logs = (BEFORE + blocks) * args.per_block;
@@ -42,7 +45,8 @@ pub async fn run(args: &Args) -> Outcome<Head> {
     let endpoint = Endpoint::start(args, &shape, BEFORE).await?;
     let throughput = endpoint.throughput(&shape, BEFORE).await?;
     let level = args.completeness.as_deref();
-    let wish = Wish { url: &endpoint.url, shape: &shape, poll_ms: POLL_MS, completeness: level };
+    let wish =
+        Wish { url: &endpoint.url, shape: &shape, poll_ms: POLL_MS, root, completeness: level };
     let mut daemon = Daemon::start(args, wish)?;
     let mut watermarks = Watermarks::follow(&mut daemon).await?;
     watermarks.reach(&mut daemon, shape.contracts, BEFORE).await?;

@@ -66,13 +66,13 @@ const MESSAGES_MAX: u64 = 1_000_000;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Publishes the stream of a daemon that has ended to a fresh broker of the
-/// same configuration.
-pub async fn measure(data: &Path) -> Outcome<Limit> {
+/// same configuration, whose folder lies in `root`.
+pub async fn measure(data: &Path, root: &Path) -> Outcome<Limit> {
     let program = match tools::find("nats-server") {
         Some(program) => program,
         None => find_nats_server(&[])?,
     };
-    let folder = tempfile::Builder::new().prefix("meritd-ingest-").tempdir()?;
+    let folder = tempfile::Builder::new().prefix("meritd-ingest-").tempdir_in(root)?;
     let spec =
         |folder: &Path| ManagedSpec { folder: folder.join("nats"), program: program.clone() };
     let mut from = ManagedServer::start(spec(data)).await?;

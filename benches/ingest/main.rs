@@ -11,6 +11,7 @@ mod calls;
 mod chain;
 mod content;
 mod daemon;
+mod disk;
 mod endpoint;
 mod filter;
 mod head;
@@ -27,6 +28,7 @@ use std::{path::PathBuf, process::ExitCode, thread};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
+use backfill::Plan;
 use content::Shape;
 use report::Report;
 
@@ -34,6 +36,9 @@ use report::Report;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// What a step gives.
 type Outcome<T> = Result<T, Failure>;
+
+/// Logs of the run in memory: their streams, twice, take 1.4 GB.
+const IN_MEMORY_LOGS: u64 = 500_000;
 
 /// How fast a chain becomes durable events.
 #[derive(Clone, Debug, Parser)]
@@ -143,23 +148,29 @@ fn measure(args: &Args) -> Outcome<()> {
 }
 
 async fn all(args: &Args) -> Outcome<Report> {
-    let mut report = Report::default();
-    let main = backfill::run(args, args.shape(), args.completeness.as_deref(), true).await?;
-    let with_level = match &main.limit {
-        Some(_) if !args.backfill_only => backfill::receipts_ratio(args).await?,
-        _ => None,
+    let disk = disk::root(false).ok_or("there is no folder for temporary files")?;
+    let memory = disk::root(true);
+    let level = args.completeness.as_deref();
+    let plan = |logs, root| {
+        let shape = Shape::dense(logs, args.per_block, args.contracts);
+        Plan { shape, level, limit: true, root }
     };
-    report.main = Some(main);
-    report.receipts_ratio = with_level;
+    let main = backfill::run(args, plan(args.logs, &disk)).await?;
+    let mut report = Report { main: Some(main), ..Report::default() };
+    if let Some(memory) = &memory {
+        eprintln!("the same in memory, where fsync is free");
+        let logs = args.logs.min(IN_MEMORY_LOGS);
+        report.in_memory = Some(backfill::run(args, plan(logs, memory)).await?);
+    }
     if !args.backfill_only {
-        report.head = Some(head::run(args).await?);
-        report.calls_1 = Some(calls::run(args, 1).await?);
-        report.calls_20 = Some(calls::run(args, 20).await?);
+        report.receipts_ratio = backfill::receipts_ratio(args, &disk).await?;
+        report.head = Some(head::run(args, &disk).await?);
+        report.calls_1 = Some(calls::run(args, &disk, 1).await?);
+        report.calls_20 = Some(calls::run(args, &disk, 20).await?);
     }
     if let Some(scale) = args.scale {
-        let shape = Shape::dense(args.logs * scale, args.per_block, args.contracts);
-        let level = args.completeness.as_deref();
-        report.scaled = Some((scale, backfill::run(args, shape, level, false).await?));
+        let longer = Plan { limit: false, ..plan(args.logs * scale, &disk) };
+        report.scaled = Some((scale, backfill::run(args, longer).await?));
     }
     Ok(report)
 }

@@ -5,11 +5,16 @@ use serde_json::{Value, json};
 
 use super::{backfill::Backfill, head::Head, limit::IN_FLIGHT, server::Counters};
 
+/// The disk is called unsteady when it took so many times as long.
+const UNSTEADY: f64 = 1.5;
+
 /// Everything that was measured.
 #[derive(Default)]
 pub struct Report {
     /// The backfill that the limit is compared with.
     pub main: Option<Backfill>,
+    /// The same with the streams in memory: what the daemon's own work costs.
+    pub in_memory: Option<Backfill>,
     /// A longer one: by how much, and what came of it.
     pub scaled: Option<(u64, Backfill)>,
     /// Throughput with receipts against without.
@@ -40,6 +45,7 @@ impl Report {
         let row = |what: &str, value: String| println!("{what:<36}{value}");
         if let Some(main) = &self.main {
             backfill_rows(main);
+            disk_rows(main);
             if let Some(limit) = &main.limit {
                 row("limit, messages/s", format!("{:.0}", limit.per_s()));
                 row("ratio", format!("{:.3}", main.per_s() / limit.per_s()));
@@ -51,6 +57,10 @@ impl Report {
                     );
                 }
             }
+        }
+        if let Some((rate, limit)) = self.in_memory.as_ref().and_then(Backfill::rates) {
+            let ratio = rate / limit;
+            row("in memory: events/s, limit, ratio", format!("{rate:.0}, {limit:.0}, {ratio:.3}"));
         }
         if let Some(ratio) = self.receipts_ratio {
             row("receipts against none", format!("{ratio:.3}"));
@@ -80,6 +90,7 @@ impl Report {
     fn line(&self) -> Line {
         let main = self.main.as_ref();
         let limit = main.and_then(|main| main.limit);
+        let memory = self.in_memory.as_ref().and_then(Backfill::rates);
         let head = self.head.as_ref();
         let calls = |counters: &Option<Counters>| counters.as_ref().map(Counters::total);
         let scaled = self.scaled.as_ref();
@@ -94,6 +105,10 @@ impl Report {
             receipts_ratio: self.receipts_ratio.map(|ratio| rounded(ratio, 3)),
             further: json!({
                 "events": main.map(|main| main.events),
+                "disk_probe_ms": main.map(|main| &main.disk_ms),
+                "in_memory_events_per_s": memory.map(|(rate, _)| rate.round()),
+                "in_memory_limit_events_per_s": memory.map(|(_, limit)| limit.round()),
+                "in_memory_ratio": memory.map(|(rate, limit)| rounded(rate / limit, 3)),
                 "seconds": main.map(|main| rounded(main.seconds, 2)),
                 "seconds_from_start": main.map(|main| rounded(main.from_start_s, 2)),
                 "cpu_s": main.map(|main| json!({
@@ -157,6 +172,14 @@ fn backfill_rows(backfill: &Backfill) {
         "endpoint by itself",
         format!("{:.0} logs/s, {:.0} MiB", backfill.endpoint.logs_per_s, backfill.endpoint_rss_mib),
     );
+}
+
+fn disk_rows(backfill: &Backfill) {
+    let shown: Vec<_> = backfill.disk_ms.iter().map(|ms| format!("{ms:.1}")).collect();
+    let (least, most) =
+        backfill.disk_ms.iter().fold((f64::MAX, 0.0_f64), |(a, b), ms| (a.min(*ms), b.max(*ms)));
+    let note = if most > UNSTEADY * least { " (unsteady: mistrust the ratio)" } else { "" };
+    println!("{:<36}{} ms{note}", "disk, 1 MiB made durable", shown.join(", "));
 }
 
 fn rounded(number: f64, digits: i32) -> f64 {
