@@ -33,6 +33,9 @@ use serde::Serialize;
 
 use super::spec::BreakerSpec;
 
+/// More failures in a row than a breaker that is to open at all would wait for.
+const FAILURES_MAX: u32 = 10_000;
+
 /// What the breaker does with the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +53,8 @@ pub enum BreakerState {
 pub(super) enum Verdict {
     Works,
     AtFault,
+    /// At fault for long: opens it without waiting for more.
+    Barred,
     /// Neither: it asked us to slow down, or we stopped listening.
     Unclear,
 }
@@ -60,6 +65,8 @@ pub(super) struct Breaker {
     probing: Mutex<bool>,
     machine: StateMachine<ConsecutiveFailures<Cooldown>, Watch>,
     watch: Watch,
+    /// Failures in a row that open it.
+    failures: u32,
 }
 
 /// Leave to make one attempt. Dropped without a verdict, it was abandoned.
@@ -142,7 +149,8 @@ impl Breaker {
             ))
             .instrument(watch.clone())
             .build();
-        Arc::new(Self { probing: Mutex::new(false), machine, watch })
+        let failures = spec.consecutive_failures.get();
+        Arc::new(Self { probing: Mutex::new(false), machine, watch, failures })
     }
 
     /// Leave for one attempt, unless it is open or its probe is under way.
@@ -181,6 +189,13 @@ impl Breaker {
         match verdict {
             Verdict::Works => self.machine.on_success(),
             Verdict::AtFault => self.machine.on_error(),
+            Verdict::Barred => {
+                for _ in 0..self.failures.min(FAILURES_MAX) {
+                    if period == self.watch.period.load(Ordering::Acquire) {
+                        self.machine.on_error();
+                    }
+                }
+            }
             Verdict::Unclear => {}
         }
     }

@@ -12,6 +12,9 @@ pub enum FailureClass {
         /// How long it asked to be left alone, when it said so.
         retry_after: Option<Duration>,
     },
+    /// It will refuse every call for long, whatever is asked (a bill is
+    /// unpaid): opens the breaker at once, never retried.
+    Barred,
     /// A semantic answer (reverted, not found, precondition failed): the
     /// dependency works, and asking again gives the same.
     Answer,

@@ -253,6 +253,7 @@ impl Guard {
                 let (verdict, outcome) = match error.class() {
                     FailureClass::Fault => (Verdict::AtFault, &counts.fault),
                     FailureClass::Overloaded { .. } => (Verdict::Unclear, &counts.overloaded),
+                    FailureClass::Barred => (Verdict::Barred, &counts.fault),
                     FailureClass::Answer => (Verdict::Works, &counts.answer),
                 };
                 (verdict, outcome, Err(GuardError::Inner(error)))
@@ -281,7 +282,7 @@ fn retry_hint<E: Classify>(failure: &GuardError<E>) -> Option<Option<Duration>> 
         GuardError::Inner(error) => match error.class() {
             FailureClass::Fault => Some(None),
             FailureClass::Overloaded { retry_after } => Some(retry_after),
-            FailureClass::Answer => None,
+            FailureClass::Barred | FailureClass::Answer => None,
         },
     }
 }

@@ -103,6 +103,23 @@ async fn it_opens_after_faults_in_a_row_and_then_does_not_call() {
     assert_eq!(guard.snapshot().rejected, 1);
 }
 
+#[tokio::test]
+async fn who_is_barred_opens_it_at_once_and_is_not_retried() {
+    let guard = guard(stays_open());
+    let barred = Failure(FailureClass::Barred);
+    assert_eq!(outcome(&guard, Err(barred.clone())).await, Err(GuardError::Inner(barred)));
+    assert_eq!(guard.state(), BreakerState::Open);
+    assert_eq!(guard.snapshot().retries, 0);
+}
+
+#[tokio::test]
+async fn a_probe_that_is_barred_opens_it_again() {
+    let guard = guard(spec());
+    half_open(&guard).await;
+    let _ = outcome(&guard, Err(Failure(FailureClass::Barred))).await;
+    assert_eq!(guard.state(), BreakerState::Open);
+}
+
 #[tokio::test(start_paused = true)]
 async fn timeouts_are_faults() {
     let guard = guard(stays_open());

@@ -8,11 +8,13 @@
 
 mod asking;
 mod batch;
+mod block_logs;
 mod calls;
 mod follow;
 mod hedge;
 mod logs;
 mod probe;
+mod receipts;
 mod status;
 mod trust;
 

@@ -5,6 +5,7 @@ mod batches;
 use std::{sync::Arc, time::Duration};
 
 use alloy::{
+    primitives::B256,
     rpc::json_rpc::ErrorPayload,
     transports::{RpcError as AlloyError, TransportError, TransportErrorKind},
 };
@@ -12,7 +13,7 @@ use serde_json::{Value as Json, value::RawValue};
 
 use super::{
     ranges::RangeFailure,
-    rpc_errors::{ErrorAnswer, RangeCap, RangeHint, RpcErrorClass, classify},
+    rpc_errors::{ErrorAnswer, RangeCap, RangeHint, RpcErrorClass, classify, speaks_of_rate},
     transport::TransportFault,
 };
 use crate::{
@@ -151,21 +152,39 @@ impl RpcError {
         }
     }
 
-    /// For a call for logs: why its range may have been too wide, if it may.
+    /// For a call for logs: why it may have been too much, if it may.
     #[must_use]
     pub fn range_failure(&self) -> Option<RangeFailure> {
         match self {
-            Self::TimedOut { .. } => Some(RangeFailure::Unknown),
+            Self::TimedOut { .. } => Some(RangeFailure::TimedOut),
+            Self::Failed { .. } => Some(RangeFailure::Broken),
             Self::Refused { answer, .. } => match answer.class {
                 RpcErrorClass::RangeTooLarge { cap, hint } => {
                     Some(RangeFailure::TooLarge { cap, hint })
                 }
+                RpcErrorClass::TooManyAddresses(hint) => Some(RangeFailure::TooManyAddresses(hint)),
                 // Words that nobody has seen before.
                 RpcErrorClass::Semantic => Some(RangeFailure::Unknown),
+                RpcErrorClass::Transient => Some(RangeFailure::Broken),
+                // Some nodes say "limit exceeded" to a range, with the code of
+                // a rate limit, for ever.
+                RpcErrorClass::RateLimited { retry_after: None }
+                    if answer.http_status.is_none() && !speaks_of_rate(&answer.message) =>
+                {
+                    Some(RangeFailure::Broken)
+                }
                 _ => None,
             },
             _ => None,
         }
+    }
+
+    /// The endpoint does not have this block, or not on its branch.
+    pub(crate) fn lacks_block(endpoint: &Arc<str>, method: &str, hash: B256) -> Self {
+        let message = format!("it has no block {hash} on its branch");
+        let class = RpcErrorClass::Lagging;
+        let (code, http_status, data) = (None, None, None);
+        Self::refused(endpoint, method, Refusal { class, code, http_status, message, data })
     }
 
     /// Reads what alloy's client and our transport say.
@@ -295,6 +314,7 @@ impl Classify for RpcError {
                 RpcErrorClass::RateLimited { retry_after } => {
                     FailureClass::Overloaded { retry_after: *retry_after }
                 }
+                RpcErrorClass::Unpaid => FailureClass::Barred,
                 _ => FailureClass::Answer,
             },
             Self::Busy { wait, .. } => FailureClass::Overloaded { retry_after: Some(*wait) },

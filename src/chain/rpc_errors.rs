@@ -4,12 +4,21 @@
 //! timeout and a rate limit. So code, HTTP status, message and data are read
 //! together, and rules about ranges only where ranges were asked for. The
 //! shapes in the tests are those that providers were seen to answer.
+//!
+//! Words that nobody has seen before are read as a person would: what is
+//! spoken of (blocks, results, requests, addresses, the head), and what is said
+//! of it (too much, absent, per second). The order below is from what can't be
+//! anything else to what may be.
 
+mod amounts;
 mod hints;
+mod text;
+mod words;
 
 use std::time::Duration;
 
 use serde_json::Value as Json;
+use text::Text;
 
 /// An error answer of an endpoint.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,10 +55,13 @@ pub enum RpcErrorClass {
     /// It does not have the block yet, or is on another branch.
     Lagging,
     /// Ask for fewer addresses or topics at once.
-    TooManyAddresses,
-    /// The plan, the bill or the node's kind forbids it: asking again won't
-    /// help, another endpoint may.
+    TooManyAddresses(FilterHint),
+    /// The plan or the node's kind forbids it: asking again won't help,
+    /// another endpoint may.
     PlanRefused,
+    /// The bill, or what it paid for is used up: until a person pays or a new
+    /// month begins, every call will be refused.
+    Unpaid,
     /// It broke; the same may work later or elsewhere.
     Transient,
     /// An answer about the request itself: any endpoint would give it.
@@ -74,164 +86,120 @@ pub struct RangeHint {
     pub range: Option<(u64, u64)>,
 }
 
+/// Which part of a filter is too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FilterPart {
+    /// Its addresses.
+    Addresses,
+    /// Its topics.
+    Topics,
+    /// It does not say, or speaks of the two together.
+    #[default]
+    Either,
+}
+
+/// What an endpoint says of addresses and topics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FilterHint {
+    /// Which are too many.
+    pub part: FilterPart,
+    /// At most so many.
+    pub most: Option<u64>,
+}
+
 /// Reads an error answer.
 #[must_use]
 pub fn classify(answer: &ErrorAnswer<'_>) -> RpcErrorClass {
-    let mut text = answer.message.to_lowercase();
-    if let Some(data) = answer.data {
-        text.push(' ');
-        hints::flatten(data, &mut text);
-    }
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let text = Text::new(answer.message, answer.data);
+    let for_logs = answer.method == "eth_getLogs";
     let status = answer.http_status.unwrap_or(200);
     let code = answer.code.unwrap_or(0);
 
     // A contract may revert with any text.
-    if code == 3 || has(&["revert"]) {
+    if !for_logs && (code == 3 || text.has(&["revert"])) {
         return RpcErrorClass::Semantic;
     }
-    if has(TOO_MANY_ADDRESSES) || (has(&["filters"]) && has(&["current limit"])) {
-        return RpcErrorClass::TooManyAddresses;
-    }
-    if has(LAGGING) || (has(&["invalid block range"]) && !has(&["max", "limit"])) {
-        return RpcErrorClass::Lagging;
-    }
-    if answer.method == "eth_getLogs"
-        && let Some(cap) = range_cap(&text, code, status, answer.data)
-    {
-        return RpcErrorClass::RangeTooLarge { cap, hint: hints::range(&text, answer.data, cap) };
-    }
-    if status == 402 || has(BILLING) {
-        return RpcErrorClass::PlanRefused;
+    if status == 402 || words::unpaid(&text) {
+        return RpcErrorClass::Unpaid;
     }
     let retry_after = answer.retry_after.or_else(|| hints::retry_after(&text, answer.data));
+    let limited = RpcErrorClass::RateLimited { retry_after };
+    if !text.is_page() {
+        let range = for_logs.then(|| range_cap(&text, code, answer.data)).flatten();
+        let hint = range.map(|cap| hints::range(&text, answer.data, cap)).unwrap_or_default();
+        match words::rate(&text) {
+            Some(words::Rate::Certain) => return limited,
+            // Unless: "Too many requests: limit the range to 1000 blocks".
+            Some(words::Rate::Likely) if !hints::names_blocks(&text) => return limited,
+            _ => {}
+        }
+        if words::not_kept(&text) {
+            return RpcErrorClass::PlanRefused;
+        }
+        if for_logs && amounts::filter_too_wide(&text) {
+            return RpcErrorClass::TooManyAddresses(hints::filter(&text));
+        }
+        if words::lagging(&text) {
+            return RpcErrorClass::Lagging;
+        }
+        if let Some(cap) = range {
+            return RpcErrorClass::RangeTooLarge { cap, hint };
+        }
+    }
+    // A gateway that gave up waiting, or an answer (hardly our question) that
+    // was too large for a proxy.
+    if for_logs && matches!(status, 408 | 413 | 504 | 524) {
+        let hint = RangeHint::default();
+        return RpcErrorClass::RangeTooLarge { cap: RangeCap::Density, hint };
+    }
     if status == 429
         || matches!(code, -32005 | -32007 | -32012 | -32016 | -32055)
         || (status == 503 && retry_after.is_some())
-        || has(RATE_LIMITED)
+        || words::rate(&text).is_some()
     {
-        return RpcErrorClass::RateLimited { retry_after };
+        return limited;
     }
-    if matches!(status, 401 | 403) || code == -32601 || has(PLAN_REFUSED) {
+    if matches!(status, 401 | 403) || matches!(code, -32601 | 4444) || words::plan(&text) {
         return RpcErrorClass::PlanRefused;
     }
     let broken = status >= 500 || matches!(status, 404 | 408) || code == -32603;
-    if (broken || has(TRANSIENT)) && !has(ABOUT_THE_TRANSACTION) {
+    if (broken || words::broken(&text)) && !words::about_the_transaction(&text) {
         return RpcErrorClass::Transient;
     }
     RpcErrorClass::Semantic
 }
 
-const TOO_MANY_ADDRESSES: &[&str] =
-    &["less number of address", "addresses or topics", "too many addresses", "too many topics"];
-
-const LAGGING: &[&str] = &[
-    "after last accepted block",
-    "beyond current head",
-    "header not found",
-    "header for hash not found",
-    "unknown block",
-    "block not found",
-    "cannot query unfinalized",
-    "height is not available",
-    "not currently canonical",
-];
-
-const BILLING: &[&str] = &["monthly capacity", "payment required", "billing"];
-
-const RATE_LIMITED: &[&str] = &[
-    "rate limit",
-    "rate-limit",
-    "ratelimit",
-    "rate exceeded",
-    "too many requests",
-    "request limit",
-    "requests per second",
-    "credits limited",
-    "compute units per second",
-    "try again in",
-    "unable to complete request at this time",
-];
-
-const PLAN_REFUSED: &[&str] = &[
-    "free tier",
-    "freetier",
-    "not available on the",
-    "upgrade your plan",
-    "unauthorized",
-    "must be authenticated",
-    "invalid api key",
-    "invalid project id",
-    "archive",
-    "pruned",
-    "missing trie node",
-    "method not found",
-    "does not exist/is not available",
-];
-
-const TRANSIENT: &[&str] = &[
-    "timeout",
-    "timed out",
-    "internal error",
-    "bad gateway",
-    "temporarily unavailable",
-    "no backend",
-    "overloaded",
-    "server is busy",
-    "connection refused",
-    "connection reset",
-];
-
-/// Answers about a transaction, which some nodes give as internal errors.
-const ABOUT_THE_TRANSACTION: &[&str] =
-    &["nonce", "insufficient funds", "underpriced", "already known", "gas", "out of"];
-
-/// What is too much about an `eth_getLogs`, if that is what it says.
-fn range_cap(text: &str, code: i64, status: u16, data: Option<&Json>) -> Option<RangeCap> {
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let density = has(&[
-        "response size",
-        "response too large",
-        "response is too",
-        "response too big",
-        "result too large",
-        "too many results",
-        "too many logs",
-        "max results",
-        "logs matched",
-        "query timeout",
-        // A proxy whose backends all fell over the query.
-        "no backend is currently healthy",
-    ]) || (has(&["more than", "exceed"]) && has(&[" results", " logs"]));
-    if density || code == -32008 || data.is_some_and(|data| hints::from_to(data).is_some()) {
-        return Some(RangeCap::Density);
-    }
-    let mut words = text.split(|c: char| !c.is_alphanumeric());
-    let about_blocks =
-        words.any(|word| matches!(word, "block" | "blocks" | "range" | "ranges" | "blockrange"));
-    let too_much = has(&[
-        "limit",
-        "max",
-        "exceed",
-        "too large",
-        "too wide",
-        "too big",
-        "too many",
-        "too long",
-        "over ",
-        "larger",
-        "greater",
-        "up to",
-        "at most",
-        "wide",
-        "distance",
-        "less than",
-    ]);
-    let about_requests = has(&["rate limit", "per second", "/sec", "request limit"]);
-    let structural = about_blocks && too_much && !about_requests;
-    (structural || status == 413 || code == -32614 || has(&["smaller than size"]))
-        .then_some(RangeCap::Structural)
+/// Whether a refusal says in words that calls come too often. Some nodes say
+/// no more than "limit exceeded", and mean the range.
+#[must_use]
+pub fn speaks_of_rate(message: &str) -> bool {
+    words::rate(&Text::new(message, None)).is_some()
 }
 
+/// What is too much about an `eth_getLogs`, if that is what it says.
+fn range_cap(text: &Text, code: i64, data: Option<&Json>) -> Option<RangeCap> {
+    let told = data.is_some_and(|data| hints::from_to(data).is_some());
+    if told || code == -32008 || amounts::dense(text) {
+        return Some(RangeCap::Density);
+    }
+    if amounts::of_blocks(text) && amounts::too_much(text) {
+        let results = amounts::too_many_results(text) && !hints::names_blocks(text);
+        return Some(if results { RangeCap::Density } else { RangeCap::Structural });
+    }
+    if amounts::too_many_results(text) || amounts::too_heavy(text) {
+        return Some(RangeCap::Density);
+    }
+    if code == -32614 || text.has(&["smaller than size"]) {
+        return Some(RangeCap::Structural);
+    }
+    // Advice alone ("use a smaller range") names no cap, unless with a number.
+    (amounts::of_blocks(text) && amounts::advises(text)).then(|| match hints::names_blocks(text) {
+        true => RangeCap::Structural,
+        false => RangeCap::Density,
+    })
+}
+
+#[cfg(test)]
+mod grammar;
 #[cfg(test)]
 mod tests;

@@ -200,7 +200,7 @@ impl ChainClient {
             return;
         }
         match error.class() {
-            FailureClass::Fault => {
+            FailureClass::Fault | FailureClass::Barred => {
                 health.failed(now);
                 if matches!(error, RpcError::TimedOut { .. }) && !took.is_zero() {
                     health.slower_than(now, took);
@@ -240,7 +240,7 @@ pub(super) fn is_final(error: &RpcError) -> bool {
         matches!(
             refusal.class,
             RpcErrorClass::Semantic
-                | RpcErrorClass::TooManyAddresses
+                | RpcErrorClass::TooManyAddresses(_)
                 | RpcErrorClass::RangeTooLarge { .. }
         )
     })

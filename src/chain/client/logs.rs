@@ -1,20 +1,15 @@
 //! Logs, in ranges that the endpoint can bear, from an endpoint that has the
-//! blocks.
+//! blocks. What an endpoint bears is decided in [`crate::chain::ranges`].
 
-use alloy::{
-    primitives::{B256, Bloom, U64},
-    rpc::types::Log,
-};
-use futures::{StreamExt as _, TryStreamExt as _};
+use alloy::{eips::BlockId, primitives::U64, rpc::types::Log};
 use serde_json::{Value as Json, json};
 
 use super::ChainClient;
 use crate::chain::{
     answers::{LogBlocks, LogFilter},
-    ranges::Retry,
+    ranges::{Ask, RangeFailure, RangePolicy},
     rpc::RpcError,
 };
-use crate::domain::BlockRef;
 
 /// The logs of a range, or of its beginning.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,8 +22,12 @@ pub struct LogRange {
     pub(super) endpoint: usize,
 }
 
-/// Blocks whose logs are asked for at once.
-const BLOCKS_AT_ONCE: usize = 8;
+/// Logs as an endpoint gave them, checked.
+pub(super) struct GivenLogs {
+    pub(super) logs: Vec<Log>,
+    /// Of JSON.
+    pub(super) bytes: u64,
+}
 
 impl ChainClient {
     /// Logs of blocks from `from` on, up to `to` or as far as an endpoint
@@ -48,91 +47,6 @@ impl ChainClient {
         Err(failure.unwrap_or_else(|| self.no_endpoint()))
     }
 
-    /// Logs of the block of this hash. Endpoints that don't know it refuse.
-    ///
-    /// When the bloom of its header says that there may be some, an answer
-    /// without any is believed only when a second one agrees: another
-    /// endpoint's, or the same one's once more where no other answers.
-    ///
-    /// # Errors
-    /// See [`RpcError`].
-    pub async fn logs_of_block(
-        &self,
-        filter: &LogFilter,
-        hash: B256,
-        bloom: Option<&Bloom>,
-    ) -> Result<Vec<Log>, RpcError> {
-        let doubtful = bloom.is_some_and(|bloom| filter.may_be_in(bloom));
-        let (mut failure, mut without) = (None, None);
-        for index in self.order() {
-            match self.get_logs(index, filter, LogBlocks::Hash(hash)).await {
-                Ok(logs) if logs.is_empty() && doubtful && without.is_none() => {
-                    without = Some(index);
-                }
-                Ok(logs) => {
-                    if let (Some(earlier), false) = (without, logs.is_empty()) {
-                        self.withheld(earlier, hash);
-                    }
-                    return Ok(logs);
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        match without {
-            Some(index) => self.get_logs(index, filter, LogBlocks::Hash(hash)).await,
-            None => Err(failure.unwrap_or_else(|| self.no_endpoint())),
-        }
-    }
-
-    /// Logs of several blocks, each asked for by its hash, in the blocks'
-    /// order: an endpoint on another branch, or one that lacks a block, can't
-    /// answer that there are none. See [`Self::logs_of_block`].
-    ///
-    /// # Errors
-    /// See [`RpcError`]; the first.
-    pub async fn logs_of_blocks(
-        &self,
-        filter: &LogFilter,
-        blocks: &[(B256, Option<Bloom>)],
-    ) -> Result<Vec<Log>, RpcError> {
-        let asked = blocks.iter().map(|(hash, bloom)| {
-            let call = self.logs_of_block(filter, *hash, bloom.as_ref());
-            futures::FutureExt::boxed_local(call)
-        });
-        let answers: Vec<Vec<Log>> =
-            futures::stream::iter(asked).buffered(BLOCKS_AT_ONCE).try_collect().await?;
-        Ok(answers.into_iter().flatten().collect())
-    }
-
-    /// The range's answer has no log of a block (the last, say) whose bloom
-    /// speaks of some: asks by the block's hash, too. A log that comes then
-    /// sets the endpoint of the range aside, whose other blocks are no more to
-    /// be believed.
-    ///
-    /// # Errors
-    /// When a log was withheld; see [`RpcError`].
-    pub async fn check_absence(
-        &self,
-        filter: &LogFilter,
-        range: &LogRange,
-        block: &BlockRef,
-        bloom: &Bloom,
-    ) -> Result<(), RpcError> {
-        let BlockRef { number, hash, .. } = *block;
-        let told = range.logs.iter().any(|log| log.block_number == Some(number));
-        if told || !filter.may_be_in(bloom) {
-            return Ok(());
-        }
-        match self.logs_of_block(filter, hash, Some(bloom)).await?.is_empty() {
-            true => Ok(()),
-            false => Err(self.withheld(range.endpoint, hash)),
-        }
-    }
-
-    fn withheld(&self, index: usize, hash: B256) -> RpcError {
-        self.wrong(index, "eth_getLogs", format!("it withheld logs of block {hash}"))
-    }
-
     async fn logs_at(
         &self,
         index: usize,
@@ -140,29 +54,40 @@ impl ChainClient {
         from: u64,
         to: u64,
     ) -> Result<LogRange, RpcError> {
-        let clipped = self.ranges().get(index).map(|policy| policy.clip(from, to));
-        let mut through = clipped.unwrap_or(to);
-        self.ensure_head(index, through).await?;
-        loop {
-            let error = match self.get_logs(index, filter, LogBlocks::Range(from, through)).await {
-                Ok(logs) => {
-                    if let Some(policy) = self.ranges().get_mut(index) {
-                        policy.succeeded(from, through);
-                    }
-                    return Ok(LogRange { through, logs, endpoint: index });
+        let mut read = self.with_policy(index, |policy| policy.read(filter, from, to))?;
+        self.ensure_head(index, read.through()).await?;
+        while let Some(ask) = read.next() {
+            let answer = match &ask {
+                Ask::Logs { filter, from, to } => {
+                    self.get_logs(index, filter, LogBlocks::Range(*from, *to)).await
+                }
+                Ask::Receipts { block } => {
+                    self.logs_by_receipts(index, filter, BlockId::number(*block)).await
+                }
+            };
+            let error = match answer {
+                Ok(GivenLogs { logs, bytes }) => {
+                    self.with_policy(index, |policy| read.answered(policy, logs, bytes))?;
+                    continue;
                 }
                 Err(error) => error,
             };
             let Some(failure) = error.range_failure() else { return Err(error) };
-            let retry = self.ranges().get_mut(index).map(|p| p.failed(from, through, failure));
-            match retry {
-                // Whether it was the range or the endpoint, a timeout was long
-                // enough: the next call is narrower, and goes elsewhere first.
-                _ if matches!(error, RpcError::TimedOut { .. }) => return Err(error),
-                Some(Retry::Narrower { to }) => through = to,
-                Some(Retry::SingleBlock) | None => return Err(error),
+            let goes_on = self.with_policy(index, |policy| read.refused(policy, failure))?;
+            // Whether it was the range or the endpoint, a timeout was long
+            // enough: the next call is narrower, and goes elsewhere first.
+            let elsewhere = matches!(failure, RangeFailure::TimedOut | RangeFailure::Broken);
+            if elsewhere || !goes_on {
+                return Err(error);
             }
+            tracing::debug!(chain = %self.chain(), %error, next = ?read.next(), "logs refused");
         }
+        let (through, is_merged) = (read.through(), read.is_merged());
+        let mut logs = read.into_logs();
+        if is_merged {
+            self.check(index, filter, LogBlocks::Range(from, through), &mut logs)?;
+        }
+        Ok(LogRange { through, logs, endpoint: index })
     }
 
     /// Makes sure that an endpoint has shown block `wanted`.
@@ -183,17 +108,49 @@ impl ChainClient {
         Err(RpcError::Behind { endpoint: std::sync::Arc::clone(self.name(index)), head, wanted })
     }
 
-    async fn get_logs(
+    pub(super) async fn get_logs(
         &self,
         index: usize,
         filter: &LogFilter,
         at: LogBlocks,
-    ) -> Result<Vec<Log>, RpcError> {
+    ) -> Result<GivenLogs, RpcError> {
         let method = "eth_getLogs";
         let params = self.raw(method, [query(filter, at)])?;
-        let mut logs: Vec<Log> = self.at(index, method, &params).await?;
-        filter.check(&at, &mut logs).map_err(|wrong| self.wrong(index, method, wrong))?;
-        Ok(logs)
+        // A range wider than any that was answered yet is not asked for twice
+        // as it is: when it fails, it may be why.
+        let retried = match at {
+            LogBlocks::Range(from, to) if from < to => {
+                self.with_policy(index, |policy| policy.is_proven(from, to))?
+            }
+            _ => true,
+        };
+        self.ensure_chain(index).await?;
+        let answer = self.send(index, method, &params, retried).await?;
+        let bytes = answer.get().len() as u64;
+        let mut logs: Vec<Log> =
+            serde_json::from_str(answer.get()).map_err(|error| self.wrong(index, method, error))?;
+        self.check(index, filter, at, &mut logs)?;
+        Ok(GivenLogs { logs, bytes })
+    }
+
+    pub(super) fn check(
+        &self,
+        index: usize,
+        filter: &LogFilter,
+        at: LogBlocks,
+        logs: &mut [Log],
+    ) -> Result<(), RpcError> {
+        let checked = filter.check(&at, logs);
+        checked.map_err(|wrong| self.wrong(index, "eth_getLogs", wrong))
+    }
+
+    /// A step of what is known of an endpoint's ranges.
+    pub(super) fn with_policy<T>(
+        &self,
+        index: usize,
+        step: impl FnOnce(&mut RangePolicy) -> T,
+    ) -> Result<T, RpcError> {
+        self.ranges().get_mut(index).map(step).ok_or_else(|| self.no_endpoint())
     }
 }
 

@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -46,7 +45,7 @@ fn structural_caps_of_providers_are_recognised_with_their_number() {
         ("Moonriver", -32000, 200, "block range is too wide (maximum 1024)", blocks(1024)),
         ("Aurora", -32000, 200, "up to a 2000 block range", blocks(2000)),
         ("Harmony", -32000, 200, "query must be smaller than size 1024", blocks(1024)),
-        ("nobody yet", -32000, 200, "this node serves 64 blocks at most: range too long", NO_HINT),
+        ("nobody yet", -32000, 200, "this node serves 64 blocks at most: range too long", blocks(64)),
     ];
     for (who, code, status, message, hint) in seen {
         assert_eq!(
@@ -81,6 +80,17 @@ fn density_caps_are_recognised_and_their_count_is_no_number_of_blocks() {
             "{who}"
         );
     }
+    let told = json!({"maxBlockRange": 2000});
+    assert_eq!(
+        classify(&ErrorAnswer {
+            method: "eth_getLogs",
+            message: "invalid request",
+            data: Some(&told),
+            ..ErrorAnswer::default()
+        }),
+        RpcErrorClass::RangeTooLarge { cap: RangeCap::Structural, hint: blocks(2000) },
+        "data speaks, too"
+    );
     let data = json!({"from": "0xBDE5F8", "limit": 10000, "to": "0x102DBCC"});
     assert_eq!(
         classify(&ErrorAnswer {
@@ -96,7 +106,8 @@ fn density_caps_are_recognised_and_their_count_is_no_number_of_blocks() {
 
 #[test]
 fn look_alikes_do_not_shrink_the_range() {
-    use RpcErrorClass::{Lagging, PlanRefused, RateLimited, TooManyAddresses, Transient};
+    use RpcErrorClass::{Lagging, PlanRefused, RateLimited, Transient, Unpaid};
+    let addresses = |part, most| RpcErrorClass::TooManyAddresses(FilterHint { part, most });
     let limited = || RateLimited { retry_after: None };
     let seen = [
         (0, 429, "", limited()),
@@ -113,8 +124,8 @@ fn look_alikes_do_not_shrink_the_range() {
         (-32055, 200, "", limited()),
         (-32001, 200, "Unable to complete request at this time", limited()),
         (0, 503, "Unable to complete request at this time", limited()),
-        (0, 402, "", PlanRefused),
-        (429, 429, "Monthly capacity limit exceeded", PlanRefused),
+        (0, 402, "", Unpaid),
+        (429, 429, "Monthly capacity limit exceeded", Unpaid),
         (-32000, 200, "requested to block is after last accepted block", Lagging),
         (-32602, 200, "block range extends beyond current head block", Lagging),
         (-32602, 200, "invalid block range", Lagging),
@@ -124,18 +135,102 @@ fn look_alikes_do_not_shrink_the_range() {
         (-32000, 200, "cannot query unfinalized data", Lagging),
         (-32000, 200, "height is not available (requested height: 9)", Lagging),
         (-32000, 200, "hash 0x12 is not currently canonical", Lagging),
-        (-32000, 200, "Please specify less number of address", TooManyAddresses),
-        (-32602, 200, "exceed max addresses or topics per search position", TooManyAddresses),
+        (
+            -32000,
+            200,
+            "Please specify less number of address",
+            addresses(FilterPart::Addresses, None),
+        ),
+        (
+            -32602,
+            200,
+            "exceed max addresses or topics per search position",
+            addresses(FilterPart::Either, None),
+        ),
         (
             -32000,
             200,
             "This query contains 9000 filters. The current limit is 5000.",
-            TooManyAddresses,
+            addresses(FilterPart::Either, Some(5000)),
         ),
         (-32600, 200, "trace_filter is not available on the Free tier", PlanRefused),
         (-32600, 401, "Must be authenticated!", PlanRefused),
         (0, 502, "<html>Bad Gateway</html>", Transient),
         (-32603, 200, "Internal error", Transient),
+    ];
+    for (code, status, message, class) in seen {
+        assert_eq!(logs(code, status, message), class, "{code} {status} {message}");
+    }
+}
+
+#[test]
+fn what_stands_in_no_table_is_read_as_a_person_would() {
+    use RpcErrorClass::{Lagging, PlanRefused, RangeTooLarge, Transient, Unpaid};
+    let structural = |hint| RangeTooLarge { cap: RangeCap::Structural, hint };
+    let dense = |hint| RangeTooLarge { cap: RangeCap::Density, hint };
+    let limited = || RpcErrorClass::RateLimited { retry_after: None };
+    let wait = |ms| RpcErrorClass::RateLimited { retry_after: Some(Duration::from_millis(ms)) };
+    let addresses = |part, most| RpcErrorClass::TooManyAddresses(FilterHint { part, most });
+    let page = "<html><style>p { display: block; max-width: 9px }</style><p>this block, the limit";
+    #[rustfmt::skip]
+    let seen = [
+        // Numbers: which of them is the limit.
+        (0, 200, "eth_getLogs and eth_newFilter are limited to a 10,000 blocks range", structural(blocks(10_000))),
+        (0, 200, "max 1000 blocks, got 5000", structural(blocks(1000))),
+        (0, 200, "too many blocks requested: 5000 (limit 1000)", structural(blocks(1000))),
+        (0, 200, "block range 10001 exceeds limit of 10000", structural(blocks(10_000))),
+        (0, 200, "maximum is 2048, requested blocks from 7 to 5000", structural(blocks(2048))),
+        (0, 200, "a 1000-block range limit applies", structural(blocks(1000))),
+        (0, 200, "requested range exceeds maximum RPC range limit", structural(NO_HINT)),
+        (0, 200, "Block range limit exceeded. See https://docs.example/limits#evm-range-limits", structural(NO_HINT)),
+        (0, 200, "range must be less than 3 days", structural(NO_HINT)),
+        (0, 200, "invalid block range: maximum 1000", structural(blocks(1000))),
+        (-32600, 400, "Under the Free tier plan, you can make eth_getLogs requests with up to a 10 block range. Based on your parameters, this block range should work: [0x1, 0xa]. Upgrade to PAYG for expanded block range.",
+            structural(RangeHint { blocks: Some(10), range: Some((1, 10)) })),
+        (0, 200, "block range is too large for your plan", structural(NO_HINT)),
+        (429, 429, "Too many requests: limit the range to 1000 blocks", structural(blocks(1000))),
+        (0, 200, "please use a smaller block range", dense(NO_HINT)),
+        (0, 200, "range over 1000 blocks needs an archive node: block range too large", structural(blocks(1000))),
+        (0, 200, "too many results, retry from 100 to 200", dense(RangeHint { blocks: None, range: Some((100, 200)) })),
+        (0, 200, "requested [0x1, 0xff], which exceeds 1000 logs; try [0x1, 0x10]", dense(RangeHint { blocks: None, range: Some((1, 16)) })),
+        // Time and size.
+        (0, 200, "context deadline exceeded", dense(NO_HINT)),
+        (0, 200, "execution aborted (timeout = 5s)", dense(NO_HINT)),
+        (0, 200, "response would exceed 10MB", dense(NO_HINT)),
+        (0, 504, "<html>504 Gateway Time-out</html>", dense(NO_HINT)),
+        (0, 524, "", dense(NO_HINT)),
+        (0, 413, "<html>413 Request Entity Too Large</html>", dense(NO_HINT)),
+        (0, 413, "Request Entity Too Large", addresses(FilterPart::Either, None)),
+        // "Limit" and "exceeded" of something else.
+        (0, 429, "Your app has exceeded its compute units per second capacity. Blocks are served on higher plans.", limited()),
+        (-32005, 200, "project ID request rate exceeded", limited()),
+        (-32005, 200, "limit exceeded", limited()),
+        (0, 200, "rate limit exceeded on block range queries, try again in 2s", wait(2000)),
+        (0, 200, "limit of 100 requests in 60 s for block data", limited()),
+        (0, 503, "too many requests, retry after 500 ms", wait(500)),
+        (0, 429, "<html>Error 1015: you are being rate limited</html>", limited()),
+        (0, 403, page, PlanRefused),
+        (0, 503, page, Transient),
+        (0, 500, page, Transient),
+        (0, 400, "Bad Request", RpcErrorClass::Semantic),
+        // The head, the branch, and what was thrown away.
+        (-32000, 200, "One of the blocks specified in filter (fromBlock, toBlock or blockHash) cannot be found.", Lagging),
+        (-32000, 200, "toBlock 500 exceeds the latest block 490", Lagging),
+        (-32000, 200, "end block is less than begin block", Lagging),
+        (-32001, 200, "Resource not found", Lagging),
+        (-32000, 200, "log indexing is in progress", Lagging),
+        (-32000, 200, "the node is 100 blocks behind the head", Lagging),
+        (-32000, 200, "state of block 7 is pruned", PlanRefused),
+        (4444, 200, "history unavailable", PlanRefused),
+        (-32000, 200, "Archive requests are limited to paid plans: block 7 is beyond the 128 blocks limit", PlanRefused),
+        (-32000, 200, "You've exceeded the limits of your plan", PlanRefused),
+        (-32000, 200, "the method eth_getLogs is not supported", PlanRefused),
+        (-32000, 200, "please specify an address in your request", PlanRefused),
+        (-32000, 200, "monthly request limit reached, block range queries are paused", Unpaid),
+        // Filters.
+        (-32000, 200, "exceed max topics", addresses(FilterPart::Topics, None)),
+        (-32000, 200, "too many addresses: 1001, max 1000", addresses(FilterPart::Addresses, Some(1000))),
+        (-32000, 200, "query returned more than 10000 results, reduce the number of addresses", dense(NO_HINT)),
     ];
     for (code, status, message, class) in seen {
         assert_eq!(logs(code, status, message), class, "{code} {status} {message}");
@@ -152,6 +247,9 @@ fn waits_are_read_from_header_data_and_text() {
         (ErrorAnswer { data: Some(&data), ..base }, 1.5),
         (ErrorAnswer { message: "Try again in 2 seconds", ..base }, 2.0),
         (ErrorAnswer { message: "try again in 1m", ..base }, 60.0),
+        (ErrorAnswer { message: "try again in 2s.", ..base }, 2.0),
+        (ErrorAnswer { message: "please wait 3 seconds", ..base }, 3.0),
+        (ErrorAnswer { message: "retry after 1.5s", ..base }, 1.5),
     ] {
         let retry_after = Some(Duration::from_secs_f64(seconds));
         assert_eq!(classify(&answer), RpcErrorClass::RateLimited { retry_after });
@@ -184,20 +282,4 @@ fn only_a_call_for_logs_can_ask_for_too_wide_a_range() {
         ..Default::default()
     };
     assert_eq!(classify(&answer), RpcErrorClass::Transient);
-}
-
-proptest! {
-    #[test]
-    fn no_answer_breaks_the_classifier(
-        code in any::<i64>(), status in any::<u16>(), message in "\\PC{0,80}",
-        number in any::<u64>(), seconds in any::<f64>(),
-    ) {
-        let data = json!({"from": number, "to": message, "rate": {"backoff_seconds": seconds}});
-        for text in [message.clone(), format!("try again in {number} [{number},{message}] -")] {
-            let _ = classify(&ErrorAnswer {
-                method: "eth_getLogs", code: Some(code), http_status: Some(status),
-                message: &text, data: Some(&data), retry_after: None,
-            });
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod hedging;
 mod lies;
 mod real;
 mod responder;
+mod splitting;
 
 use std::{num::NonZero, sync::Arc};
 
