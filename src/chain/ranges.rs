@@ -119,7 +119,14 @@ impl RangePolicy {
     /// Blocks `from..=to` were answered.
     pub fn succeeded(&mut self, from: u64, to: u64, volume: Volume) {
         self.singles.answered();
-        self.width.succeeded(width(from, to), volume);
+        self.width.succeeded(from, width(from, to), volume);
+    }
+
+    /// A block was read by its receipts, which hold so many of the logs.
+    fn read_by_receipts(&mut self, block: u64, logs: u64) {
+        // It tells nothing of what the endpoint bears as logs, but how full
+        // the block is that it did not bear.
+        self.width.read_otherwise(block, Volume { logs, bytes: 0 });
     }
 
     /// Blocks `from..=to` were refused.

@@ -74,7 +74,7 @@ impl RangeRead {
         self.volume.bytes += bytes;
         self.logs.extend(logs);
         if self.by_receipts {
-            // It tells nothing of what the endpoint bears as logs.
+            policy.read_by_receipts(self.from, self.volume.logs);
             while self.parts.next().is_some() {
                 self.parts.answered();
             }

@@ -153,12 +153,17 @@ impl Endpoint {
         Ok(logs)
     }
 
+    /// Calls that one range takes.
+    fn parts(&self) -> u64 {
+        self.chain.addresses.div_ceil(self.limits.addresses_max as u64)
+    }
+
     /// Calls that who knew all limits would make, of at most so many blocks.
     fn least_calls(&self, most: u64) -> u64 {
-        let Limits { caps, slow_from, results_max, addresses_max, .. } = &self.limits;
+        let Limits { caps, slow_from, results_max, .. } = &self.limits;
         let width = caps.iter().fold(most.min(slow_from - 1), |width, cap| width.min(*cap));
         let target = RangePolicy::TARGET_LOGS.min(*results_max);
-        let parts = self.chain.addresses.div_ceil(*addresses_max as u64);
+        let parts = self.parts();
         let (mut calls, mut blocks, mut logs) = (0, 0, 0);
         for block in 0..self.chain.length {
             let more = self.chain.logs_of(block);
@@ -221,13 +226,14 @@ fn limits() -> impl Strategy<Value = Limits> {
 
 proptest! {
     /// Every log of every block is read exactly once and in order, in at most
-    /// four times the calls of who knew all limits, and 200 more to learn them.
+    /// four times the calls of who knew all limits, and to learn them 200 more
+    /// for each part that the addresses must be cut into.
     #[test]
     fn a_span_is_read_exactly_once_in_order_and_in_a_bounded_number_of_calls(
         chain in chains(), limits in limits(), most in 1u64..20_000, seed in any::<u64>(),
     ) {
         let mut endpoint = Endpoint { limits, chain: chain.clone(), seed, calls: 0 };
-        let bound = 4 * endpoint.least_calls(most) + 200;
+        let bound = 4 * endpoint.least_calls(most) + 200 * endpoint.parts();
         let filter = chain.filter();
         let mut policy = RangePolicy::new(most);
         let (mut from, last) = (0, chain.length - 1);

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use alloy::rpc::types::Log;
 use proptest::prelude::*;
 
 use super::*;
@@ -179,6 +180,30 @@ fn where_every_block_is_refused_logs_are_asked_for_ever_more_seldom() {
     }
     assert_eq!(receipts, 1000);
     assert!(logs < 40, "{logs}");
+}
+
+#[test]
+fn one_full_block_does_not_slow_down_what_follows() {
+    let mut policy = RangePolicy::new(1000);
+    let full = 300;
+    let (mut from, mut calls) = (0, 0);
+    while from < 10_000 {
+        let mut read = policy.read(&LogFilter::default(), from, 9_999);
+        while let Some(ask) = read.next() {
+            calls += 1;
+            match ask {
+                Ask::Logs { from, to, .. } if (from..=to).contains(&full) => {
+                    assert!(read.refused(&mut policy, dense(RangeHint::default())));
+                }
+                Ask::Logs { .. } => read.answered(&mut policy, vec![], 2),
+                Ask::Receipts { .. } => {
+                    read.answered(&mut policy, vec![Log::default(); 20_000], 2);
+                }
+            }
+        }
+        from = read.through() + 1;
+    }
+    assert!(calls < 60, "{calls}");
 }
 
 #[test]

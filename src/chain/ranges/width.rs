@@ -39,7 +39,9 @@ pub(super) struct Width {
 #[derive(Clone, Copy, Debug)]
 struct Ceiling {
     blocks: u64,
-    /// How full each block was there, as the first answer after it showed: in
+    /// Where it failed: first and last block.
+    at: (u64, u64),
+    /// How full each block is there, as what could be read of it shows: in
     /// targets a block.
     fullness: Option<f64>,
     /// Full-width answers right below it, and how many it takes to raise it.
@@ -74,15 +76,13 @@ impl Width {
         blocks <= self.proven
     }
 
-    /// So many blocks were answered.
-    pub(super) fn succeeded(&mut self, asked: u64, volume: Volume) {
+    /// So many blocks from `from` on were answered.
+    pub(super) fn succeeded(&mut self, from: u64, asked: u64, volume: Volume) {
         self.broken = 0;
         self.proven = self.proven.max(asked);
         let full = self.fullness(volume);
         let per_block = full / asked.max(1) as f64;
-        if let Some(ceiling) = &mut self.ceiling {
-            ceiling.fullness.get_or_insert(per_block);
-        }
+        self.seen(from, per_block);
         if full > 1.0 {
             self.open = self.open.min(times(asked, 1.0 / full)).max(1);
             return;
@@ -98,6 +98,21 @@ impl Width {
         let of_ceiling = self.below_ceiling(now, per_block);
         let grown = now.saturating_mul(2).min(of_target).min(of_refused).min(of_ceiling);
         self.open = grown.min(self.most).max(now);
+    }
+
+    /// A block was read by other means.
+    pub(super) fn read_otherwise(&mut self, block: u64, volume: Volume) {
+        let full = self.fullness(volume);
+        self.seen(block, full);
+    }
+
+    /// Blocks from `from` on are so full.
+    fn seen(&mut self, from: u64, per_block: f64) {
+        if let Some(ceiling) = &mut self.ceiling
+            && (ceiling.at.0..=ceiling.at.1).contains(&from)
+        {
+            ceiling.fullness = Some(ceiling.fullness.unwrap_or(0.0).max(per_block));
+        }
     }
 
     /// So many blocks from `from` on were refused. Gives how many to ask for
@@ -128,18 +143,18 @@ impl Width {
                 counted.or_else(|| self.ranged(from, asked, hint)).unwrap_or(half)
             }
             RangeFailure::TooLarge { cap: RangeCap::Density, hint } => {
-                self.hit_ceiling(asked);
+                self.hit_ceiling(from, asked);
                 let counted = hint.blocks.filter(|n| *n > 1 && n.saturating_add(1) < asked);
                 self.ranged(from, asked, hint).or(counted).unwrap_or(half)
             }
             // The address list can't be shorter: then the blocks must be fewer.
             RangeFailure::Unknown | RangeFailure::TooManyAddresses(_) => {
-                self.hit_ceiling(asked);
+                self.hit_ceiling(from, asked);
                 half
             }
             // The dearest failure: to be had as seldom as can be.
             RangeFailure::TimedOut => {
-                self.hit_ceiling(asked);
+                self.hit_ceiling(from, asked);
                 (asked / 4).max(1)
             }
             // Nothing is remembered: an outage is no limit.
@@ -173,7 +188,7 @@ impl Width {
         of(volume.logs, self.target.logs).max(of(volume.bytes, self.target.bytes))
     }
 
-    fn hit_ceiling(&mut self, asked: u64) {
+    fn hit_ceiling(&mut self, from: u64, asked: u64) {
         let before = self.ceiling;
         // Wider than what is asked for now: it was under way when that shrank.
         let is_late = asked > self.get();
@@ -188,6 +203,7 @@ impl Width {
                 Some(ceiling) if is_late => ceiling.blocks.min(asked),
                 _ => asked,
             },
+            at: (from, from.saturating_add(asked - 1)),
             fullness: None,
             waited: 0,
             patience,
