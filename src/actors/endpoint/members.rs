@@ -18,7 +18,7 @@ pub(super) fn judged(members: Members) -> Result<Members, RpcError> {
     let answered = members.iter().any(|member| !matches!(member, Some(Err(_))));
     let grave = |error: &RpcError| match error.class() {
         FailureClass::Overloaded { .. } => 2,
-        FailureClass::Fault => 1,
+        FailureClass::Fault | FailureClass::Barred => 1,
         FailureClass::Answer => 0,
     };
     let worst = members.iter().flatten().filter_map(|m| m.as_ref().err()).max_by_key(|e| grave(e));
@@ -32,6 +32,6 @@ pub(super) fn judged(members: Members) -> Result<Members, RpcError> {
 pub(super) fn slowed_down<T>(answer: &Result<T, RpcError>) -> Option<Option<Duration>> {
     match answer.as_ref().err()?.class() {
         FailureClass::Overloaded { retry_after } => Some(retry_after),
-        FailureClass::Fault | FailureClass::Answer => None,
+        FailureClass::Fault | FailureClass::Barred | FailureClass::Answer => None,
     }
 }

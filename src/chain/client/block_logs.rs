@@ -153,11 +153,11 @@ impl ChainClient {
         hash: B256,
     ) -> Result<Vec<Log>, RpcError> {
         let lacks = || RpcError::lacks_block(self.name(index), "eth_getLogs", hash);
-        let number = self.header_at(index, BlockId::hash(hash)).await?.ok_or_else(lacks)?;
-        let number = number.block.number;
+        let (header, _) = self.header_at(index, BlockId::hash(hash)).await?.ok_or_else(lacks)?;
+        let number = header.block.number;
         let logs = self.get_logs_in_parts(index, filter, LogBlocks::Range(number, number)).await?;
         // Asked for afterwards, so that it holds also for logs that are not there.
-        let after = self.header_at(index, BlockId::number(number)).await?.ok_or_else(lacks)?;
+        let (after, _) = self.header_at(index, BlockId::number(number)).await?.ok_or_else(lacks)?;
         let is_it = after.block.hash == hash && logs.iter().all(|log| log.block_hash == Some(hash));
         is_it.then_some(logs).ok_or_else(lacks)
     }

@@ -7,15 +7,20 @@ use alloy::{
     rpc::types::Log,
 };
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{ChainClient, logs::GivenLogs};
-use crate::chain::{
-    answers::{Header, LogBlocks, LogFilter},
-    rpc::RpcError,
+use crate::{
+    chain::{
+        answers::{Header, LogBlocks, LogFilter},
+        proof::{FullHeader, NotProven, ProvenReceipts, Receipt, prove},
+        rpc::RpcError,
+    },
+    domain::BlockRef,
 };
 
-/// A receipt, as far as its logs go: types of transactions that only one chain
-/// has must not be in the way.
+/// A receipt, as far as its logs go: where nothing can be proven, odd fields
+/// must not be in the way.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LogsOfReceipt {
@@ -24,7 +29,8 @@ struct LogsOfReceipt {
 }
 
 impl ChainClient {
-    /// Logs of one block, from all its receipts, by the block's hash.
+    /// Logs of one block, from all its receipts, by the block's hash. They are
+    /// proven against the header wherever the chain allows it.
     pub(super) async fn logs_by_receipts(
         &self,
         index: usize,
@@ -32,7 +38,7 @@ impl ChainClient {
         block: BlockId,
     ) -> Result<GivenLogs, RpcError> {
         let method = "eth_getBlockReceipts";
-        let Some(header) = self.header_at(index, block).await? else {
+        let Some((header, told)) = self.header_at(index, block).await? else {
             return Err(match block {
                 BlockId::Hash(hash) => {
                     RpcError::lacks_block(self.name(index), method, hash.block_hash)
@@ -45,24 +51,31 @@ impl ChainClient {
         let hash = header.block.hash;
         let params = self.raw(method, [hash])?;
         let answer = self.send(index, method, &params, true).await?;
-        let bytes = answer.get().len() as u64;
-        let receipts: Option<Vec<LogsOfReceipt>> =
-            serde_json::from_str(answer.get()).map_err(|error| self.wrong(index, method, error))?;
         // It may have dropped the block since.
-        let Some(receipts) = receipts else {
+        if answer.get() == "null" {
             return Err(RpcError::lacks_block(self.name(index), method, hash));
+        }
+        let bytes = answer.get().len() as u64;
+        let logs = match proven(&told, answer.get()) {
+            Some(Ok(proven)) => Ok(proven.logs(filter)),
+            Some(Err(NotProven::Lie(lie))) => Err(lie.to_string()),
+            // An honest node of an unusual chain may have answered so.
+            Some(Err(NotProven::Unprovable(_))) | None => {
+                let receipts = serde_json::from_str(answer.get())
+                    .map_err(|error| self.wrong(index, method, error))?;
+                logs_of(receipts, &header, filter)
+            }
         };
-        let logs = logs_of(receipts, &header, filter)
-            .map_err(|reason| self.wrong(index, method, reason))?;
+        let logs = logs.map_err(|reason| self.wrong(index, method, reason))?;
         Ok(GivenLogs { logs, bytes })
     }
 
-    /// A header as one endpoint has it.
+    /// A header as one endpoint has it, and its whole answer.
     pub(super) async fn header_at(
         &self,
         index: usize,
         block: BlockId,
-    ) -> Result<Option<Header>, RpcError> {
+    ) -> Result<Option<(Header, Box<RawValue>)>, RpcError> {
         let (method, params) = match block {
             BlockId::Hash(hash) => {
                 let method = "eth_getBlockByHash";
@@ -73,27 +86,38 @@ impl ChainClient {
                 (method, self.raw(method, (number, false))?)
             }
         };
-        let header: Option<Header> = self.at(index, method, &params).await?;
-        let is_it = header.as_ref().is_none_or(|Header { block: given, .. }| match block {
-            BlockId::Hash(hash) => given.hash == hash.block_hash,
-            BlockId::Number(number) => number.as_number().is_none_or(|n| given.number == n),
-        });
+        let told: Option<Box<RawValue>> = self.at(index, method, &params).await?;
+        let Some(told) = told else { return Ok(None) };
+        let header: Header =
+            serde_json::from_str(told.get()).map_err(|error| self.wrong(index, method, error))?;
+        let is_it = match block {
+            BlockId::Hash(hash) => header.block.hash == hash.block_hash,
+            BlockId::Number(number) => number.as_number().is_none_or(|n| n == header.block.number),
+        };
         if is_it {
-            return Ok(header);
+            return Ok(Some((header, told)));
         }
         Err(self.wrong(index, method, format!("it gave another block for {block}")))
     }
 }
 
+/// Receipts against their header, where both have all that a proof needs.
+fn proven(header: &RawValue, receipts: &str) -> Option<Result<ProvenReceipts, NotProven>> {
+    let header: FullHeader = serde_json::from_str(header.get()).ok()?;
+    let receipts: Vec<Receipt> = serde_json::from_str(receipts).ok()?;
+    Some(prove(&header, receipts))
+}
+
 /// The filter's logs among all logs of a block, in order, or what is wrong
-/// with them. All of them are checked, and none may be missing that the
-/// header's bloom speaks of.
+/// with them. Nothing is proven here: but none of them contradicts another, and
+/// something of what the header's bloom says of the filter is there.
 fn logs_of(
     receipts: Vec<LogsOfReceipt>,
     header: &Header,
     filter: &LogFilter,
 ) -> Result<Vec<Log>, String> {
-    let hash = header.block.hash;
+    let BlockRef { number, hash, .. } = header.block;
+    let bloom = &header.logs_bloom;
     if let Some(other) = receipts.iter().find(|receipt| receipt.block_hash != hash) {
         return Err(format!("a receipt of block {} among those of {hash}", other.block_hash));
     }
@@ -101,24 +125,20 @@ fn logs_of(
     LogFilter::default()
         .check(&LogBlocks::Hash(hash), &mut logs)
         .map_err(|wrong| wrong.to_string())?;
-    let number = header.block.number;
     if logs.iter().any(|log| log.block_number != Some(number)) {
         return Err(format!("a log of another height than {number}"));
     }
-    let mut bloom = Bloom::ZERO;
+    let mut told = Bloom::ZERO;
     for log in &logs {
-        bloom.accrue_raw_log(log.address(), log.topics());
+        told.accrue_raw_log(log.address(), log.topics());
     }
     // All ones stand for a chain without blooms.
-    let is_told = header.logs_bloom != Bloom::repeat_byte(0xff);
-    if is_told && !bloom.contains(&header.logs_bloom) {
+    let has_blooms = *bloom != Bloom::repeat_byte(0xff);
+    let spoken_of = filter.blooms();
+    if has_blooms && spoken_of.may_be_in(bloom) && !spoken_of.may_be_in(&told) {
         return Err(format!("it withheld logs of block {hash}"));
     }
-    logs.retain(|log| {
-        let topic = log.topic0();
-        (filter.addresses.is_empty() || filter.addresses.contains(&log.address()))
-            && (filter.topics0.is_empty() || topic.is_some_and(|t| filter.topics0.contains(t)))
-    });
+    logs.retain(|log| filter.asks_for(&log.inner));
     Ok(logs)
 }
 
@@ -129,7 +149,6 @@ mod tests {
     use alloy::primitives::Address;
 
     use super::*;
-    use crate::domain::BlockRef;
 
     const HASH: B256 = B256::repeat_byte(9);
 
@@ -148,15 +167,9 @@ mod tests {
 
     fn header(logs: &[Log]) -> Header {
         let mut logs_bloom = Bloom::ZERO;
-        for log in logs {
-            logs_bloom.accrue_raw_log(log.address(), log.topics());
-        }
-        Header {
-            block: BlockRef { number: 7, hash: HASH, parent_hash: B256::ZERO, time: 1 },
-            logs_bloom,
-            base_fee: None,
-            gas_limit: 1,
-        }
+        logs.iter().for_each(|log| logs_bloom.accrue_raw_log(log.address(), log.topics()));
+        let block = BlockRef { number: 7, hash: HASH, parent_hash: B256::ZERO, time: 1 };
+        Header { block, logs_bloom, base_fee: None, gas_limit: 1 }
     }
 
     fn receipts(logs: &[Log]) -> Vec<LogsOfReceipt> {
@@ -170,19 +183,20 @@ mod tests {
     #[test]
     fn a_blocks_receipts_hold_its_logs() {
         let all = [log(1, 0), log(2, 1), log(1, 2)];
-        let header = header(&all);
         let wanted = Ok(vec![all[0].clone(), all[2].clone()]);
-        assert_eq!(logs_of(receipts(&all), &header, &ours()), wanted);
+        assert_eq!(logs_of(receipts(&all), &header(&all), &ours()), wanted);
         let unsorted = [all[2].clone(), all[1].clone(), all[0].clone()];
-        assert_eq!(logs_of(receipts(&unsorted), &header, &ours()), wanted);
+        assert_eq!(logs_of(receipts(&unsorted), &header(&all), &ours()), wanted);
+        // Where the chain has no blooms, nothing can be held against it.
+        let unknown = Header { logs_bloom: Bloom::repeat_byte(0xff), ..header(&all) };
+        assert_eq!(logs_of(vec![], &unknown, &ours()), Ok(vec![]));
     }
 
     #[test]
-    fn receipts_that_contradict_their_header_are_refused() {
+    fn receipts_that_contradict_themselves_or_lack_what_the_bloom_says_are_refused() {
         let all = [log(1, 0), log(2, 1)];
-        let header = header(&all);
-        let refused = |logs: Vec<LogsOfReceipt>| logs_of(logs, &header, &ours()).unwrap_err();
-        assert!(refused(receipts(&all[..1])).contains("withheld"));
+        let refused = |logs: Vec<LogsOfReceipt>| logs_of(logs, &header(&all), &ours()).unwrap_err();
+        assert!(refused(receipts(&all[1..])).contains("withheld"));
         assert!(refused(vec![]).contains("withheld"));
         let mut other = receipts(&all);
         other[1].block_hash = B256::ZERO;
@@ -191,8 +205,5 @@ mod tests {
         other[1].block_number = Some(8);
         assert!(refused(receipts(&other)).contains("another height"));
         assert!(refused(receipts(&[log(1, 0), log(2, 0)])).contains("occurs twice"));
-        // Where the chain has no blooms, nothing can be held against it.
-        let unknown = Header { logs_bloom: Bloom::repeat_byte(0xff), ..header };
-        assert_eq!(logs_of(vec![], &unknown, &ours()), Ok(vec![]));
     }
 }

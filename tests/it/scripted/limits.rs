@@ -72,7 +72,8 @@ fn the_daemon_understands_every_wording() {
         }
     }
     for wording in ADDRESSES {
-        assert_eq!(class(&(wording.say)(&asked)), RpcErrorClass::TooManyAddresses, "{wording:?}");
+        let class = class(&(wording.say)(&asked));
+        assert!(matches!(class, RpcErrorClass::TooManyAddresses(_)), "{wording:?}: {class:?}");
     }
     for refusal in wording::too_often() {
         let class = class(&refusal);

@@ -180,6 +180,40 @@ async fn receipts_that_lack_what_their_header_speaks_of_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn receipts_are_proven_where_the_chain_allows_it() {
+    let recorded: Json = serde_json::from_str(include_str!(
+        "../../../../tests/fixtures/blocks/arbitrum-150000000.json"
+    ))
+    .unwrap();
+    let number = number(&recorded["block"]["number"]);
+    let serve = |altered: bool| {
+        let (block, mut receipts) = (recorded["block"].clone(), recorded["receipts"].clone());
+        let with_logs = receipts.as_array_mut().unwrap().iter_mut();
+        let mut with_logs = with_logs.filter(|receipt| receipt["logs"][0].is_object());
+        if altered {
+            with_logs.next().unwrap()["logs"].as_array_mut().unwrap().remove(0);
+        }
+        Responder::start(move |method, _| match method {
+            "eth_getLogs" => Reply::Error(-32008, "Response is too big"),
+            "eth_blockNumber" => Reply::Result(block["number"].clone()),
+            "eth_getBlockReceipts" => Reply::Result(receipts.clone()),
+            _ => Reply::Result(block.clone()),
+        })
+    };
+    let all: usize = recorded["receipts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|receipt| receipt["logs"].as_array().unwrap().len())
+        .sum();
+    let (liar, honest) = (serve(true).await, serve(false).await);
+    let Rig { client, tree: _tree, .. } = rig(&[&liar.url, &honest.url]);
+    let range = client.logs(&LogFilter::default(), number, number).await.unwrap();
+    assert_eq!((range.logs.len(), range.endpoint), (all, 1));
+    assert_eq!(client.status()[0].failures, 1, "the liar is set aside");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_refuses_block_hashes_is_asked_by_number_and_checked() {
     for words in ["blockHash is not supported", "invalid params", "what is that?"] {
         let by_number = node(move |params| match range(params) {
