@@ -91,8 +91,21 @@ impl ChainClient {
         method: &'static str,
         params: &RawValue,
     ) -> Result<Box<RawValue>, RpcError> {
+        self.send_retried(index, method, params, true).await
+    }
+
+    /// A bare read from one endpoint; `retried` may keep its guard from
+    /// repeating it.
+    pub(super) async fn send_retried(
+        &self,
+        index: usize,
+        method: &'static str,
+        params: &RawValue,
+        retried: bool,
+    ) -> Result<Box<RawValue>, RpcError> {
         let (here, abandoned) = oneshot::channel();
-        let manner = self.manner(index, method, abandoned);
+        let mut manner = self.manner(index, method, abandoned);
+        manner.retried &= retried;
         let answer = self.passed(index, method, params, manner).await;
         drop(here);
         answer

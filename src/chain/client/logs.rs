@@ -125,10 +125,10 @@ impl ChainClient {
             _ => true,
         };
         self.ensure_chain(index).await?;
-        let answer = self.send(index, method, &params, retried).await?;
+        let answer = self.send_retried(index, method, &params, retried).await?;
         let bytes = answer.get().len() as u64;
-        let mut logs: Vec<Log> =
-            serde_json::from_str(answer.get()).map_err(|error| self.wrong(index, method, error))?;
+        let mut logs: Vec<Log> = serde_json::from_str(answer.get())
+            .map_err(|error| self.malformed(index, method, error))?;
         self.check(index, filter, at, &mut logs)?;
         Ok(GivenLogs { logs, bytes })
     }

@@ -50,7 +50,7 @@ impl ChainClient {
         };
         let hash = header.block.hash;
         let params = self.raw(method, [hash])?;
-        let answer = self.send(index, method, &params, true).await?;
+        let answer = self.send(index, method, &params).await?;
         // It may have dropped the block since.
         if answer.get() == "null" {
             return Err(RpcError::lacks_block(self.name(index), method, hash));
@@ -62,7 +62,7 @@ impl ChainClient {
             // An honest node of an unusual chain may have answered so.
             Some(Err(NotProven::Unprovable(_))) | None => {
                 let receipts = serde_json::from_str(answer.get())
-                    .map_err(|error| self.wrong(index, method, error))?;
+                    .map_err(|error| self.malformed(index, method, error))?;
                 logs_of(receipts, &header, filter)
             }
         };
@@ -88,8 +88,8 @@ impl ChainClient {
         };
         let told: Option<Box<RawValue>> = self.at(index, method, &params).await?;
         let Some(told) = told else { return Ok(None) };
-        let header: Header =
-            serde_json::from_str(told.get()).map_err(|error| self.wrong(index, method, error))?;
+        let header: Header = serde_json::from_str(told.get())
+            .map_err(|error| self.malformed(index, method, error))?;
         let is_it = match block {
             BlockId::Hash(hash) => header.block.hash == hash.block_hash,
             BlockId::Number(number) => number.as_number().is_none_or(|n| n == header.block.number),

@@ -280,9 +280,12 @@ async fn a_range_that_hangs_goes_elsewhere_and_is_narrower_the_next_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unpaid_bill_opens_the_breaker_at_once_and_is_not_retried() {
     let unpaid = Responder::start(|_, _| Reply::Http(402, "", "Payment Required")).await;
-    let Rig { client, metrics, tree: _tree } = rig(&[&unpaid.url]);
+    let Rig { client, metrics, tree: _tree, lies: _lies } = rig(&[&unpaid.url]);
     let error = client.block_number().await.unwrap_err();
-    assert_eq!(error.refusal().map(|refusal| &refusal.class), Some(&RpcErrorClass::Unpaid));
+    assert_eq!(
+        error.refusal().map(|refusal| &refusal.class),
+        Some(&crate::chain::rpc_errors::RpcErrorClass::Unpaid)
+    );
     let calls = |method| unpaid.calls(method);
     assert_eq!((calls("eth_blockNumber"), client.status()[0].failures), (1, 1));
     let state = metrics.breaker_state.with_label_values(&["local-0"]).get();
