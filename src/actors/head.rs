@@ -1,67 +1,164 @@
 //! The head actor, one per chain: follows the chain's head so that all its
-//! contracts see one and the same branch.
+//! contracts see one and the same branch, and says what of it is final.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+mod resume;
+mod tags;
 
-use alloy::eips::BlockNumberOrTag;
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::Message;
 use serde_json::{Value as Json, json};
 
 use super::shared::{ChainLink, Shared};
 use crate::{
     chain::{
-        client::{FollowError, Follower},
-        cursor::ChainView,
+        agreement::Trust,
+        client::{FollowError, Followed, Follower},
+        cursor::{ChainView, Cursor},
         headers::{HeadChange, HeaderWindow},
+        pace::Pace,
     },
     config,
-    supervisor::{Next, Steps},
+    supervisor::{Next, Receives, Steps},
 };
+pub use resume::{ResumeFrom, ResumeRefused};
+use tags::Tags;
 
 /// What it owns: the window of canonical headers.
 pub struct HeadActor {
     shared: Shared,
     link: ChainLink,
-    chain: config::Chain,
+    spec: HeadSpec,
     follower: Follower,
-    tags: bool,
+    tags: Tags,
+    /// Blocks up to here can't be orphaned; never goes back.
+    finalized: u64,
+    pace: Pace,
+    born: Instant,
+    looked: Option<Instant>,
+    /// The last head was announced before it was found.
+    announced: bool,
+    woken: bool,
     trouble: Option<String>,
+}
+
+/// What a head actor is made from.
+#[derive(Clone, Debug)]
+pub struct HeadSpec {
+    /// Its chain.
+    pub chain: config::Chain,
+    /// Whether the chain's own tags say what is safe and final.
+    pub tags: bool,
+    /// What is believed of a single endpoint.
+    pub trust: Trust,
+}
+
+/// An endpoint is said to have a new head. Only whom to ask next follows from
+/// it.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Announced {
+    /// The endpoint's place in the configuration.
+    pub endpoint: usize,
 }
 
 /// How long one step follows the head: well below what the supervisor gives.
 const FOLLOW_TIME: Duration = Duration::from_secs(10);
-/// Headers beyond the configured finality, so that a fork right at it is seen.
+/// Headers beyond finality, so that a fork right at it is seen.
 const BEYOND_FINALITY: u64 = 16;
 /// Headers at least where finality is the chain's own: its tag may lag behind
 /// the configured depth.
 const WITH_TAGS: u64 = 256;
+/// Blocks that can be undone at most while the chain's own tag lags: as many
+/// as a contract's cursor remembers. Deeper ones count as final.
+const HORIZON: u64 = Cursor::MAX_RECENT as u64;
+/// Least time between two looks at the head, whoever asks for one.
+const LOOKS_APART: Duration = Duration::from_millis(20);
 
-/// How many headers are remembered.
+/// How many headers are remembered at first.
 fn capacity(finality_depth: u64, tags: bool) -> usize {
     let depth = finality_depth.saturating_add(BEYOND_FINALITY);
     usize::try_from(if tags { depth.max(WITH_TAGS) } else { depth }).unwrap_or(usize::MAX)
+}
+
+/// How many are needed to reach from the head to a tag that lags so far.
+fn capacity_for(lag: u64, finality_depth: u64) -> usize {
+    let most = HORIZON.max(finality_depth).saturating_add(BEYOND_FINALITY);
+    usize::try_from((lag + lag / 4 + BEYOND_FINALITY).min(most)).unwrap_or(usize::MAX)
 }
 
 impl HeadActor {
     /// A head that has seen nothing; an earlier incarnation's window is taken
     /// over from the view it published.
     #[must_use]
-    pub fn new(shared: Shared, link: ChainLink, chain: config::Chain, tags: bool) -> Self {
-        let follower = match &*link.view.borrow() {
-            Some(view) => Follower::new((*view.window).clone(), view.frozen.clone()),
-            None => Follower::new(HeaderWindow::new(capacity(chain.finality_depth, tags)), None),
+    pub fn new(shared: Shared, link: ChainLink, spec: HeadSpec) -> Self {
+        let view = link.view.borrow().clone();
+        let finalized = view.as_ref().map_or(0, |view| view.finalized);
+        let follower = match view {
+            Some(view) => Follower::new((*view.window).clone(), view.frozen, spec.trust),
+            None => {
+                let window = HeaderWindow::new(capacity(spec.chain.finality_depth, spec.tags));
+                Follower::new(window, None, spec.trust)
+            }
         };
-        Self { shared, link, chain, follower, tags, trouble: None }
+        Self {
+            tags: Tags::default(),
+            pace: Pace::new(spec.chain.block_time, spec.chain.poll_interval),
+            shared,
+            link,
+            spec,
+            follower,
+            finalized,
+            born: Instant::now(),
+            looked: None,
+            announced: false,
+            woken: false,
+            trouble: None,
+        }
     }
 
-    /// Follows the head for a while and tells the others. Gives what is left
-    /// to be done.
-    async fn follow(&mut self) -> Result<Option<String>, FollowError> {
-        let frozen = self.follower.frozen().is_some();
+    /// Follows the head for a while and tells the others.
+    async fn follow(&mut self) -> Result<Followed, FollowError> {
+        let was_frozen = self.follower.frozen().is_some();
+        let before = self.follower.window().head().copied();
         let followed = self.follower.step(&self.link.client, FOLLOW_TIME).await;
+        self.tell_freeze(was_frozen);
+        let mut followed = followed?;
+        self.count(&followed);
+        let head = self.follower.window().head().copied();
+        if let Some(head) = head.filter(|_| followed.rest.is_none()) {
+            if before.is_none_or(|before| head.number > before.number + CAUGHT_UP) {
+                self.pace.interrupted();
+            }
+            if before.is_some_and(|before| before.hash != head.hash) {
+                self.announced = std::mem::take(&mut self.woken);
+            }
+            self.pace.saw(head.number, self.born.elapsed(), self.announced);
+        }
+        // While a branch is under way, what the endpoints say of safety is
+        // said of that branch and not of the window; a frozen view stays.
+        if self.follower.is_connected() && self.follower.frozen().is_none() {
+            let trouble = self.publish().await;
+            followed.waits = followed.waits.or(trouble);
+        }
+        Ok(followed)
+    }
+
+    fn tell_freeze(&self, was_frozen: bool) {
         let chain = self.link.name.as_str();
-        match self.follower.frozen() {
+        let frozen = self.follower.frozen();
+        self.shared
+            .metrics
+            .chain_frozen
+            .with_label_values(&[chain])
+            .set(i64::from(frozen.is_some()));
+        match frozen {
             Some(why) => {
-                if !frozen {
+                if !was_frozen {
                     tracing::error!(chain, "{why}");
                 }
                 // The old view stays, but for the word that it is no more.
@@ -72,44 +169,77 @@ impl HeadActor {
                     }
                     _ => false,
                 });
-                return followed.map(|_| None);
             }
-            None if frozen => tracing::info!(chain, "the endpoints' branch is ours again"),
+            None if was_frozen => tracing::info!(chain, "the endpoints' branch is ours again"),
             None => {}
         }
-        let followed = followed?;
-        followed.changes.iter().for_each(|change| self.count(change));
-        // While a branch is under way, what the endpoints say of safety is
-        // said of that branch and not of the window.
-        let head = self.follower.window().head().filter(|_| self.follower.is_connected());
-        let Some(head) = head.copied() else { return Ok(followed.rest) };
-        // Both are of the window's head: the endpoints' own may lie beyond
-        // what was reached, and on another branch.
-        let (safe, finalized) = if self.tags {
-            let safe = self.link.client.header(BlockNumberOrTag::Safe).await?;
-            let finalized = self.link.block(BlockNumberOrTag::Finalized).await?;
-            let safe = safe.map(|header| header.block.number.min(head.number));
-            (safe, finalized.block.number.min(head.number))
-        } else {
-            (None, head.number.saturating_sub(self.chain.finality_depth))
-        };
-        let metrics = &self.shared.metrics;
-        metrics.chain_head_block.with_label_values(&[chain]).set(to_gauge(head.number));
-        metrics.chain_finalized_block.with_label_values(&[chain]).set(to_gauge(finalized));
-        self.link.view.send_replace(Some(ChainView {
-            latest: head,
-            safe,
-            finalized,
-            window: Arc::new(self.follower.window().clone()),
-            older: std::collections::BTreeMap::new(),
-            frozen: None,
-        }));
-        Ok(followed.rest)
     }
 
-    fn count(&self, change: &HeadChange) {
-        if let HeadChange::Reorged { common, orphaned, to } = change {
-            let chain = self.link.name.as_str();
+    /// Publishes the view, if it is another than before. Tells what keeps
+    /// finality from being known.
+    async fn publish(&mut self) -> Option<String> {
+        let head = self.follower.believed().copied()?;
+        let agreed = self.follower.agreed().unwrap_or(0).min(head.number);
+        let depth = self.spec.chain.finality_depth;
+        let (mut safe, mut trouble) = (None, None);
+        let finalized = if self.spec.tags {
+            let every = (self.pace.block_time() * 4).clamp(TAGS_EVERY.0, TAGS_EVERY.1);
+            trouble = self.tags.refresh(&self.link.client, &self.follower, every).await;
+            safe = self.tags.safe.map(|safe| safe.min(head.number));
+            // Whatever the tag says, nobody can undo more than this.
+            self.tags.finalized.unwrap_or(0).max(agreed.saturating_sub(HORIZON.max(depth)))
+        } else {
+            agreed.saturating_sub(depth)
+        };
+        self.finalized = self.finalized.max(finalized.min(head.number));
+        let finalized = self.finalized.min(head.number);
+        let window = self.follower.window_mut();
+        window.finalize(finalized);
+        if self.spec.tags {
+            window.grow(capacity_for(head.number - finalized, depth));
+        }
+        let chain = self.link.name.as_str();
+        let metrics = &self.shared.metrics;
+        metrics.chain_head_block.with_label_values(&[chain]).set(to_gauge(head.number));
+        metrics.chain_agreed_block.with_label_values(&[chain]).set(to_gauge(agreed));
+        metrics.chain_finalized_block.with_label_values(&[chain]).set(to_gauge(finalized));
+        let window = self.follower.window();
+        self.link.view.send_if_modified(|view| {
+            let same = view.as_ref().is_some_and(|view| {
+                (view.latest, view.safe, view.finalized) == (head, safe, finalized)
+                    && view.frozen.is_none()
+                    && view.window.head() == window.head()
+            });
+            if same {
+                return false;
+            }
+            *view = Some(ChainView {
+                latest: head,
+                safe,
+                finalized,
+                window: Arc::new(window.clone()),
+                older: std::collections::BTreeMap::new(),
+                frozen: None,
+            });
+            true
+        });
+        trouble
+    }
+
+    fn count(&self, followed: &Followed) {
+        let chain = self.link.name.as_str();
+        let metrics = &self.shared.metrics;
+        metrics.chain_looks_total.with_label_values(&[chain]).inc();
+        metrics
+            .chain_block_time_seconds
+            .with_label_values(&[chain])
+            .set(self.pace.block_time().as_secs_f64());
+        for endpoint in &followed.outvoted {
+            tracing::warn!(chain, %endpoint, "most endpoints have another block than this one");
+            metrics.chain_outvoted_total.with_label_values(&[chain, endpoint]).inc();
+        }
+        for change in &followed.changes {
+            let HeadChange::Reorged { common, orphaned, to } = change else { continue };
             tracing::warn!(
                 chain,
                 depth = orphaned.len(),
@@ -117,13 +247,34 @@ impl HeadActor {
                 head = to.number,
                 "the chain reorganised"
             );
-            let metrics = &self.shared.metrics;
             metrics.chain_reorgs_total.with_label_values(&[chain]).inc();
             let depth = i64::try_from(orphaned.len()).unwrap_or(i64::MAX);
             metrics.chain_reorg_depth_blocks.with_label_values(&[chain]).set(depth);
         }
     }
+
+    /// Says once what keeps the head from being followed, and when it is over.
+    fn say(&mut self, trouble: Option<String>) {
+        let before = std::mem::replace(&mut self.trouble, trouble);
+        match &self.trouble {
+            // The guard's breaker paces the calls; a line for each would only repeat it.
+            Some(why) if before.is_none() => {
+                tracing::warn!(chain = %self.link.name, "the head is not reached: {why}");
+            }
+            None if before.is_some() => {
+                tracing::info!(chain = %self.link.name, "the head is reached again");
+            }
+            _ => {}
+        }
+    }
 }
+
+/// So many blocks at once are no measure of the chain's pace.
+const CAUGHT_UP: u64 = 64;
+/// How often tags are asked for: four blocks, within these.
+const TAGS_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(12));
+/// Least pause after a trouble.
+const AFTER_TROUBLE: Duration = Duration::from_millis(500);
 
 /// A block number as a gauge's value.
 pub(super) fn to_gauge(number: u64) -> i64 {
@@ -138,29 +289,44 @@ impl Steps for HeadActor {
     }
 
     async fn step(&mut self) -> Result<Next, Infallible> {
-        let before = self.trouble.is_some();
-        let (trouble, unfinished) = match self.follow().await {
-            Ok(rest) => (rest.clone(), rest.is_some()),
-            Err(error) => (Some(error.to_string()), false),
-        };
-        self.trouble = trouble;
-        match &self.trouble {
-            // The guard's breaker paces the calls; a line for each would only repeat it.
-            Some(why) if !before => {
-                tracing::warn!(chain = %self.link.name, "the head is not reached: {why}");
-            }
-            None if before => tracing::info!(chain = %self.link.name, "the head is reached again"),
-            _ => {}
+        // However often it is woken.
+        let since = self.looked.map_or(LOOKS_APART, |looked| looked.elapsed());
+        if since < LOOKS_APART {
+            return Ok(Next::After(LOOKS_APART - since));
         }
+        if self.pace.is_overdue(self.born.elapsed()) {
+            self.follower.suspect();
+        }
+        let followed = self.follow().await;
+        self.looked = Some(Instant::now());
+        let (disputed, unfinished) = match followed {
+            Ok(Followed { rest: Some(rest), .. }) => {
+                self.say(Some(rest));
+                (false, true)
+            }
+            Ok(Followed { waits, .. }) => {
+                self.say(waits);
+                (self.trouble.is_some(), false)
+            }
+            Err(error) => {
+                self.say(Some(error.to_string()));
+                (false, false)
+            }
+        };
+        self.shared
+            .metrics
+            .chain_disputed
+            .with_label_values(&[self.link.name.as_str()])
+            .set(i64::from(disputed));
         if unfinished {
+            self.looked = None;
             return Ok(Next::Again);
         }
-        let pause = if self.trouble.is_some() {
-            self.chain.look_every().max(Duration::from_millis(500))
-        } else {
-            self.chain.look_every()
-        };
-        Ok(Next::After(pause))
+        let wait = self.pace.wait(self.born.elapsed(), self.announced);
+        Ok(Next::After(match self.trouble {
+            Some(_) => wait.clamp(AFTER_TROUBLE, self.spec.chain.look_every().max(AFTER_TROUBLE)),
+            None => wait,
+        }))
     }
 
     async fn drain(&mut self) {}
@@ -169,8 +335,20 @@ impl Steps for HeadActor {
         let frozen = self.follower.frozen().map(ToString::to_string);
         json!({
             "head": self.follower.window().head().map(|head| head.number),
+            "agreed": self.follower.agreed(),
+            "finalized": self.finalized,
+            "block_time_ms": u64::try_from(self.pace.block_time().as_millis()).unwrap_or(u64::MAX),
+            "announced": self.announced,
+            "frozen_at": self.follower.frozen().and(self.follower.frozen_at()),
             "not_ready": frozen.as_ref().or(self.trouble.as_ref()),
         })
+    }
+}
+
+impl Receives<Announced> for HeadActor {
+    fn receive(&mut self, Announced { endpoint }: Announced) {
+        self.woken = true;
+        self.follower.hint(endpoint);
     }
 }
 
@@ -183,5 +361,8 @@ mod tests {
         assert_eq!(capacity(64, false), 80);
         assert_eq!(capacity(64, true), 256);
         assert_eq!(capacity(1_000, true), 1_016);
+        assert_eq!(capacity_for(400, 96), 516);
+        assert_eq!(capacity_for(1_000_000, 96), 8_208, "beyond, depth counts as finality");
+        assert_eq!(capacity_for(1_000_000, 20_000), 20_016);
     }
 }

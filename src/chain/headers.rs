@@ -1,8 +1,9 @@
 //! Follows one chain's head and says which blocks were orphaned.
 //!
 //! The window believes whichever header it is shown last; whether one
-//! endpoint's head is to be believed is decided before it is shown here. It
-//! never sees a clock or a socket: a header it lacks is asked for by hash.
+//! endpoint's head is to be believed is decided before it is shown here (see
+//! [`agreement`](super::agreement)). It never sees a clock or a socket: a
+//! header it lacks is asked for by hash.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -19,6 +20,8 @@ pub struct HeaderWindow {
     branch: Vec<BlockRef>,
     /// Blooms of the headers that came last, oldest first.
     blooms: VecDeque<(B256, Arc<Bloom>)>,
+    /// What is known to be final, if anything.
+    finalized: Option<u64>,
 }
 
 /// Blooms that are remembered: what contracts read above finality stands near
@@ -56,12 +59,12 @@ pub enum HeadChange {
         /// The new head.
         to: BlockRef,
     },
-    /// The fork lies below a full window: stop this chain and tell an operator.
-    /// The window is left as it was.
+    /// The fork lies below what is final, or below a full window: stop this
+    /// chain and tell an operator. The window is left as it was.
     FinalityViolated {
-        /// The oldest block of the window, which the new branch lacks.
-        oldest: BlockRef,
-        /// The block of the new branch at its deepest known height.
+        /// A block that can't be orphaned any more, which the new branch lacks.
+        ours: BlockRef,
+        /// What the new branch has at that height.
         branch: BlockRef,
     },
 }
@@ -87,6 +90,7 @@ impl HeaderWindow {
             headers: VecDeque::new(),
             branch: Vec::new(),
             blooms: VecDeque::new(),
+            finalized: None,
         }
     }
 
@@ -107,6 +111,36 @@ impl HeaderWindow {
     pub fn at(&self, number: u64) -> Option<&BlockRef> {
         let offset = number.checked_sub(self.headers.front()?.number)?;
         self.headers.get(usize::try_from(offset).ok()?)
+    }
+
+    /// Whether a header has another hash than the canonical one of its height.
+    #[must_use]
+    pub fn contradicts(&self, header: &BlockRef) -> bool {
+        self.at(header.number).is_some_and(|known| known.hash != header.hash)
+    }
+
+    /// Blocks up to this height are final. It never goes back.
+    pub fn finalize(&mut self, number: u64) {
+        self.finalized = Some(self.finalized.map_or(number, |before| before.max(number)));
+    }
+
+    /// The highest block of which a contradiction is a violation of finality,
+    /// if the window knows one.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<&BlockRef> {
+        let oldest = self.oldest().filter(|_| self.is_full());
+        self.finalized.and_then(|number| self.at(number)).or(oldest)
+    }
+
+    /// Holds more headers from now on, up to `capacity`. The older ones don't
+    /// come back: it is young again until it has grown.
+    pub fn grow(&mut self, capacity: usize) {
+        self.capacity = self.capacity.max(capacity);
+    }
+
+    /// Forgets a branch that does not reach the window yet.
+    pub fn drop_branch(&mut self) {
+        self.branch.clear();
     }
 
     /// How many headers it holds at most.
@@ -165,9 +199,22 @@ impl HeaderWindow {
         let (Some(oldest), Some(head)) = (self.oldest().copied(), self.head().copied()) else {
             return Ok(self.replace());
         };
+        if let Some(ours) = self.at(header.number).copied()
+            && self.finalized.is_some_and(|finalized| header.number <= finalized)
+        {
+            return Ok(self.violated(ours, header));
+        }
         if header.number < oldest.number {
-            // Below the window, which was too young to be violated. One step
-            // below, its parent hash still tells what the branches share.
+            // Below the window. Unless a branch was followed down to there it
+            // tells nothing about what the window holds: an endpoint that
+            // lags, or a chain that was rolled back, which shows when it has
+            // grown to our heights again.
+            if !asked_for {
+                self.branch.clear();
+                return Ok(HeadChange::Same);
+            }
+            // One step below a window that was too young to be violated, its
+            // parent hash still tells what the branches share.
             return Ok(if header.hash == oldest.parent_hash {
                 self.branch.pop();
                 self.connect(header)
@@ -221,9 +268,9 @@ impl HeaderWindow {
         }
     }
 
-    fn violated(&mut self, oldest: BlockRef, branch: BlockRef) -> HeadChange {
+    fn violated(&mut self, ours: BlockRef, branch: BlockRef) -> HeadChange {
         self.branch.clear();
-        HeadChange::FinalityViolated { oldest, branch }
+        HeadChange::FinalityViolated { ours, branch }
     }
 
     /// Moves the branch to the end of the window and gives its head.
@@ -238,172 +285,4 @@ impl HeaderWindow {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-    use std::collections::HashMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// A chain whose head moves; keeps orphaned blocks for look-ups by hash.
-    pub(crate) struct Chain {
-        pub canonical: Vec<BlockRef>,
-        pub all: HashMap<B256, BlockRef>,
-        salt: u64,
-    }
-
-    impl Chain {
-        pub fn new(length: u64) -> Self {
-            let mut chain = Self { canonical: vec![], all: HashMap::new(), salt: 0 };
-            chain.extend(length);
-            chain
-        }
-
-        pub fn extend(&mut self, length: u64) {
-            for _ in 0..length {
-                self.salt += 1;
-                let number = self.canonical.len() as u64;
-                let block = BlockRef {
-                    number,
-                    hash: alloy::primitives::keccak256(self.salt.to_be_bytes()),
-                    parent_hash: self.canonical.last().map_or(B256::ZERO, |last| last.hash),
-                    time: 1000 + number,
-                };
-                self.canonical.push(block);
-                self.all.insert(block.hash, block);
-            }
-        }
-
-        /// Orphans the newest `depth` blocks (never genesis), then mines `length` ≥ 1.
-        pub fn reorg(&mut self, depth: u64, length: u64) {
-            let keep = (self.canonical.len() as u64).saturating_sub(depth).max(1);
-            self.canonical.truncate(keep as usize);
-            self.extend(length.max(1));
-        }
-
-        pub fn head(&self) -> BlockRef {
-            *self.canonical.last().unwrap()
-        }
-
-        /// Shows the head to a window, fetching what it asks for.
-        pub fn show(&self, window: &mut HeaderWindow) -> HeadChange {
-            let mut header = self.head();
-            loop {
-                match window.observe(header) {
-                    Ok(change) => return change,
-                    Err(need) => header = self.all[&need.hash],
-                }
-            }
-        }
-    }
-
-    fn linked(window: &HeaderWindow) -> bool {
-        let headers: Vec<_> = window.iter().collect();
-        headers
-            .windows(2)
-            .all(|pair| pair[1].parent_hash == pair[0].hash && pair[1].number == pair[0].number + 1)
-    }
-
-    #[test]
-    fn a_late_header_of_the_same_branch_changes_nothing() {
-        let chain = Chain::new(10);
-        let mut window = HeaderWindow::new(8);
-        for block in &chain.canonical {
-            window.observe(*block).unwrap();
-        }
-        assert_eq!(window.observe(chain.canonical[5]), Ok(HeadChange::Same));
-        assert_eq!(window.head(), Some(&chain.head()));
-    }
-
-    #[test]
-    fn a_fork_below_a_full_window_violates_finality_and_leaves_it_alone() {
-        let mut chain = Chain::new(20);
-        let mut window = HeaderWindow::new(4);
-        for block in &chain.canonical {
-            window.observe(*block).unwrap();
-        }
-        let before: Vec<_> = window.iter().copied().collect();
-        chain.reorg(9, 12);
-        assert!(matches!(chain.show(&mut window), HeadChange::FinalityViolated { .. }));
-        assert_eq!(window.iter().copied().collect::<Vec<_>>(), before);
-    }
-
-    #[test]
-    fn a_fork_just_below_a_young_window_is_still_named() {
-        let mut chain = Chain::new(20);
-        let mut window = HeaderWindow::new(8);
-        chain.show(&mut window);
-        let (orphan, common) = (chain.head(), chain.canonical[18]);
-        chain.reorg(1, 2);
-        assert_eq!(
-            chain.show(&mut window),
-            HeadChange::Reorged { common, orphaned: vec![orphan], to: chain.head() }
-        );
-        chain.reorg(9, 9);
-        assert!(matches!(chain.show(&mut window), HeadChange::Replaced { .. }));
-    }
-
-    #[test]
-    fn a_gap_wider_than_the_window_begins_it_anew_at_once() {
-        let mut chain = Chain::new(5);
-        let mut window = HeaderWindow::new(4);
-        chain.show(&mut window);
-        chain.extend(50);
-        assert_eq!(chain.show(&mut window), HeadChange::Replaced { from: 54, to: chain.head() });
-    }
-
-    #[test]
-    fn blooms_of_the_newest_headers_are_remembered() {
-        let mut window = HeaderWindow::new(8);
-        let hash = |n: usize| alloy::primitives::keccak256(n.to_be_bytes());
-        for n in 0..=BLOOMS_MAX {
-            window.note_bloom(hash(n), Bloom::repeat_byte(1));
-            window.note_bloom(hash(n), Bloom::repeat_byte(2));
-        }
-        assert_eq!(window.bloom(&hash(0)), None);
-        assert_eq!(window.bloom(&hash(BLOOMS_MAX)), Some(&Bloom::repeat_byte(1)));
-    }
-
-    proptest! {
-        #[test]
-        fn any_sequence_of_branches_ends_with_the_canonical_chain(
-            moves in prop::collection::vec((0u64..12, 1u64..20), 1..40),
-            capacity in 2usize..24,
-        ) {
-            let mut chain = Chain::new(3);
-            let mut window = HeaderWindow::new(capacity);
-            for block in &chain.canonical {
-                let _ = window.observe(*block);
-            }
-            for (depth, length) in moves {
-                let before = chain.canonical.clone();
-                chain.reorg(depth, length);
-                let change = chain.show(&mut window);
-                prop_assert!(linked(&window));
-                match change {
-                    HeadChange::FinalityViolated { oldest, .. } => {
-                        prop_assert_ne!(chain.canonical.get(oldest.number as usize), Some(&oldest));
-                        // A person decides; here: take the new branch.
-                        window = HeaderWindow::new(capacity);
-                        chain.show(&mut window);
-                    }
-                    HeadChange::Reorged { common, orphaned, to } => {
-                        prop_assert_eq!(to, chain.head());
-                        prop_assert_eq!(chain.canonical[common.number as usize], common);
-                        prop_assert_eq!(&before[common.number as usize + 1..], &orphaned[..]);
-                    }
-                    HeadChange::Extended { from, to } => {
-                        prop_assert_eq!(to, chain.head());
-                        prop_assert_eq!(from, before.len() as u64);
-                    }
-                    HeadChange::Replaced { .. } | HeadChange::Same => {}
-                }
-                prop_assert_eq!(window.head(), Some(&chain.head()));
-                prop_assert!(window.iter().all(|block| chain.canonical[block.number as usize] == *block));
-                prop_assert!(window.iter().count() <= capacity);
-            }
-        }
-    }
-}
+pub(crate) mod tests;

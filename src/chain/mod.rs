@@ -8,11 +8,13 @@
 //! stores.
 
 pub mod adapters;
+pub mod agreement;
 pub mod answers;
 pub mod client;
 pub mod cursor;
 pub mod headers;
 pub mod health;
+pub mod pace;
 pub mod proof;
 pub mod ranges;
 pub mod rate;

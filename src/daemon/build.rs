@@ -16,7 +16,7 @@ use crate::{
         contract::ContractActor,
         endpoint::{Endpoint, EndpointError, EndpointHandle},
         governance::{GovernanceActor, Governor},
-        head::HeadActor,
+        head::{HeadActor, HeadSpec},
         notices::NoticeActor,
         rule_set::{RuleSetActor, Rules},
         shared::{ChainLink, Shared},
@@ -25,6 +25,7 @@ use crate::{
     },
     breakers::{BreakerSpec, Guard, GuardSpec, RetrySpec},
     chain::{
+        agreement::Trust,
         client::{ChainClient, ClientLimits},
         rate::Plan as RatePlan,
         transport::{EndpointUrl, HttpLimits},
@@ -107,6 +108,7 @@ pub(super) fn spawn_all(
     tree.spawn_steps(spec, StepLimits::default(), move || {
         NoticeActor::new(told.clone(), Arc::clone(&lies))
     })?;
+    let mut heads = BTreeMap::new();
     for chain in &config.chains {
         let Some(link) = shared.chains.get(&chain.name).cloned() else { continue };
         let tags = chain.finality_tag
@@ -114,17 +116,37 @@ pub(super) fn spawn_all(
                 contract.chain == chain.name
                     && !matches!(contract.confirmations, Confirmations::Blocks(_))
             });
-        let (shared, chain) = (shared.clone(), chain.clone());
-        let spec = child(config, &format!("head/{}", chain.name), ArbiterClass::Listen);
-        tree.spawn_steps(spec, StepLimits::default(), move || {
-            HeadActor::new(shared.clone(), link.clone(), chain.clone(), tags)
+        let trust = Trust { ahead_max: ahead_max(config, &chain.name), ..patience(chain) };
+        let spec = HeadSpec { chain: chain.clone(), tags, trust };
+        let child = child(config, &format!("head/{}", chain.name), ArbiterClass::Listen);
+        let shared = shared.clone();
+        let head = tree.spawn_steps(child, StepLimits::default(), move || {
+            HeadActor::new(shared.clone(), link.clone(), spec.clone())
         })?;
+        heads.insert(chain.name.clone(), head);
     }
     let governors = plan.governors.keys().cloned().collect();
     state.benefits_from(governors, Arc::clone(&shared.benefits));
     spawn_contracts(config, &plan, tree, &shared)?;
     spawn_folds(config, &plan, tree, &shared, state)?;
     spawn_signers(config, &plan, tree, &shared)
+}
+
+/// The head may be ahead of most endpoints by as many blocks as the least
+/// confirmed contract waits for, so that only what most have is published.
+fn ahead_max(config: &Config, chain: &Name) -> u64 {
+    let confirmations = config.contracts.iter().filter(|contract| contract.chain == *chain);
+    let blocks = confirmations.filter_map(|contract| match contract.confirmations {
+        Confirmations::Blocks(blocks) => Some(blocks),
+        Confirmations::Safe | Confirmations::Finalized => None,
+    });
+    blocks.min().unwrap_or(1).max(1)
+}
+
+/// Endpoints of slow chains are waited for longer.
+fn patience(chain: &config::Chain) -> Trust {
+    let trust = Trust::default();
+    Trust { patience: trust.patience.max(chain.block_time * 4), ..trust }
 }
 
 fn spawn_contracts(

@@ -253,6 +253,18 @@ metrics! {
         "Reorgs seen.";
     chain_reorg_depth_blocks: IntGaugeVec ["chain"],
         "Blocks that the last reorg orphaned.";
+    chain_agreed_block: IntGaugeVec ["chain"],
+        "Newest block number that most of the chain's endpoints have.";
+    chain_outvoted_total: IntCounterVec ["chain", "dependency"],
+        "Times that most of the chain's endpoints had another block than this one.";
+    chain_disputed: IntGaugeVec ["chain"],
+        "1 while the head waits for the chain's endpoints to agree or catch up, else 0.";
+    chain_frozen: IntGaugeVec ["chain"],
+        "1 while the chain is frozen after a reorg below finality, else 0.";
+    chain_looks_total: IntCounterVec ["chain"],
+        "Looks at the chain's head: a few for each block.";
+    chain_block_time_seconds: GaugeVec ["chain"],
+        "Time between the chain's blocks as learnt from their arrival, in seconds.";
     contract_cursor_block: IntGaugeVec ["chain", "contract"],
         "Last block number of which all events of the contract are in the stream.";
     contract_lag_blocks: IntGaugeVec ["chain", "contract"],

@@ -10,7 +10,10 @@ use super::{
     *,
 };
 use crate::{
-    chain::headers::{HeadChange, HeaderWindow, tests::Chain},
+    chain::{
+        agreement::Trust,
+        headers::{HeadChange, HeaderWindow, tests::Chain},
+    },
     domain::BlockRef,
 };
 
@@ -62,7 +65,7 @@ fn head(follower: &Follower) -> u64 {
 async fn a_gap_is_filled_upwards_in_steps_though_the_head_moves_on() {
     let (chain, responder) = serve(10).await;
     let Rig { client, tree: _tree, .. } = rig(&[&responder.url]);
-    let mut follower = Follower::new(HeaderWindow::new(1000), None);
+    let mut follower = Follower::new(HeaderWindow::new(1000), None, Trust::default());
     reach(&mut follower, &client).await;
     chain.lock().unwrap().extend(600);
     let mut steps = 0;
@@ -83,13 +86,13 @@ async fn a_gap_is_filled_upwards_in_steps_though_the_head_moves_on() {
 async fn a_deep_fork_is_reached_in_steps_though_the_head_moves_on() {
     let (chain, responder) = serve(100).await;
     let Rig { client, tree: _tree, .. } = rig(&[&responder.url]);
-    let mut follower = Follower::new(HeaderWindow::new(100), None);
+    let mut follower = Follower::new(HeaderWindow::new(100), None, Trust::default());
     follower = {
         let mut window = follower.window().clone();
         for block in &chain.lock().unwrap().canonical {
             window.observe(*block).unwrap();
         }
-        Follower::new(window, None)
+        Follower::new(window, None, Trust::default())
     };
     chain.lock().unwrap().reorg(50, 51);
     let mut changes = Vec::new();
@@ -120,7 +123,7 @@ async fn a_deep_fork_is_reached_in_steps_though_the_head_moves_on() {
 async fn a_gap_beyond_the_window_begins_it_anew_with_few_calls() {
     let (chain, responder) = serve(10).await;
     let Rig { client, tree: _tree, .. } = rig(&[&responder.url]);
-    let mut follower = Follower::new(HeaderWindow::new(8), None);
+    let mut follower = Follower::new(HeaderWindow::new(8), None, Trust::default());
     reach(&mut follower, &client).await;
     chain.lock().unwrap().extend(5000);
     let changes = reach(&mut follower, &client).await;
@@ -137,7 +140,7 @@ async fn a_reorg_below_finality_freezes_until_the_branch_is_ours_again() {
         for block in &chain.lock().unwrap().canonical {
             window.observe(*block).unwrap();
         }
-        let mut follower = Follower::new(window, None);
+        let mut follower = Follower::new(window, None, Trust::default());
         let ours = chain.lock().unwrap().canonical.clone();
         chain.lock().unwrap().reorg(20, 20 + gap);
         let _ = reach(&mut follower, &client).await;
@@ -147,7 +150,8 @@ async fn a_reorg_below_finality_freezes_until_the_branch_is_ours_again() {
 
         // It costs two calls a look, is worded as before, and a restart keeps it.
         let before = responder.methods.lock().unwrap().len();
-        let mut follower = Follower::new(follower.window().clone(), Some(why.clone()));
+        let mut follower =
+            Follower::new(follower.window().clone(), Some(why.clone()), Trust::default());
         assert_eq!(reach(&mut follower, &client).await, []);
         assert_eq!(follower.frozen(), Some(&why));
         assert!(responder.methods.lock().unwrap().len() <= before + 3);
@@ -164,7 +168,7 @@ async fn a_reorg_below_finality_freezes_until_the_branch_is_ours_again() {
 async fn an_ancestor_that_nobody_has_is_named() {
     let (chain, responder) = serve(30).await;
     let Rig { client, tree: _tree, .. } = rig(&[&responder.url]);
-    let mut follower = Follower::new(HeaderWindow::new(16), None);
+    let mut follower = Follower::new(HeaderWindow::new(16), None, Trust::default());
     reach(&mut follower, &client).await;
     let lost = {
         let mut chain = chain.lock().unwrap();
@@ -174,9 +178,12 @@ async fn an_ancestor_that_nobody_has_is_named() {
         lost
     };
     let error = follower.step(&client, LONG).await.unwrap_err();
-    assert_eq!(error, FollowError::UnknownAncestor { number: 31, hash: lost.hash });
+    let endpoint = "endpoint/local/0".into();
+    assert_eq!(error, FollowError::UnknownAncestor { endpoint, number: 31, hash: lost.hash });
     assert_eq!(head(&follower), 29);
     chain.lock().unwrap().all.insert(lost.hash, lost);
     reach(&mut follower, &client).await;
     assert_eq!(head(&follower), 32);
 }
+
+mod several;
