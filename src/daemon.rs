@@ -88,8 +88,17 @@ pub enum StartError {
 
 /// Order of the shutdown: what takes work in goes first, what others write
 /// to goes last.
-const DRAIN_ORDER: [&str; 8] =
-    ["head/", "contract/", "rule_set/", "governance/", "tx/", "signer/", "endpoint/", "store"];
+const DRAIN_ORDER: [&str; 9] = [
+    "wake/",
+    "head/",
+    "contract/",
+    "rule_set/",
+    "governance/",
+    "tx/",
+    "signer/",
+    "endpoint/",
+    "store",
+];
 
 impl Daemon {
     /// Builds and starts everything. Must be called within an actix system,

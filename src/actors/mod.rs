@@ -16,3 +16,4 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod transaction;
+pub mod wake;

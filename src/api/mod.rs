@@ -49,6 +49,12 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// When there is no such governor, or it has not been read yet.
     fn benefits(&self, governor: &str, holder: Address) -> Result<Json, ApiProblem>;
+    /// Has a frozen chain go on with the endpoints' branch from a block on.
+    fn resume(
+        &self,
+        chain: &str,
+        from_block: u64,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
     /// Starts an actor again that was given up.
     fn retry(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>>;
     /// Crashes an actor, where the configuration allows it.
@@ -77,7 +83,7 @@ pub struct Api {
     address: SocketAddr,
 }
 
-/// Largest request body, in bytes: no route reads one.
+/// Largest request body, in bytes: no route reads a long one.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
 impl Api {
@@ -95,12 +101,18 @@ impl Api {
                     web::QueryConfig::default()
                         .error_handler(|error, _| ApiProblem::BadRequest(error.to_string()).into()),
                 )
+                .app_data(
+                    web::JsonConfig::default()
+                        .limit(MAX_BODY_BYTES)
+                        .error_handler(|error, _| ApiProblem::BadRequest(error.to_string()).into()),
+                )
                 .route("/healthz", web::get().to(healthz))
                 .route("/readyz", web::get().to(readyz))
                 .route("/metrics", web::get().to(metrics))
                 .route("/api/v1/status", web::get().to(status))
                 .route("/api/v1/explain", web::get().to(explain))
                 .route("/api/v1/benefits/{governor}/{holder}", web::get().to(benefits))
+                .route("/api/v1/chains/{chain}/resume", web::post().to(resume))
                 .route("/api/v1/actors/{actor:.*}/retry", web::post().to(retry))
                 .route("/api/v1/debug/crash/{actor:.*}", web::post().to(crash))
                 .default_service(web::to(|| async {
@@ -177,6 +189,20 @@ async fn benefits(
         .parse()
         .map_err(|_| ApiProblem::BadRequest("the holder is no address".to_owned()))?;
     Ok(HttpResponse::Ok().json(operator.benefits(&governor, holder)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResumeBody {
+    from_block: u64,
+}
+
+async fn resume(
+    operator: Shared,
+    chain: Path<String>,
+    body: web::Json<ResumeBody>,
+) -> Result<HttpResponse, ApiProblem> {
+    Ok(HttpResponse::Accepted().json(operator.resume(&chain, body.from_block).await?))
 }
 
 async fn retry(operator: Shared, actor: Path<String>) -> Result<HttpResponse, ApiProblem> {

@@ -21,3 +21,4 @@ pub mod rate;
 pub mod rpc;
 pub mod rpc_errors;
 pub mod transport;
+pub mod wake;

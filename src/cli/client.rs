@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{ConfigArgs, Failure};
 use crate::{config::Config, daemon::ADDRESS_FILE};
@@ -45,35 +45,58 @@ impl DaemonArgs {
         let base = self.base()?;
         let url = reqwest::Url::parse_with_params(&format!("{base}{path}"), query)
             .map_err(|error| Failure::Usage(format!("--api {base}: {error}")))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
+        ask(&base, |client| client.get(url))
+    }
+
+    /// Sends JSON to a path of the API, given as its segments.
+    pub(super) fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let base = self.base()?;
+        let wrong = |why: String| Failure::Usage(format!("--api {base}: {why}"));
+        let mut url = reqwest::Url::parse(&base).map_err(|error| wrong(error.to_string()))?;
+        url.path_segments_mut()
+            .map_err(|()| wrong("not the address of an API".to_owned()))?
+            .pop_if_empty()
+            .extend(path);
+        ask(&base, |client| client.post(url).json(body))
+    }
+}
+
+/// Makes one request and reads the answer.
+fn ask<T: DeserializeOwned>(
+    base: &str,
+    request: impl FnOnce(reqwest::Client) -> reqwest::RequestBuilder,
+) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
+    runtime.block_on(async {
+        let client = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .no_proxy()
             .build()
             .map_err(Failure::failed)?;
-        runtime.block_on(async {
-            let client = reqwest::Client::builder()
-                .timeout(TIMEOUT)
-                .no_proxy()
-                .build()
-                .map_err(Failure::failed)?;
-            let answer = client.get(url).send().await.map_err(|error| {
-                let why = if error.is_connect() { "nothing answers there" } else { "no answer" };
-                Failure::Failed(format!(
-                    "{base}: {why}; is the daemon running? (`meritd run`, or name it with --api)"
-                ))
-            })?;
-            let status = answer.status();
-            let body = answer.text().await.map_err(Failure::failed)?;
-            if !status.is_success() {
-                let detail = serde_json::from_str::<serde_json::Value>(&body)
-                    .ok()
-                    .and_then(|json| json.get("detail")?.as_str().map(str::to_owned));
-                return Err(Failure::Failed(detail.unwrap_or_else(|| format!("{base}: {status}"))));
-            }
-            serde_json::from_str(&body).map_err(|error| {
-                Failure::Failed(format!("{base}: not an answer of meritd: {error}"))
-            })
-        })
-    }
+        let answer = request(client).send().await.map_err(|error| {
+            let why = if error.is_connect() { "nothing answers there" } else { "no answer" };
+            Failure::Failed(format!(
+                "{base}: {why}; is the daemon running? (`meritd run`, or name it with --api)"
+            ))
+        })?;
+        let status = answer.status();
+        let body = answer.text().await.map_err(Failure::failed)?;
+        if !status.is_success() {
+            let detail = serde_json::from_str::<serde_json::Value>(&body)
+                .ok()
+                .and_then(|json| json.get("detail")?.as_str().map(str::to_owned));
+            return Err(Failure::Failed(detail.unwrap_or_else(|| format!("{base}: {status}"))));
+        }
+        serde_json::from_str(&body)
+            .map_err(|error| Failure::Failed(format!("{base}: not an answer of meritd: {error}")))
+    })
 }
 
 /// Where a daemon that may take any port left the address it got.

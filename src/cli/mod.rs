@@ -6,6 +6,7 @@ mod check;
 mod client;
 pub mod demo;
 mod explain;
+mod resume;
 mod run;
 mod status;
 
@@ -48,6 +49,9 @@ enum Command {
         after_help = "Example:\n  meritd explain first-vote 0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
     )]
     Explain(explain::ExplainArgs),
+    /// Have a chain go on that a reorg below finality has frozen
+    #[command(after_help = "Example:\n  meritd resume --chain main --from-block 19000000")]
+    Resume(resume::ResumeArgs),
 }
 
 /// Where the configuration is.
@@ -120,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Resume(args) => resume::run(&args),
     };
     let (code, text) = match done {
         Ok(()) => return ExitCode::SUCCESS,

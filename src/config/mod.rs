@@ -285,31 +285,38 @@ impl Config {
         if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
     }
 
-    /// Where each secret is named, and whether it is an endpoint URL.
-    fn secrets(&self) -> impl Iterator<Item = (String, &SecretRef, bool)> {
+    /// Where each secret is named, and of a URL the schemes that it may have.
+    fn secrets(&self) -> impl Iterator<Item = (String, &SecretRef, &'static [&'static str])> {
         let urls = self.chains.iter().enumerate().flat_map(|(i, chain)| {
-            chain.endpoints.iter().enumerate().map(move |(j, endpoint)| {
-                (format!("chains[{i}].endpoints[{j}].url"), &endpoint.url, true)
+            chain.endpoints.iter().enumerate().flat_map(move |(j, endpoint)| {
+                let key = |part| format!("chains[{i}].endpoints[{j}].{part}");
+                let ws = endpoint.ws.as_ref().map(|ws| (key("ws"), ws, WS));
+                std::iter::once((key("url"), &endpoint.url, HTTP)).chain(ws)
             })
         });
         let login = match &self.nats {
             Nats::External { login: Some((_, password)), .. } => Some(password),
             Nats::External { login: None, .. } | Nats::Managed { .. } => None,
         };
-        let login = login.map(|password| ("nats.password".to_owned(), password, false));
+        let login = login.map(|password| ("nats.password".to_owned(), password, NO_URL));
         let keys = self.signers.iter().enumerate().map(|(i, signer)| match &signer.key {
             SignerKeySource::Keystore { passphrase, .. } => {
-                (format!("signers[{i}].key.passphrase"), passphrase, false)
+                (format!("signers[{i}].key.passphrase"), passphrase, NO_URL)
             }
-            SignerKeySource::Raw(raw) => (format!("signers[{i}].key.raw"), raw, false),
+            SignerKeySource::Raw(raw) => (format!("signers[{i}].key.raw"), raw, NO_URL),
         });
         urls.chain(login).chain(keys)
     }
 
-    fn refuse(&self, (key, secret, is_url): (String, &SecretRef, bool)) -> Option<Problem> {
+    fn refuse(
+        &self,
+        (key, secret, schemes): (String, &SecretRef, &'static [&'static str]),
+    ) -> Option<Problem> {
         let said = match secret.resolve() {
-            Ok(url) if is_url && !is_endpoint_url(url.expose()) => {
-                "not an endpoint URL; let it hold http://… or https://…".to_owned()
+            Ok(url) if !schemes.is_empty() && !is_url(url.expose(), schemes) => {
+                let schemes: Vec<_> =
+                    schemes.iter().map(|scheme| format!("{scheme}://…")).collect();
+                format!("not an endpoint URL; let it hold {}", schemes.join(" or "))
             }
             Ok(_) => return None,
             Err(error) => error.to_string(),
@@ -338,6 +345,10 @@ impl Config {
     }
 }
 
-fn is_endpoint_url(text: &str) -> bool {
-    text.parse::<reqwest::Url>().is_ok_and(|url| ["http", "https"].contains(&url.scheme()))
+const HTTP: &[&str] = &["http", "https"];
+const WS: &[&str] = &["ws", "wss"];
+const NO_URL: &[&str] = &[];
+
+fn is_url(text: &str, schemes: &[&str]) -> bool {
+    text.parse::<reqwest::Url>().is_ok_and(|url| schemes.contains(&url.scheme()))
 }

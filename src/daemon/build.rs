@@ -22,6 +22,7 @@ use crate::{
         shared::{ChainLink, Shared},
         signer::{SignerActor, SignerSpec},
         store::StoreActor,
+        wake::{WakeActor, WakeSpec},
     },
     breakers::{BreakerSpec, Guard, GuardSpec, RetrySpec},
     chain::{
@@ -35,7 +36,9 @@ use crate::{
     fold::Source,
     signing::reverts::RevertDecoder,
     store::{Database, StoreHandle, StoreLimits},
-    supervisor::{ArbiterClass, ChildSpec, Heartbeat, RestartPolicy, StepLimits, Tree},
+    supervisor::{
+        ActorRef, ArbiterClass, ChildSpec, Heartbeat, RestartPolicy, StepLimits, Stepper, Tree,
+    },
     telemetry::Metrics,
 };
 
@@ -119,17 +122,46 @@ pub(super) fn spawn_all(
         let trust = Trust { ahead_max: ahead_max(config, &chain.name), ..patience(chain) };
         let spec = HeadSpec { chain: chain.clone(), tags, trust };
         let child = child(config, &format!("head/{}", chain.name), ArbiterClass::Listen);
-        let shared = shared.clone();
+        let parts = shared.clone();
         let head = tree.spawn_steps(child, StepLimits::default(), move || {
-            HeadActor::new(shared.clone(), link.clone(), spec.clone())
+            HeadActor::new(parts.clone(), link.clone(), spec.clone())
         })?;
+        spawn_wakes(config, tree, &shared, chain, &head)?;
         heads.insert(chain.name.clone(), head);
     }
+    state.headed_by(heads);
     let governors = plan.governors.keys().cloned().collect();
     state.benefits_from(governors, Arc::clone(&shared.benefits));
     spawn_contracts(config, &plan, tree, &shared)?;
     spawn_folds(config, &plan, tree, &shared, state)?;
     spawn_signers(config, &plan, tree, &shared)
+}
+
+/// Has endpoints announce heads, where they have a WebSocket.
+fn spawn_wakes(
+    config: &Config,
+    tree: &Tree,
+    shared: &Shared,
+    chain: &config::Chain,
+    head: &ActorRef<Stepper<HeadActor>>,
+) -> Result<(), StartError> {
+    let Some(link) = shared.chains.get(&chain.name) else { return Ok(()) };
+    for (i, endpoint) in chain.endpoints.iter().enumerate() {
+        let Some(ws) = &endpoint.ws else { continue };
+        let name = format!("wake/{}/{i}", chain.name);
+        let url = ws.resolve().map_err(internal)?.expose().parse();
+        let spec = WakeSpec {
+            url: url.map_err(|error| StartError::Internal(format!("{name}: {error}")))?,
+            endpoint: i,
+            dependency: format!("endpoint/{}/{i}", chain.name),
+            link: link.clone(),
+            head: head.clone(),
+            metrics: shared.metrics.clone(),
+        };
+        let child = child(config, &name, ArbiterClass::Listen);
+        tree.spawn_steps(child, StepLimits::default(), move || WakeActor::new(spec.clone()))?;
+    }
+    Ok(())
 }
 
 /// The head may be ahead of most endpoints by as many blocks as the least

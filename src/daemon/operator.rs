@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     actors::{
+        head::{HeadActor, ResumeFrom, ResumeRefused},
         rule_set::{Explain, RuleSetActor},
         shared::BenefitsCache,
     },
@@ -35,13 +36,23 @@ pub struct DaemonState {
     /// Rule sets by the achievements they award.
     governors: OnceLock<(BTreeSet<Name>, BenefitsCache)>,
     rule_sets: OnceLock<BTreeMap<Name, ActorRef<Stepper<RuleSetActor>>>>,
+    heads: OnceLock<Heads>,
+    /// Names of the actors that read each chain's contracts.
+    contracts: BTreeMap<Name, Vec<String>>,
 }
+
+type Heads = BTreeMap<Name, ActorRef<Stepper<HeadActor>>>;
 
 /// How long an actor may take to answer the API.
 const ASK_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl DaemonState {
     pub(super) fn new(config: &Config, tree: Tree, metrics: Metrics) -> Self {
+        let mut contracts: BTreeMap<Name, Vec<String>> = BTreeMap::new();
+        for contract in &config.contracts {
+            let actor = format!("contract/{}", contract.name);
+            contracts.entry(contract.chain.clone()).or_default().push(actor);
+        }
         let starting = NotReady { part: "daemon".to_owned(), why: "it is starting".to_owned() };
         Self {
             environment: config.environment.clone(),
@@ -53,7 +64,22 @@ impl DaemonState {
             chains: OnceLock::new(),
             governors: OnceLock::new(),
             rule_sets: OnceLock::new(),
+            heads: OnceLock::new(),
+            contracts,
         }
+    }
+
+    pub(super) fn headed_by(&self, heads: Heads) {
+        let _ = self.heads.set(heads);
+    }
+
+    /// Whether a contract of the chain waits for a person, as it says in its
+    /// state by `frozen`.
+    fn contract_waits(&self, chain: &str) -> bool {
+        let Some(actors) = self.contracts.get(chain) else { return false };
+        let says = |observed: &Json| observed.get("frozen").is_some_and(|frozen| !frozen.is_null());
+        let mut children = self.tree.snapshot().into_iter();
+        children.any(|child| actors.contains(&child.name) && says(&child.observed))
     }
 
     fn stage(&self, stage: Option<NotReady>) {
@@ -186,6 +212,35 @@ impl Operator for DaemonState {
             // Null: the holder has none, and had none.
             "benefits": benefits,
         }))
+    }
+
+    fn resume(
+        &self,
+        chain: &str,
+        from_block: u64,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let head = match self.heads.get() {
+            None => Err(ApiProblem::Unavailable("the daemon is starting".to_owned())),
+            Some(heads) => heads.get(chain).cloned().ok_or_else(|| {
+                let known: Vec<&str> = heads.keys().map(Name::as_str).collect();
+                let known = known.join(", ");
+                ApiProblem::NotFound(format!("no chain of this name; known: {known}"))
+            }),
+        };
+        let message = ResumeFrom { from_block, contract_waits: self.contract_waits(chain) };
+        let chain = chain.to_owned();
+        Box::pin(async move {
+            let told = head?.tell(message, ASK_LIMIT).await;
+            let done = told.map_err(|error| ApiProblem::Unavailable(error.to_string()))?;
+            done.map_err(|refused| match refused {
+                ResumeRefused::FromGenesis => ApiProblem::BadRequest(refused.to_string()),
+                ResumeRefused::NotFrozen | ResumeRefused::AboveFork { .. } => {
+                    ApiProblem::Conflict(refused.to_string())
+                }
+                ResumeRefused::NotLooked => ApiProblem::Unavailable(refused.to_string()),
+            })?;
+            Ok(json!({ "chain": chain, "from_block": from_block }))
+        })
     }
 
     fn retry(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>> {

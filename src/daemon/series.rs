@@ -21,6 +21,11 @@ pub(super) fn start(config: &Config, plan: &Plan, metrics: &Metrics) {
     }
     for chain in &config.chains {
         drop(metrics.chain_reorgs_total.with_label_values(&[chain.name.as_str()]));
+        drop(metrics.chain_looks_total.with_label_values(&[chain.name.as_str()]));
+        for i in 0..chain.endpoints.len() {
+            let endpoint = format!("endpoint/{}/{i}", chain.name);
+            drop(metrics.chain_outvoted_total.with_label_values(&[chain.name.as_str(), &endpoint]));
+        }
     }
     for contract in &config.contracts {
         let labels = [contract.chain.as_str(), contract.name.as_str()];

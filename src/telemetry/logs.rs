@@ -58,8 +58,11 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let directives = EnvFilter::try_new(filter)
-        .map_err(|source| LogsError::Filter { filter: filter.to_owned(), source })?;
+    let invalid = |source| LogsError::Filter { filter: filter.to_owned(), source };
+    // Whatever is asked for: at `trace` it writes requests, and with them keys
+    // in paths.
+    let silent = "tungstenite::handshake=off".parse().map_err(invalid)?;
+    let directives = EnvFilter::try_new(filter).map_err(invalid)?.add_directive(silent);
     let text = match format {
         LogFormat::Auto => terminal,
         LogFormat::Text => true,

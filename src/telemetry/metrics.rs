@@ -265,6 +265,8 @@ metrics! {
         "Looks at the chain's head: a few for each block.";
     chain_block_time_seconds: GaugeVec ["chain"],
         "Time between the chain's blocks as learnt from their arrival, in seconds.";
+    endpoint_announces: IntGaugeVec ["dependency"],
+        "1 while the endpoint's WebSocket announces new heads, else 0.";
     contract_cursor_block: IntGaugeVec ["chain", "contract"],
         "Last block number of which all events of the contract are in the stream.";
     contract_lag_blocks: IntGaugeVec ["chain", "contract"],
