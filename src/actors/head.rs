@@ -13,7 +13,7 @@ use std::{
 use actix::Message;
 use serde_json::{Value as Json, json};
 
-use super::shared::{ChainLink, Shared};
+use super::shared::ChainLink;
 use crate::{
     chain::{
         agreement::Trust,
@@ -22,15 +22,15 @@ use crate::{
         headers::{HeadChange, HeaderWindow},
         pace::Pace,
     },
-    config,
     supervisor::{Next, Receives, Steps},
+    telemetry::Metrics,
 };
 pub use resume::{ResumeFrom, ResumeRefused};
 use tags::Tags;
 
 /// What it owns: the window of canonical headers.
 pub struct HeadActor {
-    shared: Shared,
+    metrics: Metrics,
     link: ChainLink,
     spec: HeadSpec,
     follower: Follower,
@@ -43,14 +43,20 @@ pub struct HeadActor {
     /// The last head was announced before it was found.
     announced: bool,
     woken: bool,
+    /// Looks since it was woken that found no new head.
+    fruitless: u32,
     trouble: Option<String>,
 }
 
-/// What a head actor is made from.
-#[derive(Clone, Debug)]
+/// What a head actor is told of its chain.
+#[derive(Clone, Copy, Debug)]
 pub struct HeadSpec {
-    /// Its chain.
-    pub chain: config::Chain,
+    /// Blocks so deep are final, where no tag says more.
+    pub finality_depth: u64,
+    /// The time between blocks, until it is learnt.
+    pub block_time: Duration,
+    /// How often to look, instead of as blocks come.
+    pub poll_interval: Option<Duration>,
     /// Whether the chain's own tags say what is safe and final.
     pub tags: bool,
     /// What is believed of a single endpoint.
@@ -79,6 +85,12 @@ const HORIZON: u64 = Cursor::MAX_RECENT as u64;
 /// Least time between two looks at the head, whoever asks for one.
 const LOOKS_APART: Duration = Duration::from_millis(20);
 
+/// Looks for an announced head that may find nothing before announcements
+/// count less.
+const FRUITLESS_MAX: u32 = 5;
+/// When to look again for an announced head that is not there, growing.
+const SERVED_SOON: Duration = Duration::from_millis(60);
+
 /// How many headers are remembered at first.
 fn capacity(finality_depth: u64, tags: bool) -> usize {
     let depth = finality_depth.saturating_add(BEYOND_FINALITY);
@@ -95,20 +107,20 @@ impl HeadActor {
     /// A head that has seen nothing; an earlier incarnation's window is taken
     /// over from the view it published.
     #[must_use]
-    pub fn new(shared: Shared, link: ChainLink, spec: HeadSpec) -> Self {
+    pub fn new(metrics: Metrics, link: ChainLink, spec: HeadSpec) -> Self {
         let view = link.view.borrow().clone();
         let finalized = view.as_ref().map_or(0, |view| view.finalized);
         let follower = match view {
             Some(view) => Follower::new((*view.window).clone(), view.frozen, spec.trust),
             None => {
-                let window = HeaderWindow::new(capacity(spec.chain.finality_depth, spec.tags));
+                let window = HeaderWindow::new(capacity(spec.finality_depth, spec.tags));
                 Follower::new(window, None, spec.trust)
             }
         };
         Self {
             tags: Tags::default(),
-            pace: Pace::new(spec.chain.block_time, spec.chain.poll_interval),
-            shared,
+            pace: Pace::new(spec.block_time, spec.poll_interval),
+            metrics,
             link,
             spec,
             follower,
@@ -117,6 +129,7 @@ impl HeadActor {
             looked: None,
             announced: false,
             woken: false,
+            fruitless: 0,
             trouble: None,
         }
     }
@@ -136,6 +149,9 @@ impl HeadActor {
             }
             if before.is_some_and(|before| before.hash != head.hash) {
                 self.announced = std::mem::take(&mut self.woken);
+                self.fruitless = 0;
+            } else if self.woken {
+                self.fruitless = self.fruitless.saturating_add(1);
             }
             self.pace.saw(head.number, self.born.elapsed(), self.announced);
         }
@@ -151,11 +167,6 @@ impl HeadActor {
     fn tell_freeze(&self, was_frozen: bool) {
         let chain = self.link.name.as_str();
         let frozen = self.follower.frozen();
-        self.shared
-            .metrics
-            .chain_frozen
-            .with_label_values(&[chain])
-            .set(i64::from(frozen.is_some()));
         match frozen {
             Some(why) => {
                 if !was_frozen {
@@ -178,9 +189,11 @@ impl HeadActor {
     /// Publishes the view, if it is another than before. Tells what keeps
     /// finality from being known.
     async fn publish(&mut self) -> Option<String> {
-        let head = self.follower.believed().copied()?;
+        let Some(head) = self.follower.believed().copied() else {
+            return Some("most endpoints don't have the head's block yet".to_owned());
+        };
         let agreed = self.follower.agreed().unwrap_or(0).min(head.number);
-        let depth = self.spec.chain.finality_depth;
+        let depth = self.spec.finality_depth;
         let (mut safe, mut trouble) = (None, None);
         let finalized = if self.spec.tags {
             let every = (self.pace.block_time() * 4).clamp(TAGS_EVERY.0, TAGS_EVERY.1);
@@ -199,7 +212,7 @@ impl HeadActor {
             window.grow(capacity_for(head.number - finalized, depth));
         }
         let chain = self.link.name.as_str();
-        let metrics = &self.shared.metrics;
+        let metrics = &self.metrics;
         metrics.chain_head_block.with_label_values(&[chain]).set(to_gauge(head.number));
         metrics.chain_agreed_block.with_label_values(&[chain]).set(to_gauge(agreed));
         metrics.chain_finalized_block.with_label_values(&[chain]).set(to_gauge(finalized));
@@ -228,7 +241,7 @@ impl HeadActor {
 
     fn count(&self, followed: &Followed) {
         let chain = self.link.name.as_str();
-        let metrics = &self.shared.metrics;
+        let metrics = &self.metrics;
         metrics.chain_looks_total.with_label_values(&[chain]).inc();
         metrics
             .chain_block_time_seconds
@@ -273,8 +286,8 @@ impl HeadActor {
 const CAUGHT_UP: u64 = 64;
 /// How often tags are asked for: four blocks, within these.
 const TAGS_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(12));
-/// Least pause after a trouble.
-const AFTER_TROUBLE: Duration = Duration::from_millis(500);
+/// Shortest and longest pause after a trouble.
+const AFTER_TROUBLE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
 
 /// A block number as a gauge's value.
 pub(super) fn to_gauge(number: u64) -> i64 {
@@ -289,10 +302,14 @@ impl Steps for HeadActor {
     }
 
     async fn step(&mut self) -> Result<Next, Infallible> {
-        // However often it is woken.
-        let since = self.looked.map_or(LOOKS_APART, |looked| looked.elapsed());
-        if since < LOOKS_APART {
-            return Ok(Next::After(LOOKS_APART - since));
+        // However often it is woken, and less when that is for nothing.
+        let apart = match self.fruitless {
+            FRUITLESS_MAX.. => (self.pace.block_time() / 4).clamp(LOOKS_APART, AFTER_TROUBLE.1),
+            _ => LOOKS_APART,
+        };
+        let since = self.looked.map_or(apart, |looked| looked.elapsed());
+        if since < apart {
+            return Ok(Next::After(apart - since));
         }
         if self.pace.is_overdue(self.born.elapsed()) {
             self.follower.suspect();
@@ -313,18 +330,26 @@ impl Steps for HeadActor {
                 (false, false)
             }
         };
-        self.shared
-            .metrics
-            .chain_disputed
-            .with_label_values(&[self.link.name.as_str()])
-            .set(i64::from(disputed));
+        let state = match self.follower.frozen() {
+            Some(_) => 2,
+            None => i64::from(disputed),
+        };
+        let labels = [self.link.name.as_str()];
+        self.metrics.chain_head_state.with_label_values(&labels).set(state);
         if unfinished {
             self.looked = None;
             return Ok(Next::Again);
         }
-        let wait = self.pace.wait(self.born.elapsed(), self.announced);
+        let mut wait = self.pace.wait(self.born.elapsed(), self.announced);
+        if self.woken && self.fruitless < FRUITLESS_MAX {
+            // What is announced is not served everywhere in the same moment.
+            wait = wait.min(SERVED_SOON * self.fruitless.max(1));
+        }
         Ok(Next::After(match self.trouble {
-            Some(_) => wait.clamp(AFTER_TROUBLE, self.spec.chain.look_every().max(AFTER_TROUBLE)),
+            Some(_) => match self.spec.poll_interval {
+                Some(fixed) => fixed.max(AFTER_TROUBLE.0),
+                None => wait.clamp(AFTER_TROUBLE.0, AFTER_TROUBLE.1),
+            },
             None => wait,
         }))
     }
@@ -353,16 +378,4 @@ impl Receives<Announced> for HeadActor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn with_tags_the_window_reaches_beyond_a_lagging_finality() {
-        assert_eq!(capacity(64, false), 80);
-        assert_eq!(capacity(64, true), 256);
-        assert_eq!(capacity(1_000, true), 1_016);
-        assert_eq!(capacity_for(400, 96), 516);
-        assert_eq!(capacity_for(1_000_000, 96), 8_208, "beyond, depth counts as finality");
-        assert_eq!(capacity_for(1_000_000, 20_000), 20_016);
-    }
-}
+mod tests;

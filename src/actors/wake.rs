@@ -82,7 +82,7 @@ impl WakeActor {
 
     fn set_up(&self, up: bool) {
         let labels = [self.spec.dependency.as_str()];
-        self.spec.metrics.endpoint_announces.with_label_values(&labels).set(i64::from(up));
+        self.spec.metrics.endpoint_websocket_up.with_label_values(&labels).set(i64::from(up));
     }
 
     async fn listen(&mut self) -> Result<(), WakeError> {

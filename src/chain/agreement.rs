@@ -61,6 +61,8 @@ struct Member {
     heard: Option<BlockRef>,
     /// Since when it has not answered.
     silent_since: Option<Duration>,
+    /// Since when it lacks a block that others have, and that block's height.
+    lags_since: Option<(Duration, u64)>,
     /// It was outvoted: not followed before the head is here.
     sits_out_until: Option<u64>,
 }
@@ -73,19 +75,13 @@ pub struct Agreement {
     /// Our head over time, oldest first: whoever is below where it was
     /// `patience` ago is behind.
     marks: VecDeque<(Duration, u64)>,
-    disputed_since: Option<Duration>,
 }
 
 impl Agreement {
     /// Of so many endpoints, none of which has been asked.
     #[must_use]
     pub fn new(endpoints: usize, trust: Trust) -> Self {
-        Self {
-            members: vec![Member::default(); endpoints],
-            trust,
-            marks: VecDeque::new(),
-            disputed_since: None,
-        }
+        Self { members: vec![Member::default(); endpoints], trust, marks: VecDeque::new() }
     }
 
     /// How many endpoints there are.
@@ -99,6 +95,7 @@ impl Agreement {
         if let Some(member) = self.members.get_mut(endpoint) {
             member.heard = Some(head);
             member.silent_since = None;
+            member.lags_since = member.lags_since.filter(|(_, number)| *number > head.number);
         }
     }
 
@@ -125,46 +122,39 @@ impl Agreement {
     /// others decide without it. One that never answered is not waited for.
     #[must_use]
     pub fn is_absent(&self, endpoint: usize, now: Duration) -> bool {
-        let Some(Member { heard: Some(heard), silent_since, .. }) = self.members.get(endpoint)
+        let Some(Member { heard: Some(heard), silent_since, lags_since, .. }) =
+            self.members.get(endpoint)
         else {
             return true;
         };
         let silent = silent_since.is_some_and(|since| self.is_long(since, now));
+        let lags = lags_since.is_some_and(|(since, _)| self.is_long(since, now));
         let mark = self.marks.front().filter(|(at, _)| self.is_long(*at, now));
-        silent || mark.is_some_and(|(_, head)| heard.number < *head)
+        silent || lags || mark.is_some_and(|(_, head)| heard.number < *head)
     }
 
-    /// Judges what every endpoint says of one height, in the order of the
-    /// configuration.
-    pub fn judge(&mut self, voices: &[Voice], now: Duration) -> Verdict {
-        let waited = self.disputed_since.is_some_and(|since| self.is_long(since, now));
+    /// Judges what every endpoint says of the block `number`, in the order of
+    /// the configuration.
+    pub fn judge(&mut self, number: u64, voices: &[Voice], now: Duration) -> Verdict {
+        for (member, voice) in self.members.iter_mut().zip(voices) {
+            member.lags_since = match voice {
+                Voice::Lags => member.lags_since.or(Some((now, number))),
+                Voice::Says(_) => None,
+                Voice::Silent => member.lags_since,
+            };
+        }
         let present = voices
             .iter()
             .enumerate()
-            .filter(|(endpoint, voice)| match voice {
-                Voice::Says(_) => true,
-                Voice::Lags => !waited && !self.is_absent(*endpoint, now),
-                Voice::Silent => !self.is_absent(*endpoint, now),
-            })
+            .filter(|(endpoint, voice)| voice.hash().is_some() || !self.is_absent(*endpoint, now))
             .count();
         let cast: Vec<B256> = voices.iter().filter_map(Voice::hash).collect();
         let count = |hash: &B256| cast.iter().filter(|other| *other == hash).count();
         let first = cast.iter().max_by_key(|hash| count(hash));
         match first.filter(|hash| count(hash) * 2 > cast.len() && count(hash) >= present.min(2)) {
-            Some(hash) => {
-                self.disputed_since = None;
-                Verdict::Agreed(*hash)
-            }
-            None => {
-                self.disputed_since.get_or_insert(now);
-                Verdict::Open
-            }
+            Some(hash) => Verdict::Agreed(*hash),
+            None => Verdict::Open,
         }
-    }
-
-    /// Nothing is disputed any more.
-    pub fn settle(&mut self) {
-        self.disputed_since = None;
     }
 
     /// An endpoint was outvoted about a height: it is not followed for some
@@ -189,15 +179,20 @@ impl Agreement {
     }
 
     /// Up to which height most endpoints have the blocks of the window; none
-    /// while too few can say.
+    /// while too few can say. All of the window is the `lead`'s, unless its
+    /// head is lower.
     #[must_use]
-    pub fn agreed(&self, window: &HeaderWindow, now: Duration) -> Option<u64> {
+    pub fn agreed(&self, window: &HeaderWindow, lead: Option<usize>, now: Duration) -> Option<u64> {
         let head = window.head()?.number;
         let reached: Vec<Option<u64>> = self
             .members
             .iter()
-            .map(|member| {
+            .enumerate()
+            .map(|(endpoint, member)| {
                 let theirs = member.heard.as_ref()?;
+                if lead == Some(endpoint) && theirs.number >= head {
+                    return Some(head);
+                }
                 let known = window.at(theirs.number);
                 let below = window.oldest().is_some_and(|oldest| theirs.number < oldest.number);
                 let next = window.head().is_some_and(|head| {

@@ -120,11 +120,17 @@ pub(super) fn spawn_all(
                     && !matches!(contract.confirmations, Confirmations::Blocks(_))
             });
         let trust = Trust { ahead_max: ahead_max(config, &chain.name), ..patience(chain) };
-        let spec = HeadSpec { chain: chain.clone(), tags, trust };
+        let spec = HeadSpec {
+            finality_depth: chain.finality_depth,
+            block_time: chain.block_time,
+            poll_interval: chain.poll_interval,
+            tags,
+            trust,
+        };
         let child = child(config, &format!("head/{}", chain.name), ArbiterClass::Listen);
-        let parts = shared.clone();
+        let metrics = shared.metrics.clone();
         let head = tree.spawn_steps(child, StepLimits::default(), move || {
-            HeadActor::new(parts.clone(), link.clone(), spec.clone())
+            HeadActor::new(metrics.clone(), link.clone(), spec)
         })?;
         spawn_wakes(config, tree, &shared, chain, &head)?;
         heads.insert(chain.name.clone(), head);

@@ -257,15 +257,13 @@ metrics! {
         "Newest block number that most of the chain's endpoints have.";
     chain_outvoted_total: IntCounterVec ["chain", "dependency"],
         "Times that most of the chain's endpoints had another block than this one.";
-    chain_disputed: IntGaugeVec ["chain"],
-        "1 while the head waits for the chain's endpoints to agree or catch up, else 0.";
-    chain_frozen: IntGaugeVec ["chain"],
-        "1 while the chain is frozen after a reorg below finality, else 0.";
+    chain_head_state: IntGaugeVec ["chain"],
+        "State of the chain's head: 0 followed, 1 waiting for its endpoints, 2 frozen after a reorg below finality.";
     chain_looks_total: IntCounterVec ["chain"],
         "Looks at the chain's head: a few for each block.";
     chain_block_time_seconds: GaugeVec ["chain"],
         "Time between the chain's blocks as learnt from their arrival, in seconds.";
-    endpoint_announces: IntGaugeVec ["dependency"],
+    endpoint_websocket_up: IntGaugeVec ["dependency"],
         "1 while the endpoint's WebSocket announces new heads, else 0.";
     contract_cursor_block: IntGaugeVec ["chain", "contract"],
         "Last block number of which all events of the contract are in the stream.";
@@ -356,7 +354,8 @@ mod tests {
             "_nonce",
             "_quarantined",
         ];
-        let units = ["_blocks", "_messages", "_unlocks", "_transactions", "_ether", "_bytes"];
+        let units =
+            ["_blocks", "_messages", "_unlocks", "_transactions", "_ether", "_bytes", "_seconds"];
         for MetricInfo { name, help, kind, labels } in CATALOGUE {
             assert!(help.len() > 10 && help.ends_with('.'), "{name}: {help}");
             let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));

@@ -31,37 +31,40 @@ fn agreed(voice: Voice) -> Verdict {
 
 #[test]
 fn a_lone_endpoint_is_believed_and_one_of_two_is_not() {
-    assert_eq!(all_at(1, 9).judge(&[A], s(0)), agreed(A));
-    assert_eq!(all_at(2, 9).judge(&[A, B], s(0)), Verdict::Open);
-    assert_eq!(all_at(2, 9).judge(&[A, A], s(0)), agreed(A));
-    assert_eq!(all_at(3, 9).judge(&[A, B, B], s(0)), agreed(B));
-    assert_eq!(all_at(4, 9).judge(&[A, B, B, A], s(0)), Verdict::Open);
+    assert_eq!(all_at(1, 9).judge(9, &[A], s(0)), agreed(A));
+    assert_eq!(all_at(2, 9).judge(9, &[A, B], s(0)), Verdict::Open);
+    assert_eq!(all_at(2, 9).judge(9, &[A, A], s(0)), agreed(A));
+    assert_eq!(all_at(3, 9).judge(9, &[A, B, B], s(0)), agreed(B));
+    assert_eq!(all_at(4, 9).judge(9, &[A, B, B, A], s(0)), Verdict::Open);
 }
 
 #[test]
 fn two_that_disagree_never_settle_by_time_alone() {
     let mut two = all_at(2, 9);
     for now in [0, 29, 31, 100_000] {
-        assert_eq!(two.judge(&[A, B], s(now)), Verdict::Open);
+        assert_eq!(two.judge(9, &[A, B], s(now)), Verdict::Open);
     }
-    assert!(two.disputed_since.is_some());
-    assert_eq!(two.judge(&[B, B], s(100_001)), agreed(B));
-    assert!(!two.disputed_since.is_some());
+    assert_eq!(two.judge(9, &[B, B], s(100_001)), agreed(B));
 }
 
 #[test]
 fn one_that_is_away_or_behind_for_long_is_not_waited_for() {
     let mut two = all_at(2, 9);
     two.missed(1, s(100));
-    assert_eq!(two.judge(&[A, Voice::Silent], s(129)), Verdict::Open);
-    assert_eq!(two.judge(&[A, Voice::Silent], s(130)), agreed(A));
+    assert_eq!(two.judge(9, &[A, Voice::Silent], s(129)), Verdict::Open);
+    assert_eq!(two.judge(9, &[A, Voice::Silent], s(130)), agreed(A));
     two.heard(1, at(9));
-    assert_eq!(two.judge(&[A, Voice::Silent], s(131)), Verdict::Open, "it is back");
+    assert_eq!(two.judge(9, &[A, Voice::Silent], s(131)), Verdict::Open, "it is back");
 
     let mut two = all_at(2, 9);
-    assert_eq!(two.judge(&[A, Voice::Lags], s(0)), Verdict::Open);
-    assert_eq!(two.judge(&[A, Voice::Lags], s(29)), Verdict::Open);
-    assert_eq!(two.judge(&[A, Voice::Lags], s(30)), agreed(A));
+    assert_eq!(two.judge(9, &[A, Voice::Lags], s(0)), Verdict::Open);
+    assert_eq!(two.judge(9, &[A, Voice::Lags], s(29)), Verdict::Open);
+    assert_eq!(two.judge(9, &[A, Voice::Lags], s(30)), agreed(A));
+
+    // It does not become present again by another vote that it can't take part in.
+    assert_eq!(two.judge(12, &[A, Voice::Lags], s(31)), agreed(A));
+    two.heard(1, at(9));
+    assert_eq!(two.judge(12, &[A, Voice::Lags], s(32)), Verdict::Open, "it has what it lacked");
 
     // It answers all the time, and is stuck.
     let mut two = all_at(2, 9);
@@ -79,7 +82,7 @@ fn one_that_never_answered_delays_no_start() {
     let mut two = Agreement::new(2, Trust::default());
     two.heard(0, at(9));
     two.missed(1, s(0));
-    assert_eq!(two.judge(&[A, Voice::Silent], s(0)), agreed(A));
+    assert_eq!(two.judge(9, &[A, Voice::Silent], s(0)), agreed(A));
     assert_eq!(two.reached_by_most(&[Some(5), None], s(0)), Some(5));
 }
 
@@ -100,12 +103,15 @@ fn the_agreed_height_is_of_the_windows_branch() {
     let mut three = Agreement::new(3, Trust::default());
     three.heard(0, chain.head());
     three.heard(1, chain.canonical[17]);
-    assert_eq!(three.agreed(&window, s(0)), Some(17), "the third was never heard");
+    assert_eq!(three.agreed(&window, None, s(0)), Some(17), "the third was never heard");
     three.heard(2, at(19));
-    assert_eq!(three.agreed(&window, s(0)), Some(17), "another branch does not count");
+    assert_eq!(three.agreed(&window, None, s(0)), Some(17), "another branch does not count");
     three.heard(1, at(18));
-    assert_eq!(three.agreed(&window, s(0)), None, "most are elsewhere");
-    assert_eq!(Agreement::new(2, Trust::default()).agreed(&window, s(0)), None);
+    assert_eq!(three.agreed(&window, None, s(0)), None, "most are elsewhere");
+    assert_eq!(three.agreed(&window, Some(1), s(0)), None, "the lead's head is lower");
+    three.heard(2, BlockRef { number: 90, ..at(0) });
+    assert_eq!(three.agreed(&window, Some(2), s(0)), Some(19), "it leads, and is ahead");
+    assert_eq!(Agreement::new(2, Trust::default()).agreed(&window, None, s(0)), None);
 }
 
 #[test]
@@ -134,7 +140,7 @@ proptest! {
         voices in voices(), now in 0u64..100, turn in 0usize..7,
     ) {
         let mut agreement = all_at(voices.len(), 9);
-        let verdict = agreement.judge(&voices, s(now));
+        let verdict = agreement.judge(9, &voices, s(now));
         if let Verdict::Agreed(hash) = verdict {
             let for_it = voices.iter().filter(|v| v.hash() == Some(hash)).count();
             let cast = voices.iter().filter(|v| v.hash().is_some()).count();
@@ -144,7 +150,7 @@ proptest! {
         // Which endpoint says what does not matter.
         let mut turned = voices.clone();
         turned.rotate_left(turn % voices.len());
-        prop_assert_eq!(all_at(voices.len(), 9).judge(&turned, s(now)), verdict);
+        prop_assert_eq!(all_at(voices.len(), 9).judge(9, &turned, s(now)), verdict);
     }
 
     #[test]
@@ -161,7 +167,7 @@ proptest! {
             (0, _) => Voice::Lags,
             (n, _) => Voice::Says(B256::repeat_byte(*n)),
         }));
-        prop_assert_eq!(all_at(voices.len(), 9).judge(&voices, s(now)), agreed(A));
+        prop_assert_eq!(all_at(voices.len(), 9).judge(9, &voices, s(now)), agreed(A));
     }
 
     #[test]

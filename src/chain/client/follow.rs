@@ -54,6 +54,8 @@ pub struct Follower {
     /// The height that the last vote left open.
     open: Option<u64>,
     lead: Option<usize>,
+    /// Who named its head in this step.
+    asked: Option<usize>,
     /// Whom to follow next: it is said to have a new head.
     hint: Option<usize>,
     /// Up to where most endpoints have the window's blocks.
@@ -140,6 +142,7 @@ impl Follower {
             survey: Survey::default(),
             open: None,
             lead: None,
+            asked: None,
             hint: None,
             agreed: None,
             born: Instant::now(),
@@ -204,7 +207,6 @@ impl Follower {
         (self.wanted, self.accepted) = (None, false);
         (self.frozen, self.frozen_at, self.agreed) = (None, None, None);
         self.open = None;
-        self.agreement.settle();
     }
 
     /// What most endpoints that can say have reached, of what each said.
@@ -243,6 +245,7 @@ impl Follower {
         if self.agreement.endpoints() != client.shared.endpoints.len() {
             self.agreement = Agreement::new(client.shared.endpoints.len(), self.trust);
         }
+        self.asked = None;
         let mut followed = Followed::default();
         // While they disagree nobody is followed.
         if self.open.is_some() {
@@ -276,7 +279,8 @@ impl Follower {
             }
         }
         let now = self.now();
-        let agreed = self.agreement.agreed(&self.window, now);
+        let lead = self.lead.filter(|_| self.is_connected());
+        let agreed = self.agreement.agreed(&self.window, lead, now);
         self.agreed = self.agreed.max(agreed).map(|agreed| agreed.min(self.head_number()));
         self.agreement.mark(self.head_number(), now);
     }
@@ -397,7 +401,10 @@ impl Follower {
             timeout(LEAD_TIME, asked).await.unwrap_or_else(|_| Err(slow()))
         };
         match &latest {
-            Ok(latest) => self.agreement.heard(lead, latest.block),
+            Ok(latest) => {
+                self.asked = Some(lead);
+                self.agreement.heard(lead, latest.block);
+            }
             Err(_) => self.agreement.missed(lead, self.now()),
         }
         latest

@@ -85,7 +85,7 @@ impl Follower {
     pub(super) async fn look_around(&mut self, client: &ChainClient, followed: &mut Followed) {
         self.survey.last = Some((Instant::now(), self.head_number()));
         self.ask_heads(client).await;
-        let Some(head) = self.window.head().copied() else { return self.agreement.settle() };
+        let Some(head) = self.window.head().copied() else { return };
         let heads: Vec<(usize, BlockRef)> = (0..self.agreement.endpoints())
             .filter(|endpoint| !self.agreement.sits_out(*endpoint, head.number))
             .filter(|endpoint| !self.agreement.is_absent(*endpoint, self.now()))
@@ -101,7 +101,6 @@ impl Follower {
         });
         // What was open stays so though both branches have outgrown the window.
         let Some(number) = self.open.or(disputed.min()) else {
-            self.agreement.settle();
             let ahead = heads.iter().filter(|(_, theirs)| theirs.number > head.number);
             self.hint = ahead.max_by_key(|(_, theirs)| theirs.number).map(|(of, _)| *of);
             return;
@@ -120,8 +119,14 @@ impl Follower {
         let until = Instant::now() + SURVEY_TIME;
         let usable: BTreeSet<usize> = client.ranking().into_iter().collect();
         let count = self.agreement.endpoints();
+        let mut heights = vec![None; count];
+        // Whom the step has just asked is not asked again.
+        let asked = self.asked.take();
         for endpoint in 0..count {
-            if !usable.contains(&endpoint) {
+            if asked == Some(endpoint) {
+                let head = self.agreement.head_of(endpoint).map(|head| head.number);
+                heights.iter_mut().skip(endpoint).take(1).for_each(|height| *height = head);
+            } else if !usable.contains(&endpoint) {
                 self.agreement.missed(endpoint, self.now());
             } else if self.survey.pending.insert(endpoint) {
                 let (one, tell) = (client.only(endpoint), self.survey.tell.clone());
@@ -133,7 +138,6 @@ impl Follower {
                 });
             }
         }
-        let mut heights = vec![None; count];
         while !self.survey.pending.is_empty() {
             let Ok(Some((endpoint, head))) = timeout_at(until, self.survey.told.recv()).await
             else {
@@ -187,7 +191,7 @@ impl Follower {
         }
         drop(asked);
         let now = self.now();
-        let verdict = self.agreement.judge(&voices, now);
+        let verdict = self.agreement.judge(number, &voices, now);
         self.open = (verdict == Verdict::Open).then_some(number);
         let Verdict::Agreed(hash) = verdict else {
             return Motion::Open(undecided(client, number, &voices));
