@@ -321,3 +321,82 @@ async fn one_that_is_away_for_long_is_not_waited_for() {
     }
     assert!(waited, "at first it is");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_of_one_below_finality_freezes_nothing() {
+    let (chain, _) = serve(40).await;
+    let liar = serve_twisted(&chain, |chain, _| forked(chain, 5, 1)).await;
+    let honest = serve_twisted(&chain, |chain, _| chain.canonical.clone()).await;
+    let other = serve_twisted(&chain, |chain, _| chain.canonical.clone()).await;
+    let Rig { client, tree: _tree, .. } = rig(&[&liar.url, &honest.url, &other.url]);
+    let mut follower = follower(&chain, trust());
+    follower.window_mut().finalize(30);
+    let mut reader = Reader::new();
+    grow(&chain, &client, &mut follower, &mut reader, 12).await;
+    assert_eq!((follower.frozen(), reader.retractions), (None, 0));
+
+    // A gap wider than the window compares what is final first.
+    chain.lock().unwrap().extend(500);
+    grow(&chain, &client, &mut follower, &mut reader, 12).await;
+    assert_eq!(follower.frozen(), None);
+    assert!(follower.window().iter().all(|b| chain.lock().unwrap().canonical.contains(b)));
+    assert!(head(&follower) > 550);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn most_endpoints_below_finality_freeze_whoever_leads() {
+    let (chain, _) = serve(40).await;
+    let first = serve_twisted(&chain, |chain, _| chain.canonical.clone()).await;
+    let second = serve_twisted(&chain, |chain, _| forked(chain, 25, 1)).await;
+    let third = serve_twisted(&chain, |chain, _| forked(chain, 25, 1)).await;
+    let Rig { client, tree: _tree, .. } = rig(&[&first.url, &second.url, &third.url]);
+    let mut follower = follower(&chain, trust());
+    follower.window_mut().finalize(30);
+    for _ in 0..3 {
+        chain.lock().unwrap().extend(1);
+        follower.suspect();
+        follower.step(&client, LONG).await.unwrap();
+    }
+    assert!(follower.frozen().unwrap().contains("a reorg below finality"));
+    assert_eq!(follower.frozen_at(), Some(30));
+    follower.begin_anew();
+    for _ in 0..3 {
+        chain.lock().unwrap().extend(1);
+        follower.step(&client, LONG).await.unwrap();
+    }
+    assert_eq!((follower.frozen(), follower.frozen_at()), (None, None));
+    let theirs = forked(&chain.lock().unwrap(), 25, 1);
+    assert!(follower.window().iter().all(|block| theirs.contains(block)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lead_that_hangs_is_left_within_a_second() {
+    let (chain, _) = serve(20).await;
+    let hanging = Responder::start(|_, _| Reply::Hang).await;
+    let honest = serve_twisted(&chain, |chain, _| chain.canonical.clone()).await;
+    let Rig { client, tree: _tree, .. } = rig(&[&hanging.url, &honest.url]);
+    let mut follower = follower(&chain, trust());
+    chain.lock().unwrap().extend(1);
+    let began = tokio::time::Instant::now();
+    while head(&follower) < 20 {
+        let _ = follower.step(&client, LONG).await;
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+    assert_eq!(follower.believed().map(|head| head.number), Some(20), "it was never there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_has_yet_to_sync_is_waited_for_and_then_left_behind() {
+    let (chain, _) = serve(500).await;
+    let honest = serve_twisted(&chain, |chain, _| chain.canonical.clone()).await;
+    let syncing = serve_twisted(&chain, |chain, _| chain.canonical[..100].to_vec()).await;
+    let Rig { client, tree: _tree, .. } = rig(&[&honest.url, &syncing.url]);
+    let short = Trust { patience: Duration::from_millis(400), ..trust() };
+    let mut follower = Follower::new(HeaderWindow::new(64), None, short);
+    let began = tokio::time::Instant::now();
+    while follower.believed().is_none() {
+        let _ = follower.step(&client, LONG).await;
+        assert!(began.elapsed() < Duration::from_secs(20), "{follower:?}");
+    }
+    assert_eq!(follower.believed().map(|head| head.number), Some(499));
+}
