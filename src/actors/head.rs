@@ -170,6 +170,8 @@ impl HeadActor {
         match frozen {
             Some(why) => {
                 if !was_frozen {
+                    // What a person decided was about another reorg.
+                    self.link.resumed.send_replace(None);
                     tracing::error!(chain, "{why}");
                 }
                 // The old view stays, but for the word that it is no more.

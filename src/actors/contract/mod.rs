@@ -307,6 +307,7 @@ impl Steps for ContractActor {
             "next_block": self.reading.as_ref().map(|reading| reading.cursor.next()),
             "lag_blocks": self.lag_blocks(),
             "events_published": self.published,
+            "frozen": self.frozen,
             "not_ready": frozen.as_ref().or(self.trouble.as_ref()),
         })
     }

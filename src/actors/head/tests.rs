@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use super::*;
 use crate::{
     actors::{
-        endpoint::Endpoint,
+        endpoint::{Endpoint, EndpointHandle},
         shared::Resume,
         wake::{WakeActor, WakeSpec},
     },
@@ -92,15 +92,18 @@ async fn rig(spec: HeadSpec) -> Rig {
             budget_percent: 50,
         },
     };
-    let endpoint = Endpoint::new(anvil.url().parse().unwrap(), guard, limits, &metrics).unwrap();
+    let endpoint = Endpoint::new(anvil.url().parse().unwrap(), guard, limits, None, &metrics);
+    let endpoint = endpoint.unwrap();
+    let made = endpoint.clone();
     let child = ChildSpec::new("endpoint/local/0", ArbiterClass::Endpoint);
-    let endpoint = tree.spawn(child, move || endpoint.actor()).unwrap();
+    let actor = tree.spawn(child, move || made.actor()).unwrap();
+    let endpoints = vec![EndpointHandle { actor, endpoint }];
     let name = Name::new("local").unwrap();
-    let limits = ClientLimits { call: PATIENCE, range_blocks_max: 1000 };
+    let limits = ClientLimits { call: PATIENCE, range_blocks_max: 1000, hedge_after: None };
     let link = ChainLink {
         name: name.clone(),
         chain_id: 31337,
-        client: ChainClient::new(name, 31337, vec![endpoint], limits),
+        client: ChainClient::new(name, 31337, endpoints, limits, &metrics, None),
         view: Arc::new(watch::channel(None).0),
         resumed: Arc::new(watch::channel(None).0),
     };
