@@ -178,7 +178,7 @@ async fn an_ancestor_that_nobody_has_is_named() {
         lost
     };
     let error = follower.step(&client, LONG).await.unwrap_err();
-    let endpoint = "endpoint/local/0".into();
+    let endpoint = "local-0".into();
     assert_eq!(error, FollowError::UnknownAncestor { endpoint, number: 31, hash: lost.hash });
     assert_eq!(head(&follower), 29);
     chain.lock().unwrap().all.insert(lost.hash, lost);

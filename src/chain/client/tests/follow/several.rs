@@ -172,7 +172,7 @@ async fn a_proven_fork_of_its_own_sets_an_endpoint_aside() {
     for _ in 0..40 {
         chain.lock().unwrap().extend(1);
         let followed = follower.step(&client, LONG).await.unwrap();
-        assert!(followed.outvoted.iter().all(|name| &**name == "endpoint/local/1"));
+        assert!(followed.outvoted.iter().all(|name| &**name == "local-1"));
         set_aside |= client.status()[1].failures > 0;
         assert_eq!(client.status()[0].failures + client.status()[2].failures, 0);
     }
@@ -229,8 +229,8 @@ async fn two_endpoints_that_disagree_stop_the_chain_and_say_so() {
     }
     let waits = waits.unwrap();
     assert!(waits.starts_with("endpoints disagree about block 2"), "{waits}");
-    assert!(waits.contains("endpoint/local/0 says 0x"), "{waits}");
-    assert!(waits.contains("endpoint/local/1 says 0x"), "{waits}");
+    assert!(waits.contains("local-0 says 0x"), "{waits}");
+    assert!(waits.contains("local-1 says 0x"), "{waits}");
     let stopped = reader.read.last().unwrap().number;
     assert!(stopped < 23, "{stopped}");
     assert!(head(&follower) <= 25, "nobody is followed");
@@ -316,7 +316,7 @@ async fn one_that_is_away_for_long_is_not_waited_for() {
     while follower.window().head() != Some(&head) {
         assert!(tokio::time::Instant::now() < until, "{follower:?}");
         if let Ok(followed) = follower.step(&client, LONG).await {
-            waited |= followed.waits.is_some_and(|why| why.contains("endpoint/local/1 does not"));
+            waited |= followed.waits.is_some_and(|why| why.contains("local-1 does not"));
         }
     }
     assert!(waited, "at first it is");
