@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 use super::{outbox::Outgoing, transaction::unix_s};
 use crate::{
     domain::{
-        Event, Name, Rewind, TransactionMessage, UnlockMessage, UnlockRequest, UnlockState,
-        Watermark,
+        Event, EventId, Name, Rewind, TransactionMessage, UnlockMessage, UnlockRequest,
+        UnlockState, Watermark,
     },
     streams::{
         envelope::{Envelope, EnvelopeError, UnixTime, headers},
@@ -41,21 +41,42 @@ pub fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, MessageError> {
 /// # Errors
 /// When it can't be written as JSON.
 pub fn event(event: &Event) -> Result<OutMessage, MessageError> {
+    /// Most events are shorter.
+    const USUAL_BYTES: usize = 1024;
     let subject = subjects::event(&event.chain, &event.contract, &event.name);
     let p = event.position;
-    let envelope = Envelope::new(
-        event.id.to_string(),
-        format!("/meritd/contracts/{}", event.contract),
-        "merit.v1.event",
-        UnixTime(event.block.time),
-        event,
-    )
-    .schema(schema("event"))
-    .extension(
-        "meritposition",
-        format!("{}/{}/{}/{}", p.chain_id, p.block, p.transaction_index, p.log_index),
-    );
-    Ok(OutMessage::new(subject, headers(None), envelope.encode()?))
+    let envelope = EventEnvelope {
+        specversion: "1.0",
+        id: event.id,
+        source: &format!("/meritd/contracts/{}", event.contract),
+        kind: "merit.v1.event",
+        time: UnixTime(event.block.time),
+        datacontenttype: "application/json",
+        dataschema: "/schemas/v1/event.json",
+        data: event,
+        meritposition: &format!(
+            "{}/{}/{}/{}",
+            p.chain_id, p.block, p.transaction_index, p.log_index
+        ),
+    };
+    let mut payload = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut payload, &envelope)?;
+    Ok(OutMessage::new(subject, headers(None), payload.into()))
+}
+
+/// An [`Envelope`] that owns nothing: events are what there are millions of.
+#[derive(Serialize)]
+struct EventEnvelope<'a> {
+    specversion: &'static str,
+    id: EventId,
+    source: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    time: UnixTime,
+    datacontenttype: &'static str,
+    dataschema: &'static str,
+    data: &'a Event,
+    meritposition: &'a str,
 }
 
 /// A rewind, ready to be published. `id` tells it from any other.
@@ -228,4 +249,43 @@ pub fn outgoing<T: Serialize>(
 #[must_use]
 pub fn schema_of(name: &str) -> String {
     schema(name)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use alloy::primitives::{Address, B256};
+
+    use super::*;
+    use crate::domain::{BlockRef, Origin, Position};
+
+    #[test]
+    fn an_event_is_written_as_any_envelope_is() {
+        let (chain_id, hash) = (31337, B256::repeat_byte(5));
+        let event = Event {
+            id: EventId::of(chain_id, hash, B256::repeat_byte(7), 3),
+            origin: Origin { chain_id, transaction_hash: B256::repeat_byte(7), ordinal: 1 },
+            chain: Name::new("local").unwrap(),
+            contract: Name::new("dao").unwrap(),
+            address: Address::repeat_byte(0xab),
+            name: Name::new("vote_cast").unwrap(),
+            position: Position { time: 9, chain_id, block: 5, transaction_index: 2, log_index: 3 },
+            block: BlockRef { number: 5, hash, parent_hash: B256::ZERO, time: 1_795_219_200 },
+            fields: [("reason".to_owned(), json!("weil \"es\" gut ist\n"))].into(),
+        };
+        let envelope = Envelope::new(
+            event.id.to_string(),
+            "/meritd/contracts/dao",
+            "merit.v1.event",
+            UnixTime(event.block.time),
+            &event,
+        )
+        .schema(schema("event"))
+        .extension("meritposition", "31337/5/2/3");
+        let message = super::event(&event).unwrap();
+        assert_eq!(message.payload, envelope.encode().unwrap());
+        assert_eq!(message.subject, "merit.v1.events.local.dao.vote_cast");
+        assert_eq!(read::<Event>(&message.payload).unwrap(), event);
+    }
 }

@@ -3,6 +3,7 @@
 
 pub mod contract;
 pub mod endpoint;
+pub mod feed;
 pub mod fold;
 pub mod governance;
 pub mod head;

@@ -1,8 +1,8 @@
 //! The EVM side: what a log means, which blocks are canonical, which to ask
 //! for next, how endpoints say no, and the calls themselves.
 //!
-//! `adapters`, `headers`, `cursor`, `health`, `ranges`, `rpc_errors`, `answers`
-//! and `proof` are pure: they take headers, logs and answers and say what
+//! `adapters`, `agreement`, `cursor`, `feed`, `headers`, `health`, `pace`, `ranges`,
+//! `rate`, `rpc_errors`, `answers` and `proof` are pure: they take headers, logs and answers and say what
 //! follows. `transport` speaks HTTP for an endpoint's actor; `client` picks
 //! among the endpoints of a chain. Nothing here knows about rules, brokers or
 //! stores.
@@ -12,6 +12,7 @@ pub mod agreement;
 pub mod answers;
 pub mod client;
 pub mod cursor;
+pub mod feed;
 pub mod headers;
 pub mod health;
 pub mod pace;

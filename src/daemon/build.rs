@@ -15,6 +15,7 @@ use crate::{
     actors::{
         contract::ContractActor,
         endpoint::{Endpoint, EndpointError, EndpointHandle},
+        feed::FeedActor,
         governance::{GovernanceActor, Governor},
         head::{HeadActor, HeadSpec},
         notices::NoticeActor,
@@ -28,6 +29,7 @@ use crate::{
     chain::{
         agreement::Trust,
         client::{ChainClient, ClientLimits},
+        feed::share::Watched,
         rate::Plan as RatePlan,
         transport::{EndpointUrl, HttpLimits},
     },
@@ -193,18 +195,53 @@ fn spawn_contracts(
     tree: &Tree,
     shared: &Shared,
 ) -> Result<(), StartError> {
+    let watched: BTreeMap<&Name, Arc<Watched>> = config
+        .contracts
+        .iter()
+        .filter_map(|contract| {
+            let adapter = plan.adapters.get(&contract.name)?;
+            Some((&contract.name, Arc::new(ContractActor::watched(contract, adapter))))
+        })
+        .collect();
+    let mut feeds = BTreeMap::new();
+    for chain in &config.chains {
+        let Some(link) = shared.chains.get(&chain.name).cloned() else { continue };
+        let contracts: Vec<Arc<Watched>> = config
+            .contracts
+            .iter()
+            .filter(|contract| contract.chain == chain.name)
+            .filter_map(|contract| watched.get(&contract.name).cloned())
+            .collect();
+        let (shared, chain) = (shared.clone(), chain.clone());
+        let name = chain.name.clone();
+        let spec = child(config, &format!("feed/{name}"), ArbiterClass::Listen);
+        let feed = tree.spawn(spec, move || {
+            FeedActor::new(shared.clone(), link.clone(), &chain, &contracts)
+        })?;
+        feeds.insert(name, feed);
+    }
     for contract in &config.contracts {
-        let (Some(chain), Some(link), Some(adapter)) = (
+        let (Some(chain), Some(link), Some(adapter), Some(watched), Some(feed)) = (
             config.chain(&contract.chain).cloned(),
             shared.chains.get(&contract.chain).cloned(),
             plan.adapters.get(&contract.name).cloned(),
+            watched.get(&contract.name).cloned(),
+            feeds.get(&contract.chain).cloned(),
         ) else {
             continue;
         };
         let (shared, contract) = (shared.clone(), contract.clone());
         let spec = child(config, &format!("contract/{}", contract.name), ArbiterClass::Listen);
         tree.spawn_steps(spec, StepLimits::default(), move || {
-            ContractActor::new(shared.clone(), link.clone(), &chain, &contract, adapter.clone())
+            ContractActor::new(
+                shared.clone(),
+                link.clone(),
+                &chain,
+                &contract,
+                adapter.clone(),
+                feed.clone(),
+                Arc::clone(&watched),
+            )
         })?;
     }
     Ok(())

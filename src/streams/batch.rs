@@ -104,6 +104,9 @@ async fn stage(
         }
         Ok::<(), async_nats::PublishError>(())
     };
+    // Its turns are its own: who makes the next batch meanwhile, in the same
+    // task, would come in between every few messages.
+    let sending = tokio::task::unconstrained(sending);
     let reason = match tokio::time::timeout(limit, sending).await {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) if error.kind() == PublishErrorKind::Send => error.to_string(),

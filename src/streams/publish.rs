@@ -209,6 +209,18 @@ pub(super) async fn name_the_fence(
     }
 }
 
+/// Whether the broker takes a message of this size, as it will be with what a
+/// batch adds to its headers.
+///
+/// # Errors
+/// [`PublishError::TooLarge`].
+pub fn fits(connection: &Connection, message: &OutMessage) -> Result<(), PublishError> {
+    /// Names and values of a batch's own headers and of its expectations.
+    const ADDED: usize = 512;
+    let OutMessage { subject, headers, payload, .. } = message;
+    check_size_with(connection, subject, headers, payload, ADDED)
+}
+
 /// Before anything is sent: a message the client refuses in the middle of a
 /// batch would leave the batch open.
 pub(super) fn check_size(
@@ -216,6 +228,16 @@ pub(super) fn check_size(
     subject: &str,
     headers: &HeaderMap,
     payload: &Bytes,
+) -> Result<(), PublishError> {
+    check_size_with(connection, subject, headers, payload, 0)
+}
+
+fn check_size_with(
+    connection: &Connection,
+    subject: &str,
+    headers: &HeaderMap,
+    payload: &Bytes,
+    added: usize,
 ) -> Result<(), PublishError> {
     /// `NATS/1.0\r\n`, the closing empty line, and `: ` and `\r\n` a header.
     const FRAME: usize = 12;
@@ -225,7 +247,7 @@ pub(super) fn check_size(
         .flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
         .map(|(name, value)| AsRef::<str>::as_ref(name).len() + value.as_str().len() + PER_HEADER)
         .sum();
-    let size = FRAME + header_bytes + payload.len();
+    let size = FRAME + header_bytes + added + payload.len();
     let limit = connection.client().max_payload();
     if size > limit {
         return Err(PublishError::TooLarge { subject: subject.to_owned(), size, limit });

@@ -269,6 +269,10 @@ metrics! {
         "Last block number of which all events of the contract are in the stream.";
     contract_lag_blocks: IntGaugeVec ["chain", "contract"],
         "Blocks from the contract's next block to the chain's head, its confirmations included.";
+    backfill_remaining_blocks: IntGaugeVec ["chain", "contract"],
+        "Final blocks that the contract has still to read; 0 once it follows the head.";
+    feed_held_bytes: IntGaugeVec ["chain"],
+        "Logs of final blocks that were read and that contracts have not yet taken, in bytes.";
     events_published_total: IntCounterVec ["chain", "contract"],
         "Events put into the stream.";
     retractions_total: IntCounterVec ["chain", "contract"],

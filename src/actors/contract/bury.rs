@@ -4,7 +4,7 @@ use alloy::rpc::types::Log;
 use serde_json::{Value as Json, json};
 
 use super::{ContractActor, Trouble};
-use crate::{chain::adapters::DecodeError, domain::Event, streams::publish::OutMessage};
+use crate::{chain::adapters::DecodeError, domain::Event, streams::PublishError};
 
 /// Longest data of a log that its dead letter repeats, bytes.
 const BURIED_DATA_MAX: usize = 64 << 10;
@@ -32,23 +32,23 @@ impl ContractActor {
         self.shared.bury(&self.writer(), &id, &error.to_string(), origin).await?;
         Ok(())
     }
-}
 
-/// The largest message of a subject: the one that the broker did not take.
-pub(super) fn largest_of<'a>(
-    subject: &str,
-    messages: impl Iterator<Item = &'a OutMessage>,
-) -> Option<usize> {
-    messages
-        .enumerate()
-        .filter(|(_, message)| message.subject == subject)
-        .max_by_key(|(_, message)| message.payload.len())
-        .map(|(index, _)| index)
+    /// An event that is larger than the broker takes is told, and nothing
+    /// waits for it.
+    pub(super) async fn bury_oversized(
+        &self,
+        event: &Event,
+        error: &PublishError,
+    ) -> Result<(), Trouble> {
+        let (id, origin) = oversized(event);
+        self.shared.bury(&self.writer(), &id, &error.to_string(), origin).await?;
+        Ok(())
+    }
 }
 
 /// The id and origin of an event's dead letter: where its log is, without what
 /// it says.
-pub(super) fn oversized(event: &Event) -> (String, Json) {
+fn oversized(event: &Event) -> (String, Json) {
     let (chain_id, log_index) = (event.origin.chain_id, event.position.log_index);
     let id = format!("oversized-{chain_id}-{}-{log_index}", event.block.hash);
     let origin = json!({
@@ -69,10 +69,7 @@ mod tests {
     use alloy::primitives::{Address, B256};
 
     use super::*;
-    use crate::{
-        actors::messages,
-        domain::{BlockRef, EventId, Name, Origin, Position},
-    };
+    use crate::domain::{BlockRef, EventId, Name, Origin, Position};
 
     fn event(text: &str, log_index: u64) -> Event {
         let (chain_id, hash) = (31337, B256::repeat_byte(5));
@@ -94,12 +91,7 @@ mod tests {
     #[test]
     fn what_is_too_large_is_buried_by_its_origin_alone() {
         let text = "x".repeat(9 << 20);
-        let events = [event("short", 0), event(&text, 1), event("longer", 2)];
-        let messages: Vec<_> = events.iter().map(|event| messages::event(event).unwrap()).collect();
-        let subject = messages[1].subject.clone();
-        assert_eq!(largest_of(&subject, messages.iter()), Some(1));
-        assert_eq!(largest_of("merit.v1.watermarks.local.dao", messages.iter()), None);
-        let (id, origin) = oversized(&events[1]);
+        let (id, origin) = oversized(&event(&text, 1));
         assert_eq!(id, format!("oversized-31337-{}-1", B256::repeat_byte(5)));
         assert_eq!(origin["transactionHash"], json!(B256::repeat_byte(7)));
         assert_eq!(origin["logIndex"], json!(1));

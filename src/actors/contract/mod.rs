@@ -7,22 +7,34 @@
 //! the last (compare and set), so that a batch whose fate is unknown, a
 //! crash or a second daemon can neither skip nor repeat an event. It needs
 //! no local store.
+//!
+//! The chain's feed reads for it. While one batch of history is published, the
+//! next is made; what may still be orphaned is published as soon as it is
+//! confirmed.
 
+mod ahead;
 mod bury;
 mod fetch;
+mod progress;
 mod publish;
 mod recover;
 mod truth;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use alloy::primitives::Address;
 use serde_json::{Value as Json, json};
+use tokio::sync::watch;
 
-use fetch::Fetched;
+use ahead::Ahead;
+use progress::Progress;
 use truth::Scrub;
 
 use super::{
+    feed::{FeedActor, FeedError},
     head::to_gauge,
     messages::MessageError,
     outbox::OutboxError,
@@ -31,7 +43,9 @@ use super::{
 use crate::{
     chain::{
         adapters::Adapter,
-        cursor::{Confirmations, Cursor, Limits, Plan, Unlinked},
+        answers::LogFilter,
+        cursor::{ChainView, Confirmations, Cursor, Limits, Plan, Unlinked},
+        feed::share::Watched,
         rpc::RpcError,
     },
     config,
@@ -41,8 +55,19 @@ use crate::{
         fence::{Fence, FenceError},
         subjects::{Writer, WriterKind},
     },
-    supervisor::{Next, Steps},
+    supervisor::{ActorRef, Next, Steps, Unreachable},
 };
+
+/// How long the feed may take to answer. It tells a contract to ask again long
+/// before; blocks near the head take as long as the endpoints do.
+const TAKE_LIMIT: Duration = Duration::from_secs(30);
+/// Longest time without a watermark while history without events is read, or
+/// with too few for a batch.
+const WATERMARK_EVERY: Duration = Duration::from_secs(1);
+/// Longest time that it waits for the head to move before it reads its mailbox.
+const LOOK_UP: Duration = Duration::from_millis(250);
+/// How often a backfill is told of in the log.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// What it owns: the cursor, while the stream agrees with it.
 pub struct ContractActor {
@@ -50,18 +75,27 @@ pub struct ContractActor {
     holder: String,
     link: ChainLink,
     name: Name,
-    address: Address,
+    feed: ActorRef<FeedActor>,
+    watched: Arc<Watched>,
     start_block: u64,
     confirmations: Confirmations,
     adapter: Adapter,
     limits: Limits,
     pause: Duration,
     reading: Option<Reading>,
+    /// Read, and not yet published: follows the cursor.
+    ahead: Option<Ahead>,
+    views: watch::Receiver<Option<ChainView>>,
     older: BTreeMap<u64, BlockRef>,
     trouble: Option<String>,
     frozen: Option<String>,
     scrub: Option<Scrub>,
     published: u64,
+    began: Instant,
+    last_published: Instant,
+    progress: Option<Progress>,
+    progress_events: u64,
+    told: Instant,
 }
 
 /// The cursor together with what proves that it may write.
@@ -93,6 +127,10 @@ impl Reading {
 enum Trouble {
     #[error(transparent)]
     Rpc(#[from] RpcError),
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    #[error(transparent)]
+    NoFeed(#[from] Unreachable),
     #[error(transparent)]
     Stream(#[from] StreamError),
     #[error(transparent)]
@@ -132,40 +170,57 @@ impl ContractActor {
         chain: &config::Chain,
         contract: &config::Contract,
         adapter: Adapter,
+        feed: ActorRef<FeedActor>,
+        watched: Arc<Watched>,
     ) -> Self {
-        let confirmations = match contract.confirmations {
-            config::Confirmations::Blocks(blocks) => Confirmations::Blocks(blocks),
-            config::Confirmations::Safe => Confirmations::Safe,
-            config::Confirmations::Finalized => Confirmations::Finalized,
-        };
         let holder = shared.incarnation();
         Self {
             shared,
             holder,
+            views: link.view.subscribe(),
             link,
             name: contract.name.clone(),
-            address: contract.address,
+            feed,
             start_block: contract.start_block,
-            confirmations,
+            confirmations: watched.confirmations,
+            watched,
             adapter,
             limits: Limits { blocks: chain.max_range, unfinalized_blocks: chain.max_range.min(64) },
             pause: chain.look_every(),
             reading: None,
+            ahead: None,
             older: BTreeMap::new(),
             trouble: None,
             frozen: None,
             scrub: None,
             published: 0,
+            began: Instant::now(),
+            last_published: Instant::now(),
+            progress: None,
+            progress_events: 0,
+            told: Instant::now(),
         }
     }
 
-    /// Why the chain is not followed, if it isn't.
+    /// What the feed must know of a configured contract.
+    #[must_use]
+    pub fn watched(contract: &config::Contract, adapter: &Adapter) -> Watched {
+        let confirmations = match contract.confirmations {
+            config::Confirmations::Blocks(blocks) => Confirmations::Blocks(blocks),
+            config::Confirmations::Safe => Confirmations::Safe,
+            config::Confirmations::Finalized => Confirmations::Finalized,
+        };
+        let filter = LogFilter { addresses: vec![contract.address], topics0: adapter.topics0() };
+        Watched::new(contract.name.clone(), confirmations, filter)
+    }
+
     /// From the next block to the head, confirmations included.
     fn lag_blocks(&self) -> Option<u64> {
         let head = self.link.view.borrow().as_ref()?.latest.number;
         Some((head + 1).saturating_sub(self.reading.as_ref()?.cursor.next()))
     }
 
+    /// Why the chain is not followed, if it isn't.
     fn chain_frozen(&self) -> Option<Arc<str>> {
         self.link.view.borrow().as_ref().and_then(|view| view.frozen.clone())
     }
@@ -178,86 +233,160 @@ impl ContractActor {
         Writer::new(WriterKind::Contract, self.name.clone())
     }
 
-    /// One round: plan, fetch, publish. Returns when to go on.
+    /// One round: plan, read, publish. Returns when to go on.
     async fn advance(&mut self) -> Result<Next, Trouble> {
         let reconnects = *self.shared.connection.reconnects().borrow();
         let mut reading = match self.reading.take() {
             // After a reconnect the stream may be another: look again.
             Some(reading) if reading.reconnects == reconnects && !self.is_doubted() => reading,
-            _ => self.recover().await?,
+            _ => {
+                self.ahead = None;
+                self.recover().await?
+            }
         };
-        let Some(mut view) = self.link.view.borrow().clone() else {
+        let outcome = self.advance_from(&mut reading).await;
+        // What failed to be published may be in the stream all the same: then
+        // the cursor is looked up there.
+        if !matches!(outcome, Err(Trouble::Publish(_))) {
             self.reading = Some(reading);
-            return Ok(Next::After(self.pause));
+        }
+        if outcome.is_err() {
+            self.ahead = None;
+        }
+        outcome
+    }
+
+    async fn advance_from(&mut self, reading: &mut Reading) -> Result<Next, Trouble> {
+        let Some(mut view) = self.views.borrow_and_update().clone() else {
+            return Ok(self.look_up().await);
         };
         view.older = std::mem::take(&mut self.older);
         let plan = reading.cursor.plan(&view, &self.limits);
         if !matches!(plan, Plan::Frozen { .. }) {
             self.frozen = None;
         }
-        let next = match plan {
-            Plan::Idle if self.scrub(&mut reading).await? => Next::Again,
-            Plan::Idle => Next::After(self.pause),
-            Plan::NeedHeader { number } => {
-                let header = self.link.block(number.into()).await;
-                match header {
-                    Ok(header) => {
-                        self.older = view.older;
-                        self.older.insert(number, header.block);
-                        Next::Again
-                    }
-                    Err(error) => {
-                        self.reading = Some(reading);
-                        return Err(error.into());
-                    }
+        if !matches!(plan, Plan::Fetch { .. }) {
+            self.ahead = None;
+        }
+        match plan {
+            Plan::Idle => {
+                self.history_is_read();
+                if self.scrub(reading).await? {
+                    return Ok(Next::Again);
                 }
+                Ok(self.look_up().await)
+            }
+            Plan::NeedHeader { number } => {
+                let header = self.link.block(number.into()).await?;
+                self.older = view.older;
+                self.older.insert(number, header.block);
+                Ok(Next::Again)
             }
             Plan::Frozen { reason } => {
-                let resumed = self.resume(&mut reading, &view).await;
-                match resumed {
-                    Ok(None) => Next::Again,
-                    Ok(Some(why)) => {
-                        let why = format!("{reason} ({why})");
-                        if self.frozen.as_ref() != Some(&why) {
-                            tracing::error!(contract = %self.name, "{why}");
-                        }
-                        self.frozen = Some(why);
-                        Next::After(self.pause)
-                    }
-                    Err(trouble) => return Err(trouble),
+                let Some(why) = self.resume(reading, &view).await? else {
+                    return Ok(Next::Again);
+                };
+                let why = format!("{reason} ({why})");
+                if self.frozen.as_ref() != Some(&why) {
+                    tracing::error!(contract = %self.name, "{why}");
                 }
+                self.frozen = Some(why);
+                Ok(self.look_up().await)
             }
             Plan::Retract { from, to, common } => {
-                self.retract(&mut reading, from, to, common).await?;
-                Next::Again
+                self.retract(reading, from, to, common).await?;
+                Ok(Next::Again)
+            }
+            Plan::Fetch { from, .. } if from <= view.finalized => {
+                self.read_history(reading, &view).await
             }
             Plan::Fetch { from, to } => {
-                let fetched = self.fetch(&view, from, to).await;
-                let Fetched { events, through, blocks } = match fetched {
-                    Ok(fetched) => fetched,
-                    Err(trouble) => {
-                        self.reading = Some(reading);
-                        return Err(trouble);
-                    }
-                };
-                let recent: Vec<BlockRef> =
-                    blocks.iter().filter(|b| b.number > view.finalized).copied().collect();
-                if let Err(moved) = reading.cursor.links(&recent) {
-                    self.reading = Some(reading);
-                    return Err(moved.into());
-                }
+                self.ahead = None;
+                self.history_is_read();
+                let (ahead, blocks) = self.read_recent(&view, from, to).await?;
+                reading.cursor.links(&blocks)?;
                 // The branch may have been found to contradict finality while
                 // it was read.
                 if self.chain_frozen().is_some() {
-                    self.reading = Some(reading);
-                    return Ok(Next::After(self.pause));
+                    return Ok(self.look_up().await);
                 }
-                self.publish(&mut reading, &view, events, through, &recent).await?;
-                Next::Again
+                self.publish_all(reading, ahead, view.finalized).await?;
+                self.last_published = Instant::now();
+                Ok(Next::Again)
             }
+        }
+    }
+
+    /// Waits for the head to move, but not for long.
+    async fn look_up(&mut self) -> Next {
+        // Its sender is the link's, which lives as long as this.
+        let _ = tokio::time::timeout(LOOK_UP, self.views.changed()).await;
+        Next::Again
+    }
+
+    /// Publishes a batch of final blocks, when there is enough for one, and
+    /// meanwhile makes the next.
+    async fn read_history(
+        &mut self,
+        reading: &mut Reading,
+        view: &ChainView,
+    ) -> Result<Next, Trouble> {
+        let confirmed = self.confirmations.confirmed(view).unwrap_or_default();
+        let limit = confirmed.min(view.finalized);
+        let mut ahead = match self.ahead.take() {
+            Some(ahead) if !ahead.is_empty() => ahead,
+            _ => Ahead::at(reading.cursor.next()),
         };
-        self.reading = Some(reading);
-        Ok(next)
+        let due = self.last_published.elapsed() >= WATERMARK_EVERY || ahead.next() > limit;
+        let batch = if due || ahead.is_full() { ahead.take() } else { None };
+        let Some(batch) = batch else {
+            // Even when nothing came: a watermark may be due by now.
+            self.fill(&mut ahead, limit).await?;
+            self.ahead = Some(ahead);
+            self.note_progress(reading, limit);
+            return Ok(Next::Again);
+        };
+        let publish = self.publish(reading, batch, view.finalized);
+        let (published, filled) = tokio::join!(publish, self.fill(&mut ahead, limit));
+        self.published(reading, published?);
+        self.last_published = Instant::now();
+        self.note_progress(reading, limit);
+        filled?;
+        self.ahead = Some(ahead);
+        Ok(Next::Again)
+    }
+
+    /// It follows the head now.
+    fn history_is_read(&mut self) {
+        if self.progress.take().is_some() {
+            let labels = [self.link.name.as_str(), self.name.as_str()];
+            let gauge = &self.shared.metrics.backfill_remaining_blocks;
+            gauge.with_label_values(&labels).set(0);
+        }
+        self.progress_events = 0;
+    }
+
+    fn note_progress(&mut self, reading: &Reading, target: u64) {
+        let (next, now) = (reading.cursor.next(), self.began.elapsed());
+        let progress = self.progress.get_or_insert_with(|| Progress::new(next, now));
+        progress.moved(next, std::mem::take(&mut self.progress_events), target, now);
+        let labels = [self.link.name.as_str(), self.name.as_str()];
+        let remaining = progress.remaining();
+        let gauge = self.shared.metrics.backfill_remaining_blocks.with_label_values(&labels);
+        gauge.set(to_gauge(remaining));
+        let Some(status) = progress.status() else { return };
+        if self.told.elapsed() >= TOLD_EVERY {
+            self.told = Instant::now();
+            tracing::info!(
+                contract = %self.name,
+                next_block = status.next,
+                target_block = status.target,
+                blocks_per_s = status.blocks_per_s,
+                events_per_s = status.events_per_s,
+                eta_s = status.eta_s,
+                "history is being read"
+            );
+        }
     }
 }
 
@@ -308,6 +437,7 @@ impl Steps for ContractActor {
             "lag_blocks": self.lag_blocks(),
             "events_published": self.published,
             "frozen": self.frozen,
+            "backfill": self.progress.as_ref().and_then(Progress::status),
             "not_ready": frozen.as_ref().or(self.trouble.as_ref()),
         })
     }
