@@ -126,7 +126,7 @@ pub fn deal(logs: Vec<Log>, to: &[(&Watched, u64)]) -> Vec<Vec<Log>> {
 pub fn bytes_of(log: &Log) -> usize {
     /// Its data's handle and the counters of its allocations.
     const HEAP: usize = 64;
-    size_of::<Log>() + HEAP + log.topics().len() * size_of::<B256>() + log.data().data.len()
+    size_of::<Log>() + HEAP + size_of_val(log.topics()) + log.data().data.len()
 }
 
 #[cfg(test)]
