@@ -9,6 +9,8 @@ mod broker;
 mod build;
 mod operator;
 mod plan;
+mod reach;
+mod replay;
 mod series;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -22,9 +24,9 @@ use crate::{
     telemetry::Metrics,
 };
 
-pub use broker::CLIENT_FILE;
 pub use operator::DaemonState;
 pub use plan::{Plan, PlanError, plan};
+pub use reach::{CLIENT_FILE, NotReachable, broker_of, external, managed};
 
 /// In the data folder: the HTTP address that the running daemon got.
 pub const ADDRESS_FILE: &str = "api-address";

@@ -5,6 +5,7 @@
 //! built: it is handed an [`Operator`].
 
 mod problem;
+mod replay;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -57,6 +58,15 @@ pub trait Operator: Send + Sync + 'static {
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
     /// Starts an actor again that was given up.
     fn retry(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>>;
+    /// Has a contract tell the events of these blocks once more.
+    fn replay(
+        &self,
+        contract: &str,
+        from_block: u64,
+        to_block: u64,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
+    /// How a contract's last replay gets on.
+    fn replay_progress(&self, contract: &str) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
     /// Crashes an actor, where the configuration allows it.
     fn crash(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>>;
 }
@@ -114,6 +124,8 @@ impl Api {
                 .route("/api/v1/benefits/{governor}/{holder}", web::get().to(benefits))
                 .route("/api/v1/chains/{chain}/resume", web::post().to(resume))
                 .route("/api/v1/actors/{actor:.*}/retry", web::post().to(retry))
+                .route("/api/v1/contracts/{contract}/replay", web::post().to(replay::start))
+                .route("/api/v1/contracts/{contract}/replay", web::get().to(replay::progress))
                 .route("/api/v1/debug/crash/{actor:.*}", web::post().to(crash))
                 .default_service(web::to(|| async {
                     Err::<HttpResponse, _>(ApiProblem::NotFound("no such path".into()))

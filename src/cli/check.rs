@@ -13,12 +13,11 @@ use serde_json::json;
 use super::{ConfigArgs, Failure, print};
 use crate::{
     chain::transport::{EndpointUrl, HttpLimits, connect},
-    config::{Chain, Config, ContractKind, Nats},
-    daemon::{Plan, StartError},
+    config::{Chain, Config, ContractKind, Endpoint, Nats},
+    daemon::{self, Plan, StartError},
     domain::{Name, OnRetract},
     signing::calls::{self, Role},
     streams::{
-        Auth, ConnectSpec, Redacted,
         connection::Connection,
         find_nats_server, nats_server_version,
         setup::{Replicas, declare},
@@ -107,7 +106,7 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
     let mut usable = None;
     for (i, endpoint) in chain.endpoints.iter().enumerate() {
         let what = format!("endpoint/{}/{i}", chain.name);
-        match open(endpoint).await {
+        match open(endpoint, RESPONSE_BYTES_MAX).await {
             Ok((client, found)) if found == chain.chain_id => {
                 findings.push(Finding::good(&what, format!("chain id {found}")));
                 usable.get_or_insert(client);
@@ -180,14 +179,19 @@ fn roles(plan: &Plan, signer: &Name) -> Vec<Role> {
     if revokes { vec![Role::Unlocker, Role::Revoker] } else { vec![Role::Unlocker] }
 }
 
-async fn open(endpoint: &crate::config::Endpoint) -> Result<(RpcClient, u64), String> {
+/// A client of an endpoint, and the chain id that it names. The error shows
+/// no key that its URL may hold.
+pub(super) async fn open(
+    endpoint: &Endpoint,
+    response_bytes_max: usize,
+) -> Result<(RpcClient, u64), String> {
     let text = endpoint.url.resolve().map_err(|error| error.to_string())?;
     let url: EndpointUrl = text.expose().parse().map_err(|error| format!("{error}"))?;
     let shown = url.to_string();
     let limits = HttpLimits {
         connect_timeout: CALL_TIMEOUT,
         total_timeout: CALL_TIMEOUT,
-        response_bytes_max: RESPONSE_BYTES_MAX,
+        response_bytes_max,
     };
     let client = connect(url, limits).map_err(|error| error.to_string())?;
     let id: U64 = client.request_noparams("eth_chainId").await.map_err(|error| {
@@ -241,18 +245,12 @@ async fn check_broker(config: &Config) -> Finding {
             }
         }
         Nats::External { urls, credentials, login, replicas } => {
-            let auth = match (credentials, login) {
-                (Some(path), _) => Auth::CredentialsFile(path.clone()),
-                (None, Some((user, password))) => match password.resolve() {
-                    Ok(password) => Auth::Password {
-                        user: user.clone(),
-                        password: Redacted::new(password.expose()),
-                    },
-                    Err(error) => return Finding::bad(what, error.to_string()),
-                },
-                (None, None) => Auth::None,
+            let found =
+                daemon::external(urls, credentials.as_deref(), login.as_ref(), "meritd-check");
+            let spec = match found {
+                Ok(spec) => spec,
+                Err(error) => return Finding::bad(what, error.to_string()),
             };
-            let spec = ConnectSpec::new(urls.clone(), auth, "meritd-check");
             let connection = match Connection::open(spec).await {
                 Ok(connection) => connection,
                 Err(error) => return Finding::bad(what, error.to_string()),

@@ -42,6 +42,15 @@ impl DaemonArgs {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, Failure> {
+        Ok(self.look(path, query)?)
+    }
+
+    /// The same, where it matters how it failed.
+    pub(super) fn look<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, Unanswered> {
         let base = self.base()?;
         let url = reqwest::Url::parse_with_params(&format!("{base}{path}"), query)
             .map_err(|error| Failure::Usage(format!("--api {base}: {error}")))?;
@@ -53,7 +62,7 @@ impl DaemonArgs {
         &self,
         path: &[&str],
         body: &impl Serialize,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, Unanswered> {
         let base = self.base()?;
         let wrong = |why: String| Failure::Usage(format!("--api {base}: {why}"));
         let mut url = reqwest::Url::parse(&base).map_err(|error| wrong(error.to_string()))?;
@@ -69,7 +78,7 @@ impl DaemonArgs {
 fn ask<T: DeserializeOwned>(
     base: &str,
     request: impl FnOnce(reqwest::Client) -> reqwest::RequestBuilder,
-) -> Result<T, Failure> {
+) -> Result<T, Unanswered> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -82,7 +91,7 @@ fn ask<T: DeserializeOwned>(
             .map_err(Failure::failed)?;
         let answer = request(client).send().await.map_err(|error| {
             let why = if error.is_connect() { "nothing answers there" } else { "no answer" };
-            Failure::Failed(format!(
+            Unanswered::Silent(format!(
                 "{base}: {why}; is the daemon running? (`meritd run`, or name it with --api)"
             ))
         })?;
@@ -92,11 +101,45 @@ fn ask<T: DeserializeOwned>(
             let detail = serde_json::from_str::<serde_json::Value>(&body)
                 .ok()
                 .and_then(|json| json.get("detail")?.as_str().map(str::to_owned));
-            return Err(Failure::Failed(detail.unwrap_or_else(|| format!("{base}: {status}"))));
+            let why = detail.unwrap_or_else(|| format!("{base}: {status}"));
+            return Err(Unanswered::Refused { status: status.as_u16(), why });
         }
-        serde_json::from_str(&body)
-            .map_err(|error| Failure::Failed(format!("{base}: not an answer of meritd: {error}")))
+        serde_json::from_str(&body).map_err(|error| {
+            let why = format!("{base}: not an answer of meritd: {error}");
+            Unanswered::Failure(Failure::Failed(why))
+        })
     })
+}
+
+/// Why a request has no result.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// The daemon refused it.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        why: String,
+    },
+    /// No answer came.
+    Silent(String),
+    /// It could not even be asked, or was not the daemon.
+    Failure(Failure),
+}
+
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<Unanswered> for Failure {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Refused { why, .. } | Unanswered::Silent(why) => Self::Failed(why),
+            Unanswered::Failure(failure) => failure,
+        }
+    }
 }
 
 /// Where a daemon that may take any port left the address it got.

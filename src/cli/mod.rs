@@ -6,9 +6,12 @@ mod check;
 mod client;
 pub mod demo;
 mod explain;
+mod progress;
+mod replay;
 mod resume;
 mod run;
 mod status;
+mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -52,6 +55,17 @@ enum Command {
     /// Have a chain go on that a reorg below finality has frozen
     #[command(after_help = "Example:\n  meritd resume --chain main --from-block 19000000")]
     Resume(resume::ResumeArgs),
+    /// Compare the stream with the chain, independently of the daemon
+    #[command(
+        after_help = "Example:\n  meritd verify --chain home --sample 20 --config config --environment production\n\n\
+        Exit code 0: they agree. 1: they don't, and where is listed; or it could not be found out."
+    )]
+    Verify(verify::VerifyArgs),
+    /// Have a running daemon tell the events of some blocks once more
+    #[command(
+        after_help = "Example:\n  meritd replay --contract dao --from-block 19000000 --to-block 19000999"
+    )]
+    Replay(replay::ReplayArgs),
 }
 
 /// Where the configuration is.
@@ -125,6 +139,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Resume(args) => resume::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Replay(args) => replay::run(&args),
     };
     let (code, text) = match done {
         Ok(()) => return ExitCode::SUCCESS,

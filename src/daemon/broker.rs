@@ -1,23 +1,16 @@
 //! The broker: a server of our own, kept alive, or somebody else's.
 
-use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
-    time::Duration,
-};
+use std::time::Duration;
 
 use rand::Rng as _;
-use serde_json::json;
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
-use super::{DaemonState, StartError};
+use super::{DaemonState, StartError, reach};
 use crate::{
     breakers::{Classify as _, FailureClass},
     config::{Config, Nats},
     streams::{
-        Auth, ConnectSpec, Redacted, StreamError,
+        ConnectSpec, StreamError,
         connection::Connection,
         find_nats_server,
         managed::{ManagedServer, ManagedSpec},
@@ -44,8 +37,6 @@ const LOOK_AFTER: Duration = Duration::from_secs(10);
 const DECLARE_ATTEMPTS: u32 = 8;
 /// Longest pause between two tries to reach a broker.
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// Beside the store: how to reach the managed broker, for people and tools.
-pub const CLIENT_FILE: &str = "nats-client.json";
 
 impl Broker {
     /// Starts or finds the broker, connects, and declares the streams.
@@ -67,7 +58,7 @@ impl Broker {
                 let folder = config.data_dir.join("nats");
                 let server = ManagedServer::start(ManagedSpec { folder, program }).await?;
                 let spec = server.connect_spec(name);
-                write_client_file(&config.data_dir, &spec);
+                reach::leave_note(&config.data_dir, &spec);
                 let connection = Connection::open(spec).await?;
                 declare(&connection, Replicas::ONE).await?;
                 tracing::info!(port = server.port(), "managed nats-server is up");
@@ -77,20 +68,8 @@ impl Broker {
                 Ok(Self { connection, stop: Some(stop), redeclaring })
             }
             Nats::External { urls, credentials, login, replicas } => {
-                let auth = match (credentials, login) {
-                    (Some(path), _) => Auth::CredentialsFile(path.clone()),
-                    (None, Some((user, password))) => {
-                        let password = password
-                            .resolve()
-                            .map_err(|error| StartError::Internal(error.to_string()))?;
-                        Auth::Password {
-                            user: user.clone(),
-                            password: Redacted::new(password.expose()),
-                        }
-                    }
-                    (None, None) => Auth::None,
-                };
-                let spec = ConnectSpec::new(urls.clone(), auth, name);
+                let spec = reach::external(urls, credentials.as_deref(), login.as_ref(), &name)
+                    .map_err(|error| StartError::Internal(error.to_string()))?;
                 let connection = connect_patiently(spec, state).await?;
                 let replicas = Replicas::new(*replicas).ok_or_else(|| {
                     StartError::Internal("nats.replicas: give 1, 3 or 5".to_owned())
@@ -198,28 +177,6 @@ async fn keep_alive(
     }
 }
 
-/// Leaves a note, readable by its owner only, of how to reach the managed
-/// broker: `meritd demo` and people with the `nats` command read it.
-fn write_client_file(data_dir: &Path, spec: &ConnectSpec) {
-    let Auth::Password { user, password } = &spec.auth else { return };
-    let note = json!({ "urls": spec.urls, "user": user, "password": password.expose() });
-    let path = data_dir.join(CLIENT_FILE);
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| {
-            // The mode above is for new files only.
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
-            file.write_all(note.to_string().as_bytes())
-        });
-    if let Err(error) = written {
-        tracing::warn!("{}: {error}", path.display());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -248,18 +205,5 @@ mod tests {
         .await;
         task.abort();
         server.stop().await;
-    }
-
-    #[test]
-    fn a_note_that_others_could_read_is_closed_to_them() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(CLIENT_FILE);
-        fs::write(&path, "an older note, longer than the new one").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let auth = Auth::Password { user: "merit".to_owned(), password: Redacted::new("secret") };
-        write_client_file(folder.path(), &ConnectSpec::new(Vec::new(), auth, "test"));
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let note: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        assert_eq!(note["user"], "merit");
     }
 }

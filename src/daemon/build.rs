@@ -10,7 +10,7 @@ use std::{
 use alloy::primitives::Address;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::{DaemonState, Plan, StartError, broker::Broker};
+use super::{DaemonState, Plan, StartError, broker::Broker, replay::Contracts};
 use crate::{
     actors::{
         contract::ContractActor,
@@ -140,7 +140,7 @@ pub(super) fn spawn_all(
     state.headed_by(heads);
     let governors = plan.governors.keys().cloned().collect();
     state.benefits_from(governors, Arc::clone(&shared.benefits));
-    spawn_contracts(config, &plan, tree, &shared)?;
+    state.replayed_by(spawn_contracts(config, &plan, tree, &shared)?);
     spawn_folds(config, &plan, tree, &shared, state)?;
     spawn_signers(config, &plan, tree, &shared)
 }
@@ -194,7 +194,7 @@ fn spawn_contracts(
     plan: &Plan,
     tree: &Tree,
     shared: &Shared,
-) -> Result<(), StartError> {
+) -> Result<Contracts, StartError> {
     let watched: BTreeMap<&Name, Arc<Watched>> = config
         .contracts
         .iter()
@@ -220,6 +220,7 @@ fn spawn_contracts(
         })?;
         feeds.insert(name, feed);
     }
+    let mut spawned = Contracts::new();
     for contract in &config.contracts {
         let (Some(chain), Some(link), Some(adapter), Some(watched), Some(feed)) = (
             config.chain(&contract.chain).cloned(),
@@ -231,8 +232,9 @@ fn spawn_contracts(
             continue;
         };
         let (shared, contract) = (shared.clone(), contract.clone());
-        let spec = child(config, &format!("contract/{}", contract.name), ArbiterClass::Listen);
-        tree.spawn_steps(spec, StepLimits::default(), move || {
+        let name = contract.name.clone();
+        let spec = child(config, &format!("contract/{name}"), ArbiterClass::Listen);
+        let actor = tree.spawn_steps(spec, StepLimits::default(), move || {
             ContractActor::new(
                 shared.clone(),
                 link.clone(),
@@ -243,8 +245,9 @@ fn spawn_contracts(
                 Arc::clone(&watched),
             )
         })?;
+        spawned.insert(name, actor);
     }
-    Ok(())
+    Ok(spawned)
 }
 
 fn spawn_folds(

@@ -9,8 +9,10 @@ use alloy::primitives::Address;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value as Json, json};
 
+use super::replay::{self, Contracts};
 use crate::{
     actors::{
+        contract::replay::StartReplay,
         head::{HeadActor, ResumeFrom, ResumeRefused},
         rule_set::{Explain, RuleSetActor},
         shared::BenefitsCache,
@@ -39,6 +41,7 @@ pub struct DaemonState {
     heads: OnceLock<Heads>,
     /// Names of the actors that read each chain's contracts.
     contracts: BTreeMap<Name, Vec<String>>,
+    replays: OnceLock<Contracts>,
 }
 
 type Heads = BTreeMap<Name, ActorRef<Stepper<HeadActor>>>;
@@ -66,6 +69,7 @@ impl DaemonState {
             rule_sets: OnceLock::new(),
             heads: OnceLock::new(),
             contracts,
+            replays: OnceLock::new(),
         }
     }
 
@@ -114,6 +118,10 @@ impl DaemonState {
 
     pub(super) fn explained_by(&self, by: BTreeMap<Name, ActorRef<Stepper<RuleSetActor>>>) {
         let _ = self.rule_sets.set(by);
+    }
+
+    pub(super) fn replayed_by(&self, contracts: Contracts) {
+        let _ = self.replays.set(contracts);
     }
 }
 
@@ -251,6 +259,22 @@ impl Operator for DaemonState {
                 TreeError::NotFailed { .. } => ApiProblem::Conflict(error.to_string()),
             })
         })
+    }
+
+    fn replay(
+        &self,
+        contract: &str,
+        from_block: u64,
+        to_block: u64,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let found = replay::find(self.replays.get(), contract);
+        let ask = StartReplay { from_block, to_block };
+        Box::pin(async move { replay::start(found?, ask, ASK_LIMIT).await })
+    }
+
+    fn replay_progress(&self, contract: &str) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let found = replay::find(self.replays.get(), contract);
+        Box::pin(async move { replay::progress(found?, ASK_LIMIT).await })
     }
 
     fn crash(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>> {

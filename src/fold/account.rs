@@ -86,12 +86,17 @@ impl Account {
         }
     }
 
-    /// Counts an event at `sequence`. False when it is void.
+    /// Counts an event at `sequence`, unless its block is complete already: a
+    /// repetition, which must not stand in for one that is lost. False when it
+    /// is void.
     pub fn event(&mut self, sequence: u64, event: &Event) -> bool {
         if self.is_void(sequence, &event.contract, event.block.number) {
             return false;
         }
-        self.tally(&event.contract).ids.insert(event.id);
+        let tally = self.tally(&event.contract);
+        if tally.through.is_none_or(|through| event.block.number > through.number) {
+            tally.ids.insert(event.id);
+        }
         true
     }
 
@@ -281,6 +286,24 @@ mod tests {
             read(&mut Account::default(), &numbered(said)),
             Ok(vec![3, 3, 3, 6, 6, 9, 9, 12, 12])
         );
+    }
+
+    #[test]
+    fn replayed_events_are_no_hole_and_hide_none() {
+        let whole = stream(12);
+        let at = whole.iter().rposition(|said| matches!(said, Said::Event(_))).unwrap();
+        let replayed = [event(3, 0), event(3, 1), event(6, 0), event(6, 1)];
+        let mut said = whole.clone();
+        said.splice(at..at, replayed);
+        assert_eq!(
+            read(&mut Account::default(), &numbered(said.clone())),
+            // As a reader that goes by what is said; folds know them by position.
+            Ok(vec![3, 3, 6, 6, 9, 9, 12, 3, 3, 6, 6, 12])
+        );
+        let lost = said.iter().rposition(|said| matches!(said, Said::Event(_))).unwrap();
+        said.remove(lost);
+        let hole = read(&mut Account::default(), &numbered(said)).unwrap_err();
+        assert_eq!((hole.declared, hole.found), (2, 1));
     }
 
     #[test]

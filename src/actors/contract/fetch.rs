@@ -93,7 +93,7 @@ impl ContractActor {
 
     /// Makes events of logs, which are in order, and says which of the blocks,
     /// ascending, are complete with them.
-    async fn read(
+    pub(super) async fn read(
         &self,
         logs: &[Log],
         blocks: &[BlockRef],

@@ -18,6 +18,7 @@ mod fetch;
 mod progress;
 mod publish;
 mod recover;
+pub mod replay;
 mod truth;
 
 use std::{
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 
 use ahead::Ahead;
 use progress::Progress;
+use replay::Replay;
 use truth::Scrub;
 
 use super::{
@@ -96,6 +98,7 @@ pub struct ContractActor {
     progress: Option<Progress>,
     progress_events: u64,
     told: Instant,
+    replay: Replay,
 }
 
 /// The cursor together with what proves that it may write.
@@ -199,6 +202,7 @@ impl ContractActor {
             progress: None,
             progress_events: 0,
             told: Instant::now(),
+            replay: Replay::default(),
         }
     }
 
@@ -398,7 +402,10 @@ impl Steps for ContractActor {
     }
 
     async fn step(&mut self) -> Result<Next, ContractFailure> {
-        let outcome = self.advance().await;
+        let outcome = match self.advance().await {
+            Ok(next) => self.replay_step(next).await,
+            failed => failed,
+        };
         if let Some(lag) = self.lag_blocks() {
             self.shared
                 .metrics
@@ -438,6 +445,7 @@ impl Steps for ContractActor {
             "events_published": self.published,
             "frozen": self.frozen,
             "backfill": self.progress.as_ref().and_then(Progress::status),
+            "replay": self.replay.status(&self.name),
             "not_ready": frozen.as_ref().or(self.trouble.as_ref()),
         })
     }

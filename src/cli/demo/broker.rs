@@ -2,21 +2,12 @@
 //! that the daemon leaves beside its store.
 
 use async_nats::{Client, ConnectOptions, Subscriber};
-use serde::Deserialize;
 
 use super::{DemoError, setting::Setting};
 use crate::{
-    daemon::CLIENT_FILE,
-    streams::{Auth, ConnectSpec, Redacted, StreamError, connection::Connection},
+    daemon::{self, NotReachable},
+    streams::{Auth, ConnectSpec, StreamError, connection::Connection},
 };
-
-/// What the note says.
-#[derive(Deserialize)]
-struct ClientNote {
-    urls: Vec<String>,
-    user: String,
-    password: String,
-}
 
 /// A subscription, and the connection that keeps it alive.
 #[derive(Debug)]
@@ -27,11 +18,16 @@ pub struct Heard {
     pub messages: Subscriber,
 }
 
-fn note(setting: &Setting) -> Result<ClientNote, DemoError> {
-    let path = setting.data().join(CLIENT_FILE);
-    let failed = |source| DemoError::File { what: path.display().to_string(), source };
-    let text = std::fs::read_to_string(&path).map_err(failed)?;
-    serde_json::from_str(&text).map_err(|error| failed(std::io::Error::other(error)))
+fn spec(setting: &Setting) -> Result<ConnectSpec, DemoError> {
+    daemon::managed(&setting.data(), "meritd-demo").map_err(|error| match error {
+        NotReachable::Note { path, source } => {
+            DemoError::File { what: path.display().to_string(), source }
+        }
+        NotReachable::Secret(error) => DemoError::File {
+            what: "the broker's password".to_owned(),
+            source: std::io::Error::other(error),
+        },
+    })
 }
 
 /// A connection to the broker.
@@ -39,9 +35,7 @@ fn note(setting: &Setting) -> Result<ClientNote, DemoError> {
 /// # Errors
 /// When there is no note, or the broker does not answer.
 pub async fn connect(setting: &Setting) -> Result<Connection, DemoError> {
-    let ClientNote { urls, user, password } = note(setting)?;
-    let auth = Auth::Password { user, password: Redacted::new(password) };
-    Ok(Connection::open(ConnectSpec::new(urls, auth, "meritd-demo")).await?)
+    Ok(Connection::open(spec(setting)?).await?)
 }
 
 /// Listens to all subjects of meritd, as any consumer may.
@@ -53,8 +47,13 @@ pub async fn listen(setting: &Setting) -> Result<Heard, DemoError> {
         what: "subscribing".to_owned(),
         reason: error.to_string(),
     };
-    let ClientNote { urls, user, password } = note(setting)?;
-    let options = ConnectOptions::new().user_and_password(user, password);
+    let ConnectSpec { urls, auth, .. } = spec(setting)?;
+    let options = match auth {
+        Auth::Password { user, password } => {
+            ConnectOptions::new().user_and_password(user, password.expose().to_owned())
+        }
+        Auth::None | Auth::CredentialsFile(_) => ConnectOptions::new(),
+    };
     let client = options.connect(urls).await.map_err(|error| failed(&error))?;
     let messages = client.subscribe("merit.v1.>").await.map_err(|error| failed(&error))?;
     // The broker knows of the subscription once it has answered.

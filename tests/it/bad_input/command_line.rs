@@ -1,6 +1,6 @@
 //! Wrong usage.
 
-use super::place::{Ended, NO_BROKER, NOBODY, Place};
+use super::place::{Ended, NO_BROKER, NOBODY, Place, WHOLE};
 
 fn meritd(arguments: &[&str]) -> Ended {
     Ended::of(Place::new("").command(arguments))
@@ -18,7 +18,7 @@ fn wrong_usage_exits_2_and_shows_the_usage() {
 
 #[test]
 fn every_subcommand_helps_with_an_example() {
-    for command in ["run", "demo", "check", "status", "explain"] {
+    for command in ["run", "demo", "check", "status", "explain", "verify", "replay"] {
         let ended = meritd(&[command, "--help"]);
         ended.says(0, &[]);
         ended.prints(&["Usage:", "Example:", &format!("  meritd {command}")]);
@@ -40,6 +40,22 @@ fn without_a_daemon_status_and_explain_say_what_to_do() {
         let elsewhere = meritd(&[command.as_slice(), &["--config", "nowhere"]].concat());
         elsewhere.says(2, &["nowhere/default.toml", "point --config at a folder"]);
     }
+}
+
+#[test]
+fn verify_says_what_it_does_not_know_and_whom_it_does_not_reach() {
+    let place = Place::new(WHOLE);
+    let verify = |more: &[&str]| place.meritd(&[&["verify", "--chain"], more].concat());
+    verify(&["mars"]).says(2, &["--chain mars", "known: local"]);
+    verify(&["Mars"]).says(2, &["`Mars` is not a name"]);
+    verify(&["local", "--contract", "nft"]).says(2, &["--contract nft", "known: dao, badge"]);
+    verify(&["local", "--from-block", "9", "--to-block", "8"]).says(2, &["--from-block 9"]);
+    verify(&["local", "--sample", "0"]).says(2, &["--sample"]);
+    verify(&["local"]).says(1, &["nats-client.json", "meritd run"]);
+
+    let place = Place::new(format!("{NO_BROKER}{WHOLE}"));
+    let away = place.meritd(&["verify", "--chain", "local"]);
+    away.says(1, &["no NATS server can be reached", "is the daemon running?"]);
 }
 
 #[test]
