@@ -176,6 +176,7 @@ mod tests {
     }
 
     #[derive(Clone, Debug)]
+    #[allow(clippy::large_enum_variant)]
     enum Said {
         Event(Box<Event>),
         Watermark(Box<Watermark>),
