@@ -126,6 +126,7 @@ impl Report {
                 Some((from, to)) => format!("{from}–{to}"),
                 None => "none yet".to_owned(),
             };
+            let contract = contract.as_str();
             lines.push(format!("{contract:<24} {span:<21} {events:>8}"));
         }
         lines.push(String::new());
@@ -163,7 +164,7 @@ impl Report {
         lines.extend(told.map(|(count, what)| format!("{count} {what}")));
         let kind = if self.sampled { "sampled" } else { "verified" };
         lines.push(format!(
-            "{kind} {} blocks of chain {} in {} ranges, {} events; {} blocks proved; {} \
+            "{kind} {} blocks of chain {} (ranges: {}), {} events; {} blocks proved; {} \
              differences; {:.1} s (seed {})",
             self.blocks,
             self.chain,

@@ -76,11 +76,16 @@ impl Said {
                     transaction: None,
                     log_index: None,
                     event: None,
-                    detail: format!(
-                        "the watermark at sequence {} closes {} events and {} are there, or it \
-                         follows another one than stands before it",
-                        hole.sequence, hole.declared, hole.found
-                    ),
+                    detail: match hole.found < hole.declared {
+                        true => format!(
+                            "of {} events that the watermark at sequence {} closes, {} are there",
+                            hole.declared, hole.sequence, hole.found
+                        ),
+                        false => format!(
+                            "the watermark at sequence {} follows another one than stands before it",
+                            hole.sequence
+                        ),
+                    },
                 });
                 // It is told once; what follows is judged from here.
                 let through = Some(*watermark.complete_through());
