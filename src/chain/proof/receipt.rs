@@ -17,7 +17,8 @@ const DEPOSIT: u8 = 0x7e;
 const ARBITRUM_INTERNAL: u8 = 0x6a;
 
 /// What layer-2 chains tell of a receipt beside what its bytes hold.
-const BESIDE_THE_RECEIPT: [&str; 14] = [
+const BESIDE_THE_RECEIPT: [&str; 15] = [
+    "blockTimestamp",
     "daFootprintGasScalar",
     "gasUsedForL1",
     "l1BaseFeeScalar",
