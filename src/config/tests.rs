@@ -143,6 +143,56 @@ fn each_bad_value_gets_file_key_value_and_remedy() {
 }
 
 #[test]
+fn bad_values_about_chains_and_endpoints_get_key_value_and_remedy() {
+    let chain = |more: &str| format!("{CHAIN}{more}");
+    let endpoint = |more: &str| CHAIN.replace(":8545\" }", &format!(":8545\", {more} }}"));
+    let cases: Vec<(String, &[&str])> = vec![
+        (
+            chain("preset = \"etherium\""),
+            &["chains[0].preset = `etherium`", "did you mean `ethereum`?"],
+        ),
+        (chain("completeness = \"all\""), &["chains[0].completeness = `all`", "receipts"]),
+        (chain("finality_tag = \"yes\""), &["chains[0].finality_tag", "found string"]),
+        (chain("backfill_calls = 0"), &["chains[0].backfill_calls = `0`", "give 1 to 64"]),
+        (chain("hedge_after_ms = 5"), &["chains[0].hedge_after_ms = `5`", "give 10 to 60000"]),
+        (chain("finality_depth = 100001"), &["chains[0].finality_depth = `100001`"]),
+        (endpoint("ws = \"http://h\""), &["chains[0].endpoints[0].ws", "give ws://"]),
+        (endpoint("requests_per_second = 0"), &["requests_per_second = `0`", "give 1 to 1000000"]),
+        (
+            endpoint("requests_per_second = 5, credits_per_second = 5"),
+            &["endpoints[0].credits_per_second", "beside `requests_per_second`"],
+        ),
+        (endpoint("burst = 9"), &["endpoints[0].burst", "a burst without a rate"]),
+        (
+            endpoint("credit_costs = { eth_getLogs = 60 }"),
+            &["endpoints[0].credit_costs", "give `credits_per_second`"],
+        ),
+        (
+            endpoint("credits_per_second = 50, credit_costs = { eth_getLogs = 60 }"),
+            &["credit_costs.eth_getLogs = `60`", "raise `burst`"],
+        ),
+    ];
+    for (text, parts) in cases {
+        let said = problems(&text);
+        for part in parts {
+            assert!(said.contains(part), "`{part}` is not in:\n{said}\nfor:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_preset_gives_what_is_not_said_and_yields_to_what_is() {
+    let read = |more: &str| read(&format!("{CHAIN}{more}")).unwrap().chains.remove(0);
+    let polygon = read("preset = \"polygon\"");
+    assert_eq!(polygon.confirmations, Confirmations::Blocks(64));
+    assert!(polygon.finality_tag && polygon.poll_interval.is_none());
+    let shallow = read("preset = \"polygon\"\nfinality_depth = 20\nfinality_tag = false");
+    assert_eq!(shallow.confirmations, Confirmations::Blocks(20), "never deeper than final");
+    assert!(!shallow.finality_tag);
+    assert_eq!(read("").confirmations, Confirmations::Blocks(6));
+}
+
+#[test]
 fn a_secret_in_a_file_is_not_repeated_in_the_error() {
     let said =
         problems(&format!("{CHAIN}{}", SIGNER.replace("env:MERITD_TEST_NO_SUCH_KEY", "0xc0ffee")));
