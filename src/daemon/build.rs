@@ -58,8 +58,8 @@ pub(super) fn spawn_all(
     let store_guard =
         Guard::new(guard_spec("store", 128, STORE_LIMIT), &metrics).map_err(internal)?;
     guards.push(store_guard.clone());
-    let broker_guard =
-        Guard::new(guard_spec("nats", 64, BROKER_LIMIT), &metrics).map_err(internal)?;
+    let broker_guard = Guard::new(guard_spec("nats", BATCHES_AT_ONCE, BROKER_LIMIT), &metrics)
+        .map_err(internal)?;
     guards.push(broker_guard.clone());
     let count = metrics.clone();
     let store = tree.spawn(child(config, "store", ArbiterClass::Dedicated), move || {
@@ -356,6 +356,9 @@ const RESPONSE_BYTES_MAX: usize = 64 << 20;
 const LIES_UNTOLD: usize = 64;
 /// Failures in a row that open a breaker.
 const BREAKER_FAILURES: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+/// Publishes at once: fewer than the 50 open batches that a server takes of a
+/// stream.
+const BATCHES_AT_ONCE: usize = 40;
 /// Longest publish: beyond the client's own limit, which is told apart.
 const BROKER_LIMIT: Duration = Duration::from_secs(8);
 /// Longest store operation.
