@@ -10,8 +10,11 @@ use alloy::primitives::{Address, B256};
 use jsonschema::Validator;
 use meritd::{
     actors::{messages, outbox::Outgoing},
-    domain::{Name, UnlockMessage, UnlockState},
-    streams::subjects::{StreamId, Writer, WriterKind},
+    domain::{Name, Rewind, RewindReason, UnlockMessage, UnlockState},
+    streams::{
+        envelope::UnixTime,
+        subjects::{StreamId, Writer, WriterKind},
+    },
 };
 use serde_json::{Value as Json, json};
 
@@ -188,6 +191,16 @@ async fn every_message_validates_against_its_schema() {
         };
         schemas.take(&subject, payload.as_bytes());
     }
+    let rewind = Rewind {
+        chain: Name::new("local").unwrap(),
+        chain_id: 31337,
+        contract: Name::new("dao").unwrap(),
+        from_block: 7,
+        reason: RewindReason::Lost,
+        missing: 3,
+    };
+    let made = messages::rewind(&rewind, "id".to_owned(), UnixTime(1)).unwrap();
+    schemas.take(&made.subject, &made.payload);
 
     println!("{:?}", schemas.seen);
     let total = schemas.wrong.len();

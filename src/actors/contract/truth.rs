@@ -136,8 +136,9 @@ impl ContractActor {
                 if let Err(hole) = account.watermark(stored.sequence, &watermark) {
                     return Ok(Scrubbed::Lost { from_block: hole.from_block });
                 }
-            } else {
-                account.event(stored.sequence, &messages::read::<Event>(&stored.payload)?);
+            } else if let Ok(event) = messages::read::<Event>(&stored.payload) {
+                // What is no event was not counted when it was said, either.
+                account.event(stored.sequence, &event);
             }
         }
         match read.messages.last() {
