@@ -5,7 +5,8 @@
 //! whoever has it first; that a known block is another is believed only when
 //! most of those that can say so do, and never from one alone while a second
 //! one is there. An endpoint counts as there until it has been silent, or
-//! behind, for longer than [`Trust::patience`]. Pure: time is an input.
+//! behind, for longer than [`Trust::patience`]; one that is quarantined for a
+//! proven lie does not count. Pure: time is an input.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -65,6 +66,8 @@ struct Member {
     lags_since: Option<(Duration, u64)>,
     /// It was outvoted: not followed before the head is here.
     sits_out_until: Option<u64>,
+    /// It is quarantined.
+    barred: bool,
 }
 
 /// What is remembered of the endpoints, by their place in the configuration.
@@ -106,6 +109,13 @@ impl Agreement {
         }
     }
 
+    /// An endpoint is quarantined, or is no longer.
+    pub fn bar(&mut self, endpoint: usize, barred: bool) {
+        if let Some(member) = self.members.get_mut(endpoint) {
+            member.barred = barred;
+        }
+    }
+
     /// Our head is at this height now.
     pub fn mark(&mut self, head: u64, now: Duration) {
         // Sparse marks are enough to tell how high it was `patience` ago.
@@ -119,10 +129,11 @@ impl Agreement {
     }
 
     /// Whether an endpoint has been silent or behind for so long that the
-    /// others decide without it. One that never answered is not waited for.
+    /// others decide without it. One that never answered is not waited for,
+    /// nor one that is quarantined.
     #[must_use]
     pub fn is_absent(&self, endpoint: usize, now: Duration) -> bool {
-        let Some(Member { heard: Some(heard), silent_since, lags_since, .. }) =
+        let Some(Member { heard: Some(heard), silent_since, lags_since, barred: false, .. }) =
             self.members.get(endpoint)
         else {
             return true;

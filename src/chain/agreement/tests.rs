@@ -48,6 +48,18 @@ fn two_that_disagree_never_settle_by_time_alone() {
 }
 
 #[test]
+fn a_proven_liar_is_not_waited_for() {
+    let mut two = all_at(2, 9);
+    assert_eq!(two.judge(9, &[A, Voice::Silent], s(1)), Verdict::Open);
+    assert_eq!(two.reached_by_most(&[Some(12), None], s(1)), None);
+    two.bar(1, true);
+    assert_eq!(two.judge(9, &[A, Voice::Silent], s(1)), agreed(A));
+    assert_eq!(two.reached_by_most(&[Some(12), None], s(1)), Some(12));
+    two.bar(1, false);
+    assert_eq!(two.judge(9, &[A, Voice::Silent], s(1)), Verdict::Open, "it is trusted again");
+}
+
+#[test]
 fn one_that_is_away_or_behind_for_long_is_not_waited_for() {
     let mut two = all_at(2, 9);
     two.missed(1, s(100));

@@ -234,6 +234,9 @@ impl Follower {
         if self.agreement.endpoints() != client.shared.endpoints.len() {
             self.agreement = Agreement::new(client.shared.endpoints.len(), self.trust);
         }
+        for endpoint in 0..self.agreement.endpoints() {
+            self.agreement.bar(endpoint, client.is_quarantined(endpoint));
+        }
         self.asked = None;
         let mut followed = Followed::default();
         // While they disagree nobody is followed.

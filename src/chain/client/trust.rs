@@ -93,6 +93,14 @@ pub struct Lie {
 }
 
 impl ChainClient {
+    /// Whether an endpoint is set aside for a lie.
+    pub(super) fn is_quarantined(&self, index: usize) -> bool {
+        let now = self.now();
+        let health = self.health();
+        let standing = health.get(index).map(|health| health.trust.standing(now));
+        matches!(standing, Some(Standing::Quarantined { .. }))
+    }
+
     /// An answer of an endpoint was found to be wrong, by whatever proof: it
     /// is set aside and told of. Gives the error for the call.
     pub fn lied(
