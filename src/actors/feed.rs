@@ -10,7 +10,7 @@
 //! the next one from where it is.
 
 mod blocks;
-mod ranges;
+pub mod ranges;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -128,7 +128,10 @@ impl FeedActor {
             calls: chain.backfill_calls.clamp(1, (places / 2).max(1)),
             held_bytes_max: HELD_BYTES_MAX,
             range_bytes: RANGE_BYTES,
-            range_blocks_max: chain.max_range,
+            range_blocks_max: match chain.completeness {
+                Completeness::Receipts => chain.max_range.min(ranges::PROVEN_BLOCKS_MAX),
+                Completeness::Bloom | Completeness::None => chain.max_range,
+            },
             patience: PATIENCE,
         });
         let mut actor = Self {
@@ -352,8 +355,7 @@ impl Handler<TakeBlocks> for FeedActor {
             .into_iter()
             .map(|(block, bloom)| {
                 let (client, all) = (self.link.client.clone(), Arc::clone(&all));
-                let bloom = bloom.filter(|_| self.completeness != Completeness::None);
-                self.blocks.read(client, all, block, bloom)
+                self.blocks.read(client, all, block, bloom, self.completeness)
             })
             .collect();
         // All to their ends, so that none keeps its place without going on.

@@ -14,6 +14,7 @@ mod follow;
 mod hedge;
 mod logs;
 mod probe;
+mod proven;
 mod receipts;
 mod status;
 mod trust;
@@ -40,6 +41,7 @@ use crate::{
 pub use calls::SendOutcome;
 pub use follow::{FollowError, Followed, Follower};
 pub use logs::LogRange;
+pub use proven::ProvenLogs;
 pub use status::{EndpointState, EndpointStatus};
 pub use trust::{Lie, LieKind};
 
@@ -77,6 +79,7 @@ struct Shared {
     ranges: Mutex<Vec<RangePolicy>>,
     /// Calls that each endpoint takes in one batch.
     batches: Mutex<Vec<usize>>,
+    blooms: Mutex<proven::Blooms>,
     hedges: Mutex<HedgeBudget>,
     hedged: Vec<IntCounter>,
     metrics: Metrics,
@@ -118,6 +121,7 @@ impl ChainClient {
                 health: Mutex::new(vec![Health::default(); count]),
                 ranges: Mutex::new(vec![RangePolicy::new(limits.range_blocks_max); count]),
                 batches: Mutex::new(vec![batch::FIRST_SIZE; count]),
+                blooms: Mutex::default(),
                 hedges: Mutex::default(),
                 metrics: metrics.clone(),
                 lies,

@@ -110,6 +110,17 @@ pub enum RpcError {
         /// The one it answers.
         found: u64,
     },
+    /// Nobody's answers prove what is in a block, as `completeness =
+    /// "receipts"` wants it.
+    #[error("block {block} of chain `{chain}` is not proven: {reason}")]
+    Unproven {
+        /// The chain's configured name.
+        chain: Arc<str>,
+        /// Its height.
+        block: u64,
+        /// What is missing.
+        reason: String,
+    },
     /// The chain has no endpoint that could be asked.
     #[error("chain `{chain}` has no endpoint to ask")]
     NoEndpoint {
@@ -318,7 +329,9 @@ impl Classify for RpcError {
                 _ => FailureClass::Answer,
             },
             Self::Busy { wait, .. } => FailureClass::Overloaded { retry_after: Some(*wait) },
-            Self::OtherChain { .. } | Self::Behind { .. } => FailureClass::Answer,
+            Self::OtherChain { .. } | Self::Behind { .. } | Self::Unproven { .. } => {
+                FailureClass::Answer
+            }
             _ => FailureClass::Fault,
         }
     }

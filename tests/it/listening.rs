@@ -1,6 +1,7 @@
 //! What endpoints do wrong is no reason to be wrong.
 
 mod backfill;
+mod completeness;
 mod incidents;
 
 use std::time::Duration;

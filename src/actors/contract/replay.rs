@@ -8,7 +8,10 @@
 
 mod run;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::Message;
 use serde::Serialize;
@@ -20,7 +23,8 @@ use super::{
     ahead::{Ahead, Batch},
 };
 use crate::{
-    chain::{cursor::ChainView, feed::share::union},
+    actors::feed::ranges::{self, Order},
+    chain::cursor::ChainView,
     domain::{BlockRef, Name},
     streams::{PublishError, subjects::StreamId},
     supervisor::{Next, Receives},
@@ -230,20 +234,20 @@ impl ContractActor {
     /// Reads final blocks, or the first of them. Not through the feed, which is
     /// where the contracts of its chain are.
     async fn read_again(&self, from: u64, to: u64) -> Result<(Ahead, Vec<BlockRef>), Trouble> {
-        let (client, filter) = (self.link.client.backfill(), union([&*self.watched]));
-        let mut range = client.logs(&filter, from, to).await?;
-        let through = range.through.clamp(from, to);
-        range.logs.retain(|log| log.block_number.is_some_and(|number| number <= through));
-        let mut numbers: Vec<u64> = range.logs.iter().filter_map(|log| log.block_number).collect();
-        numbers.push(through);
-        numbers.dedup();
-        let headers = client.headers(&numbers).await?;
-        if let Some(last) = headers.last() {
-            client.check_absence(&filter, &range, &last.block, &last.logs_bloom).await?;
-        }
-        let blocks: Vec<BlockRef> = headers.iter().map(|header| header.block).collect();
+        let client = self.link.client.backfill();
+        let order = Order {
+            from,
+            to,
+            shares: vec![((), from, Arc::clone(&self.watched))],
+            window: None,
+            completeness: self.completeness,
+        };
         let mut ahead = Ahead::at(from);
-        self.read(&range.logs, &blocks, false, &mut ahead).await?;
+        let mut blocks = Vec::new();
+        for (_, _, piece) in ranges::read(&client, order).await?.parts {
+            self.read(&piece.logs, &piece.headers, false, &mut ahead).await?;
+            blocks.extend_from_slice(&piece.headers);
+        }
         Ok((ahead, blocks))
     }
 }

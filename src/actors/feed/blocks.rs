@@ -27,6 +27,7 @@ use crate::{
         feed::share::{Watched, bytes_of, union},
         rpc::RpcError,
     },
+    config::Completeness,
     domain::BlockRef,
 };
 
@@ -69,6 +70,7 @@ impl Blocks {
         all: Arc<[Arc<Watched>]>,
         block: BlockRef,
         bloom: Option<Bloom>,
+        completeness: Completeness,
     ) -> Reading {
         let hash = block.hash;
         if let Some(reading) = self.readings.get(&hash)
@@ -79,7 +81,14 @@ impl Blocks {
         let places = Arc::clone(&self.places);
         let reading = async move {
             let _place = places.acquire().await.map_err(|_| FeedError::Restarted)?;
-            let logs = read_block(&client, &all, hash, bloom.as_ref()).await?;
+            let logs = match completeness {
+                Completeness::Receipts => {
+                    let filter = union(all.iter().map(|watched| &**watched));
+                    client.proven_logs_of(&filter, hash).await?
+                }
+                Completeness::Bloom => read_block(&client, &all, hash, bloom.as_ref()).await?,
+                Completeness::None => read_block(&client, &all, hash, None).await?,
+            };
             Ok(Arc::new(BlockLogs { logs }))
         };
         let reading = reading.boxed_local().shared();

@@ -7,11 +7,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::{
     chain::{
-        client::{ChainClient, LogRange},
-        feed::{
-            MemberId,
-            share::{Watched, bytes_of, deal, union},
-        },
+        answers::LogFilter,
+        client::{ChainClient, LogRange, ProvenLogs},
+        feed::share::{Watched, bytes_of, deal, union},
         headers::HeaderWindow,
         rpc::RpcError,
     },
@@ -27,6 +25,9 @@ const HEADERS_AT_ONCE: usize = 256;
 const DOUBTS_MAX: usize = 8;
 /// Of these at once.
 const DOUBTS_AT_ONCE: usize = 2;
+/// Most blocks of one range whose receipts prove its logs: each takes a header,
+/// and many a call for receipts.
+pub(super) const PROVEN_BLOCKS_MAX: u64 = 256;
 /// What a header takes in memory, bytes.
 const HEADER_BYTES: usize = size_of::<BlockRef>();
 
@@ -43,55 +44,116 @@ pub struct Piece {
 }
 
 /// What to read, and for whom.
-pub(super) struct Order {
-    pub(super) from: u64,
-    pub(super) to: u64,
+pub struct Order<W> {
+    /// First block.
+    pub from: u64,
+    /// Last block.
+    pub to: u64,
     /// Who gets logs, from which block on.
-    pub(super) shares: Vec<(MemberId, u64, Arc<Watched>)>,
-    pub(super) window: Option<Arc<HeaderWindow>>,
-    pub(super) completeness: Completeness,
+    pub shares: Vec<(W, u64, Arc<Watched>)>,
+    /// Headers that are known for sure.
+    pub window: Option<Arc<HeaderWindow>>,
+    /// How far the endpoints are believed.
+    pub completeness: Completeness,
 }
 
-/// What was read, up to where, with the sizes of the parts in bytes.
-pub(super) struct Answer {
-    pub(super) through: u64,
-    pub(super) parts: Vec<(MemberId, usize, Piece)>,
+/// What was read.
+pub struct Answer<W> {
+    /// The last block that was.
+    pub through: u64,
+    /// Who gets what, with its size in bytes.
+    pub parts: Vec<(W, usize, Piece)>,
 }
 
 /// Headers by number, with their blooms where these are known.
 type Headers = BTreeMap<u64, (BlockRef, Option<Bloom>)>;
 
-pub(super) async fn read(client: &ChainClient, order: Order) -> Result<Answer, RpcError> {
+/// What endpoints gave of a range, before it is dealt out.
+struct Found {
+    through: BlockRef,
+    logs: Vec<Log>,
+    /// The headers of the last block and of all that have logs, ascending.
+    blocks: Vec<BlockRef>,
+    /// Where nothing is proven: what can be held against it.
+    doubtful: Option<(LogRange, Headers)>,
+}
+
+/// Reads a range of final blocks, or its beginning.
+///
+/// # Errors
+/// See [`RpcError`].
+pub async fn read<W>(client: &ChainClient, order: Order<W>) -> Result<Answer<W>, RpcError> {
     let Order { from, to, shares, window, completeness } = order;
     let filter = union(shares.iter().map(|(_, _, watched)| &**watched));
-    let mut range = client.logs(&filter, from, to).await?;
-    let through = range.through.clamp(from, to);
-    let mut logs = std::mem::take(&mut range.logs);
-    logs.retain(|log| log.block_number.is_some_and(|number| number <= through));
-    let mut numbers: Vec<u64> = logs.iter().filter_map(|log| log.block_number).collect();
-    numbers.push(through);
-    numbers.dedup();
-    let headers = headers(client, window.as_deref(), &numbers).await?;
-    let Some((last, _)) = headers.get(&through).copied() else {
+    let found = match completeness {
+        Completeness::Receipts => {
+            let to = to.min(from.saturating_add(PROVEN_BLOCKS_MAX - 1));
+            let top = window.as_deref().and_then(|window| window.at(to)).map(|block| block.hash);
+            proven(client.proven_logs(&filter, from, to, top).await?)
+        }
+        Completeness::Bloom | Completeness::None => {
+            told(client, &filter, (from, to), window.as_deref()).await?
+        }
+    };
+    let Some(Found { through: last, logs, blocks, doubtful }) = found else {
         return Err(RpcError::Failed {
             endpoint: client.chain().as_str().into(),
             method: "eth_getBlockByNumber".to_owned(),
-            reason: format!("there is no header of block {through}"),
+            reason: format!("there is no header of the last block of {from} to {to}"),
         });
     };
+    let through = last.number;
     let present: Vec<_> = shares.into_iter().filter(|(_, from, _)| *from <= through).collect();
     let to: Vec<_> = present.iter().map(|(_, from, watched)| (&**watched, *from)).collect();
     let dealt = deal(logs, &to);
-    if completeness != Completeness::None {
+    if let Some((range, headers)) = doubtful.filter(|_| completeness == Completeness::Bloom) {
         doubt(client, &range, &headers, &to, &dealt).await?;
     }
-    let blocks: Arc<[BlockRef]> = headers.values().map(|(block, _)| *block).collect();
-    let parts = present.iter().zip(dealt).map(|((id, _, _), logs)| {
+    let blocks: Arc<[BlockRef]> = blocks.into();
+    drop(to);
+    let parts = present.into_iter().zip(dealt).map(|((who, _, _), logs)| {
         let bytes = logs.iter().map(bytes_of).sum::<usize>();
         let held = bytes + HEADER_BYTES * logs.len().min(blocks.len());
-        (*id, held, Piece { through: last, logs, headers: Arc::clone(&blocks) })
+        (who, held, Piece { through: last, logs, headers: Arc::clone(&blocks) })
     });
     Ok(Answer { through, parts: parts.collect() })
+}
+
+/// Logs as an endpoint tells them.
+async fn told(
+    client: &ChainClient,
+    filter: &LogFilter,
+    (from, to): (u64, u64),
+    window: Option<&HeaderWindow>,
+) -> Result<Option<Found>, RpcError> {
+    let mut range = client.logs(filter, from, to).await?;
+    let through = range.through.clamp(from, to);
+    let mut logs = std::mem::take(&mut range.logs);
+    logs.retain(|log| log.block_number.is_some_and(|number| number <= through));
+    let headers = headers(client, window, &heights(&logs, through)).await?;
+    let blocks = headers.values().map(|(block, _)| *block).collect();
+    Ok(headers.get(&through).map(|(last, _)| *last).map(|through| Found {
+        through,
+        logs,
+        blocks,
+        doubtful: Some((range, headers)),
+    }))
+}
+
+/// Logs as receipts prove them.
+fn proven(ProvenLogs { logs, mut blocks }: ProvenLogs) -> Option<Found> {
+    let through = *blocks.last()?;
+    let heights = heights(&logs, through.number);
+    blocks.retain(|block| heights.binary_search(&block.number).is_ok());
+    Some(Found { through, logs, blocks, doubtful: None })
+}
+
+/// The heights of logs, which are in order, and of the last block.
+fn heights(logs: &[Log], through: u64) -> Vec<u64> {
+    let mut numbers: Vec<u64> = logs.iter().filter_map(|log| log.block_number).collect();
+    numbers.push(through);
+    numbers.dedup();
+    numbers
 }
 
 /// The headers of these heights: the window's where it has them.

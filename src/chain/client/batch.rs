@@ -6,7 +6,7 @@
 
 mod read;
 
-use alloy::primitives::{B256, U64};
+use alloy::primitives::U64;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
@@ -16,7 +16,7 @@ use crate::{
     chain::{answers::Header, rpc::RpcError},
 };
 
-use read::{Read, read_header, read_receipts};
+pub(super) use read::Read;
 
 /// Calls in a batch, before anything is known of an endpoint.
 pub(super) const FIRST_SIZE: usize = 50;
@@ -27,7 +27,13 @@ struct Asked<'a, T, R> {
     kind: LieKind,
     params: &'a [Box<RawValue>],
     read: R,
-    answers: Vec<Option<T>>,
+    answers: Vec<Option<Given<T>>>,
+}
+
+/// An answer, and which endpoint gave it.
+pub(super) struct Given<T> {
+    pub(super) by: usize,
+    pub(super) value: T,
 }
 
 impl ChainClient {
@@ -41,71 +47,34 @@ impl ChainClient {
         let method = "eth_getBlockByNumber";
         let read = |item: usize, answer: &RawValue| {
             let wanted = numbers.get(item).copied().unwrap_or_default();
-            read_header(answer, |header| match header.block.number {
+            Read::checked(answer, |header: &Header| match header.block.number {
                 number if number == wanted => Ok(()),
                 number => Err(format!("it gave block {number} for {wanted}")),
             })
         };
-        let params = self.each(method, numbers.iter().map(|n| (U64::from(*n), false)))?;
+        let params = self.headers_of(method, numbers.iter().map(|n| U64::from(*n)))?;
         let (headers, failure) = self.batched(method, LieKind::Header, &params, read).await;
-        let lacks = |item: usize| {
-            let wanted = numbers.get(item).copied().unwrap_or_default();
-            let endpoint = self.shared.chain.as_str().into();
-            RpcError::Behind { endpoint, head: wanted.saturating_sub(1), wanted }
-        };
-        self.complete(headers, failure, lacks)
+        let headers = self.complete(headers, failure, |item| self.lacks_height(numbers, item))?;
+        Ok(headers.into_iter().map(|given| given.value).collect())
     }
 
-    /// Headers of these hashes, canonical or not, in the same order; `None`
-    /// where no endpoint that answered knows the block.
-    ///
-    /// # Errors
-    /// See [`RpcError`]: the last endpoint's, when an answer is missing.
-    pub async fn headers_by_hash(&self, hashes: &[B256]) -> Result<Vec<Option<Header>>, RpcError> {
-        let method = "eth_getBlockByHash";
-        let read = |item: usize, answer: &RawValue| {
-            let wanted = hashes.get(item).copied().unwrap_or_default();
-            read_header(answer, |header| match header.block.hash {
-                hash if hash == wanted => Ok(()),
-                hash => Err(format!("it gave block {hash} for {wanted}")),
-            })
-        };
-        let params = self.each(method, hashes.iter().map(|hash| (hash, false)))?;
-        let (headers, failure) = self.batched(method, LieKind::Header, &params, read).await;
-        match failure {
-            Some(failure) if headers.iter().any(Option::is_none) => Err(failure),
-            _ => Ok(headers),
-        }
+    /// No endpoint has the block of this height.
+    pub(super) fn lacks_height(&self, numbers: &[u64], item: usize) -> RpcError {
+        let wanted = numbers.get(item).copied().unwrap_or_default();
+        let endpoint = self.shared.chain.as_str().into();
+        RpcError::Behind { endpoint, head: wanted.saturating_sub(1), wanted }
     }
 
-    /// All receipts of the blocks of these hashes, in the same order, as they
-    /// came: each names its block.
-    ///
-    /// # Errors
-    /// See [`RpcError`]: the last endpoint's, when those of a block are missing.
-    pub async fn block_receipts_raw(
+    /// Parameters of calls for headers without transactions.
+    pub(super) fn headers_of<P: serde::Serialize>(
         &self,
-        hashes: &[B256],
+        method: &str,
+        blocks: impl Iterator<Item = P>,
     ) -> Result<Vec<Box<RawValue>>, RpcError> {
-        let method = "eth_getBlockReceipts";
-        let read = |item: usize, answer: &RawValue| {
-            let wanted = hashes.get(item).copied().unwrap_or_default();
-            read_receipts(answer, wanted)
-        };
-        let params = self.each(method, hashes.iter().map(|hash| [hash]))?;
-        let (receipts, failure) = self.batched(method, LieKind::Receipt, &params, read).await;
-        let lacks = |item: usize| {
-            let hash = hashes.get(item).copied().unwrap_or_default();
-            RpcError::Failed {
-                endpoint: self.shared.chain.as_str().into(),
-                method: method.to_owned(),
-                reason: format!("no endpoint has the receipts of block {hash}"),
-            }
-        };
-        self.complete(receipts, failure, lacks)
+        self.each(method, blocks.map(|block| (block, false)))
     }
 
-    fn each<P: serde::Serialize>(
+    pub(super) fn each<P: serde::Serialize>(
         &self,
         method: &str,
         params: impl Iterator<Item = P>,
@@ -113,13 +82,13 @@ impl ChainClient {
         params.map(|params| self.raw(method, params)).collect()
     }
 
-    fn complete<T>(
+    pub(super) fn complete<T>(
         &self,
-        answers: Vec<Option<T>>,
+        answers: Vec<Option<Given<T>>>,
         failure: Option<RpcError>,
         lacks: impl Fn(usize) -> RpcError,
-    ) -> Result<Vec<T>, RpcError> {
-        let one = |(item, answer): (usize, Option<T>)| {
+    ) -> Result<Vec<Given<T>>, RpcError> {
+        let one = |(item, answer): (usize, Option<Given<T>>)| {
             answer.ok_or_else(|| failure.clone().unwrap_or_else(|| lacks(item)))
         };
         answers.into_iter().enumerate().map(one).collect()
@@ -127,13 +96,13 @@ impl ChainClient {
 
     /// Asks one endpoint after the other for what is missing. Gives what came,
     /// and the last failure: none, where all that is missing is absent.
-    async fn batched<T>(
+    pub(super) async fn batched<T>(
         &self,
         method: &'static str,
         kind: LieKind,
         params: &[Box<RawValue>],
         read: impl Fn(usize, &RawValue) -> Read<T>,
-    ) -> (Vec<Option<T>>, Option<RpcError>) {
+    ) -> (Vec<Option<Given<T>>>, Option<RpcError>) {
         let answers = params.iter().map(|_| None).collect();
         let mut asked = Asked { method, kind, params, read, answers };
         if params.is_empty() {
@@ -232,7 +201,7 @@ impl ChainClient {
             Read::Good(answer) => {
                 self.proved(index, 1);
                 if let Some(place) = asked.answers.get_mut(item) {
-                    *place = Some(answer);
+                    *place = Some(Given { by: index, value: answer });
                 }
                 Ok(None)
             }

@@ -98,6 +98,19 @@ impl FullHeader {
         }
     }
 
+    /// Whether another header of the same block commits to the same receipts:
+    /// what two endpoints tell alike where neither's hash proves it.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let (mine, theirs) = (&self.fields, &other.fields);
+        self.hash == other.hash
+            && mine.number == theirs.number
+            && mine.parent_hash == theirs.parent_hash
+            && mine.receipts_root == theirs.receipts_root
+            && mine.transactions_root == theirs.transactions_root
+            && mine.logs_bloom == theirs.logs_bloom
+    }
+
     /// What is false in this header, given one of the same hash that is
     /// proven: from another endpoint, or from the same one earlier. `None` when
     /// nothing is, and when `proven` is not, or is another block's.

@@ -78,6 +78,12 @@ impl ProvenReceipts {
         self.blooms_hold
     }
 
+    /// Whether there are any logs in the block.
+    #[must_use]
+    pub fn has_logs(&self) -> bool {
+        self.receipts.iter().any(|receipt| !receipt.logs.is_empty())
+    }
+
     /// How many receipts there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -17,7 +17,7 @@ use crate::support::{
 const HISTORY: u64 = 250;
 
 /// Contributions in many blocks, some empty ones between them.
-async fn history(world: &World, chance: &mut StdRng) {
+pub(super) async fn history(world: &World, chance: &mut StdRng) {
     while world.anvil.block_number().await.unwrap() < HISTORY {
         for member in 1..chance.random_range(2..9) {
             contribute(world, world.anvil.account(member)).await;

@@ -14,13 +14,13 @@ use crate::support::{
     until,
 };
 
-async fn endpoints<const COUNT: usize>(world: &World) -> [ScriptedEndpoint; COUNT] {
+pub(super) async fn endpoints<const COUNT: usize>(world: &World) -> [ScriptedEndpoint; COUNT] {
     let all = (0..COUNT).map(|_| ScriptedEndpoint::start(world.anvil.url()));
     futures::future::join_all(all).await.try_into().ok().unwrap()
 }
 
 /// Lets the chain go on by so many blocks, with a contribution every now and then.
-async fn contribute_for(world: &World, blocks: u64) {
+pub(super) async fn contribute_for(world: &World, blocks: u64) {
     let until = world.anvil.block_number().await.unwrap() + blocks;
     let mut number = 0;
     while world.anvil.block_number().await.unwrap() < until {

@@ -1,13 +1,10 @@
 //! What the answers of a batch say, each against its own question.
 
-use alloy::primitives::B256;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::chain::answers::Header;
-
 /// What one answer of a batch is.
-pub(super) enum Read<T> {
+pub(in crate::chain::client) enum Read<T> {
     Good(T),
     /// The endpoint has no such block (yet).
     Absent,
@@ -15,33 +12,19 @@ pub(super) enum Read<T> {
     Wrong(String),
 }
 
-pub(super) fn read_header(
-    answer: &RawValue,
-    check: impl Fn(&Header) -> Result<(), String>,
-) -> Read<Header> {
-    match serde_json::from_str::<Option<Header>>(answer.get()) {
-        Ok(Some(header)) => match check(&header) {
-            Ok(()) => Read::Good(header),
-            Err(reason) => Read::Wrong(reason),
-        },
-        Ok(None) => Read::Absent,
-        Err(error) => Read::Malformed(error.to_string()),
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfBlock {
-    block_hash: B256,
-}
-
-pub(super) fn read_receipts(answer: &RawValue, wanted: B256) -> Read<Box<RawValue>> {
-    match serde_json::from_str::<Option<Vec<OfBlock>>>(answer.get()) {
-        Ok(Some(receipts)) => match receipts.iter().find(|it| it.block_hash != wanted) {
-            Some(it) => Read::Wrong(format!("it gave a receipt of {} for {wanted}", it.block_hash)),
-            None => Read::Good(answer.to_owned()),
-        },
-        Ok(None) => Read::Absent,
-        Err(error) => Read::Malformed(error.to_string()),
+impl<T: DeserializeOwned> Read<T> {
+    /// An answer that must pass a check, or is `null`.
+    pub(in crate::chain::client) fn checked(
+        answer: &RawValue,
+        check: impl Fn(&T) -> Result<(), String>,
+    ) -> Self {
+        match serde_json::from_str::<Option<T>>(answer.get()) {
+            Ok(Some(value)) => match check(&value) {
+                Ok(()) => Self::Good(value),
+                Err(reason) => Self::Wrong(reason),
+            },
+            Ok(None) => Self::Absent,
+            Err(error) => Self::Malformed(error.to_string()),
+        }
     }
 }

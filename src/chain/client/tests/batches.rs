@@ -31,10 +31,6 @@ fn node(head: u64) -> impl Fn(&str, &Json) -> Reply + Send + Sync {
         "eth_getBlockByNumber" if number_of(params) < head => {
             Reply::Result(header(number_of(params)))
         }
-        "eth_getBlockByHash" if number_of(params) <= head => {
-            Reply::Result(header(number_of(params) - 1))
-        }
-        "eth_getBlockReceipts" => Reply::Result(json!([{"blockHash": params[0], "status": "0x1"}])),
         _ => Reply::Result(Json::Null),
     }
 }
@@ -58,11 +54,6 @@ async fn headers_come_in_the_order_they_were_asked_for_in_few_batches() {
     assert_eq!(batches.load(Ordering::SeqCst), 3);
     assert_eq!(client.headers(&[]).await, Ok(vec![]));
     assert_eq!(numbers(&client.headers(&[7]).await.unwrap()), [7]);
-    let hashes = [hash(5), B256::repeat_byte(0xff), hash(6)];
-    let found = client.headers_by_hash(&[hash(5), hash(6)]).await.unwrap();
-    assert_eq!(found.iter().flatten().count(), 2);
-    let receipts = client.block_receipts_raw(&hashes).await.unwrap();
-    assert!(receipts[2].get().contains(&hash(6).to_string()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,14 +127,6 @@ async fn an_answer_to_another_call_quarantines_and_goes_elsewhere() {
     let Rig { client, tree: _tree, .. } = rig(&[&swaps.url, &honest.url]);
     assert_eq!(numbers(&client.headers(&[1, 2, 3]).await.unwrap()), [1, 2, 3]);
     assert!(matches!(client.status()[0].state, EndpointState::Quarantined { .. }));
-
-    let forger = Responder::start(|_, _| {
-        Reply::Result(json!([{"blockHash": B256::repeat_byte(9), "status": "0x1"}]))
-    })
-    .await;
-    let Rig { client, tree: _other, mut lies, .. } = rig(&[&forger.url, &honest.url]);
-    client.block_receipts_raw(&[hash(1), hash(2)]).await.unwrap();
-    assert_eq!(lies.try_recv().unwrap().kind, LieKind::Receipt);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

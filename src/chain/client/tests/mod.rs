@@ -6,6 +6,7 @@ mod faults;
 mod follow;
 mod hedging;
 mod lies;
+mod proven;
 mod real;
 mod responder;
 mod splitting;
