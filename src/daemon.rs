@@ -7,6 +7,7 @@
 
 mod broker;
 mod build;
+mod contracts;
 mod operator;
 mod plan;
 mod reach;

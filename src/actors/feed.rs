@@ -157,17 +157,21 @@ impl FeedActor {
 
     /// A contract's place among the members.
     fn member(&mut self, watched: &Arc<Watched>) -> MemberId {
-        if let Some(id) = self.ids.get(&watched.name).copied() {
-            let known = self.members.get(&id);
-            if known.is_some_and(|known| Arc::ptr_eq(known, watched) || **known == **watched) {
-                return id;
+        let id = match self.ids.get(&watched.name).copied() {
+            Some(id) => {
+                let known = self.members.get(&id);
+                if known.is_some_and(|known| Arc::ptr_eq(known, watched) || **known == **watched) {
+                    return id;
+                }
+                // What was read for it is not all for what it is now.
+                self.feed.leave(id);
+                self.waiting.remove(&id);
+                id
             }
-            self.members.remove(&id);
-        }
-        let id = self.feed.join();
+            None => self.feed.join(),
+        };
         self.ids.insert(watched.name.clone(), id);
         self.members.insert(id, Arc::clone(watched));
-        // What was read before is not all for this one.
         self.blocks.forget();
         id
     }
@@ -305,7 +309,8 @@ impl StreamHandler<ViewMoved> for FeedActor {
         match view {
             Some(view) if view.frozen.is_some() => self.feed.forget(),
             Some(view) => {
-                for (id, watched) in &self.members {
+                // Who grows says itself how far it is complete.
+                for (id, watched) in self.members.iter().filter(|(_, it)| !it.grows()) {
                     if let Some(limit) = limit(watched, &view) {
                         self.feed.reach(*id, limit);
                     }

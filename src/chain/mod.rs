@@ -10,6 +10,7 @@
 pub mod adapters;
 pub mod agreement;
 pub mod answers;
+pub mod census;
 pub mod client;
 pub mod cursor;
 pub mod feed;

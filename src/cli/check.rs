@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{ConfigArgs, Failure, print};
 use crate::{
     chain::transport::{EndpointUrl, HttpLimits, connect},
-    config::{Chain, Config, ContractKind, Endpoint, Nats},
+    config::{Chain, Config, ContractKind, Creation, Endpoint, Nats, Place},
     daemon::{self, Plan, StartError},
     domain::{Name, OnRetract},
     signing::calls::{self, Role},
@@ -124,13 +124,21 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
     let Some(client) = usable else { return };
     for contract in config.contracts.iter().filter(|c| c.chain == chain.name) {
         let what = format!("contract/{}", contract.name);
-        match code(&client, contract.address).await {
+        let address = match &contract.place {
+            Place::At(address) => *address,
+            Place::CreatedBy(Creation { contract, event, .. }) => {
+                let detail = format!("wherever {contract} creates one by {event}");
+                findings.push(Finding::good(&what, detail));
+                continue;
+            }
+        };
+        match code(&client, address).await {
             Ok(0) => findings.push(Finding::bad(
                 &what,
-                format!("there is no code at {}; correct its address or chain", contract.address),
+                format!("there is no code at {address}; correct its address or chain"),
             )),
             Ok(bytes) => {
-                let detail = format!("{bytes} bytes of code at {}", contract.address);
+                let detail = format!("{bytes} bytes of code at {address}");
                 findings.push(Finding::good(&what, detail));
             }
             Err(why) => findings.push(Finding::bad(&what, why)),
@@ -142,10 +150,11 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
             c.chain == chain.name && c.kind == ContractKind::Achievements
         };
         for contract in config.contracts.iter().filter(keeps) {
+            let Some(address) = contract.address() else { continue };
             for role in roles(plan, &signer.name) {
                 let what = format!("signer/{}", signer.name);
                 let calldata = calls::has_role(role, key.address());
-                let granted = call(&client, contract.address, &calldata).await;
+                let granted = call(&client, address, &calldata).await;
                 findings.push(match granted.as_deref().map(calls::decode_bool) {
                     Ok(Some(true)) => {
                         Finding::good(what, format!("has {} on {}", role.name(), contract.name))

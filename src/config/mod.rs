@@ -58,6 +58,8 @@ pub struct Config {
     pub chains: Vec<Chain>,
     /// Watched contracts.
     pub contracts: Vec<Contract>,
+    /// Governors that succeed each other.
+    pub governor_groups: Vec<GovernorGroup>,
     /// Keys that land achievements.
     pub signers: Vec<Signer>,
     /// What held tokens change in governance.
@@ -189,8 +191,8 @@ pub struct Contract {
     pub name: Name,
     /// The chain it is on.
     pub chain: Name,
-    /// Its address.
-    pub address: Address,
+    /// Where it is.
+    pub place: Place,
     /// What it is.
     pub kind: ContractKind,
     /// Its ABI, for kind `abi`.
@@ -204,6 +206,47 @@ pub struct Contract {
     /// Whether events of blocks that are not confirmed yet are told, too, on
     /// subjects of their own.
     pub provisional: bool,
+}
+
+impl Contract {
+    /// Its address; none where a factory creates as many as it likes.
+    #[must_use]
+    pub fn address(&self) -> Option<Address> {
+        match &self.place {
+            Place::At(address) => Some(*address),
+            Place::CreatedBy(_) => None,
+        }
+    }
+}
+
+/// Where a watched contract is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At this address.
+    At(Address),
+    /// At each address that an event of another watched contract names, from
+    /// the block of the event on.
+    CreatedBy(Creation),
+}
+
+/// The event by which a factory says that it created a contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Creation {
+    /// The factory, a contract of the same chain.
+    pub contract: Name,
+    /// Its event.
+    pub event: Name,
+    /// The event's field that holds the address.
+    pub field: String,
+}
+
+/// Governors of one community, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GovernorGroup {
+    /// As rules name it.
+    pub name: Name,
+    /// The contracts, the first one first.
+    pub members: Vec<Name>,
 }
 
 /// One signing key and its limits.
@@ -342,6 +385,16 @@ impl Config {
     #[must_use]
     pub fn contract(&self, name: &Name) -> Option<&Contract> {
         self.contracts.iter().find(|contract| contract.name == *name)
+    }
+
+    /// A contract's address; of one that a factory creates, that of the
+    /// factory, or the factory's factory, that has one.
+    #[must_use]
+    pub fn root_of(&self, contract: &Contract) -> Option<Address> {
+        match &contract.place {
+            Place::At(address) => Some(*address),
+            Place::CreatedBy(creation) => self.root_of(self.contract(&creation.contract)?),
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub contracts: Vec<RawContract>,
     #[serde(default)]
+    pub governor_groups: Vec<RawGroup>,
+    #[serde(default)]
     pub signers: Vec<RawSigner>,
     #[serde(default)]
     pub benefits: Vec<RawBenefit>,
@@ -189,15 +191,31 @@ impl<'de> Deserialize<'de> for Confirmations {
 pub(super) struct RawContract {
     pub name: String,
     pub chain: String,
-    pub address: String,
+    pub address: Option<String>,
+    pub created_by: Option<RawCreation>,
     pub kind: ContractKind,
     pub abi: Option<PathBuf>,
-    #[serde(default)]
-    pub start_block: u64,
+    pub start_block: Option<u64>,
     pub confirmations: Option<Confirmations>,
     pub clock: Option<GovernorClock>,
     #[serde(default)]
     pub provisional: bool,
+}
+
+/// `{ contract = …, event = …, field = … }`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCreation {
+    pub contract: String,
+    pub event: String,
+    pub field: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGroup {
+    pub name: String,
+    pub members: Vec<String>,
 }
 
 /// What a watched contract is.
@@ -232,6 +250,21 @@ pub enum ContractKind {
     Access,
     /// Any contract, by its ABI file.
     Abi,
+}
+
+impl ContractKind {
+    /// Whether it is one of proposals and votes.
+    #[must_use]
+    pub fn is_governor(self) -> bool {
+        matches!(
+            self,
+            Self::Governor
+                | Self::GovernorBravo
+                | Self::GovernorAlpha
+                | Self::Nouns
+                | Self::OptimismGovernor
+        )
+    }
 }
 
 /// How a governor counts time (ERC-6372 `CLOCK_MODE`).

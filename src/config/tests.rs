@@ -143,6 +143,87 @@ fn each_bad_value_gets_file_key_value_and_remedy() {
 }
 
 #[test]
+fn bad_values_about_factories_and_groups_get_key_value_and_remedy() {
+    let child = |of: &str| {
+        format!(
+            "[[contracts]]\nname = \"child\"\nchain = \"local\"\nkind = \"erc721\"\n\
+             created_by = {{ contract = \"{of}\", event = \"created\", field = \"child\" }}\n"
+        )
+    };
+    let with = |more: &str| format!("{CHAIN}{DAO}{more}");
+    let group = |keys: &str| with(&format!("[[governor_groups]]\n{keys}\n"));
+    let cases: Vec<(String, &[&str])> = vec![
+        (with(&child("dap")), &["contracts[1].created_by.contract = `dap`", "did you mean `dao`?"]),
+        (with(&child("child")), &["contracts[1].created_by.contract = `child`", "create itself"]),
+        (
+            with(&child("dao").replace("event = \"created\"", "event = \"Created\"")),
+            &["contracts[1].created_by.event = `Created`", "snake_case"],
+        ),
+        (
+            with(&child("dao").replace("erc721", "achievements")),
+            &["contracts[1].created_by", "land on one contract"],
+        ),
+        (
+            with(&format!("{}address = \"0x{}\"", child("dao"), "1".repeat(40))),
+            &["contracts[1].created_by", "remove one of the two keys"],
+        ),
+        (
+            with("[[contracts]]\nname = \"x\"\nchain = \"local\"\nkind = \"eas\""),
+            &["contracts[1].address", "or the event that tells it in `created_by`"],
+        ),
+        (
+            with(&format!(
+                "{}[[benefits]]\nname=\"b\"\nnft=\"child\"\nweight_multiplier=\"1.2\"",
+                child("dao")
+            )),
+            &["benefits[0].nft = `child`", "same ids"],
+        ),
+        (group("name = \"g\"\nmembers = []"), &["governor_groups[0].members", "first one first"]),
+        (group("name = \"dao\"\nmembers = [\"dao\"]"), &["governor_groups[0].name = `dao`"]),
+        (
+            group("name = \"g\"\nmembers = [\"dao\", \"dao\"]"),
+            &["governor_groups[0].members = `dao`", "in a group already"],
+        ),
+        (
+            format!(
+                "{}[[governor_groups]]\nname = \"g\"\nmembers = [\"child\"]",
+                with(&child("dao"))
+            ),
+            &["governor_groups[0].members = `child`", "not a governor"],
+        ),
+        (group("name = \"g\"\nmembers = \"dao\""), &["governor_groups[0].members", "found string"]),
+    ];
+    for (text, parts) in cases {
+        let said = problems(&text);
+        for part in parts {
+            assert!(said.contains(part), "`{part}` is not in:\n{said}\nfor:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_created_contract_begins_where_its_factory_does_unless_it_says_so() {
+    let child = |name: &str, of: &str, start: &str| {
+        format!(
+            "[[contracts]]\nname = \"{name}\"\nchain = \"local\"\nkind = \"governor\"\n{start}\n\
+             created_by = {{ contract = \"{of}\", event = \"created\", field = \"child\" }}\n"
+        )
+    };
+    let all = [
+        child("grandchild", "child", ""),
+        child("child", "dao", ""),
+        child("late", "dao", "start_block = 99"),
+    ];
+    let dao = DAO.replace("kind =", "start_block = 7\nkind =");
+    let config = read(&format!("{CHAIN}{dao}{}", all.concat())).unwrap();
+    let starts: Vec<u64> = config.contracts.iter().map(|contract| contract.start_block).collect();
+    assert_eq!(starts, [7, 7, 7, 99]);
+    let grandchild = &config.contracts[1];
+    assert_eq!(grandchild.address(), None);
+    assert_eq!(config.root_of(grandchild), config.contracts[0].address());
+}
+
+#[test]
 fn bad_values_about_chains_and_endpoints_get_key_value_and_remedy() {
     let chain = |more: &str| format!("{CHAIN}{more}");
     let endpoint = |more: &str| CHAIN.replace(":8545\" }", &format!(":8545\", {more} }}"));

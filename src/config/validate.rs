@@ -12,7 +12,7 @@ use figment::Figment;
 
 use benefits::check_benefits;
 use chains::check_chains;
-use contracts::check_contracts;
+use contracts::{check_contracts, check_groups};
 use signers::check_signers;
 
 use super::{
@@ -177,6 +177,7 @@ pub(super) fn check(
     }
     let (chains, chain_names) = check_chains(&mut c, raw.chains);
     let (contracts, contract_names) = check_contracts(&mut c, raw.contracts, &chains, &chain_names);
+    let governor_groups = check_groups(&mut c, raw.governor_groups, &contracts, &contract_names);
     let signers = check_signers(&mut c, raw.signers, &chain_names);
     let benefits = check_benefits(&mut c, raw.benefits, &contracts, &contract_names);
     match (environment, listen, nats) {
@@ -190,6 +191,7 @@ pub(super) fn check(
             supervisor,
             chains,
             contracts,
+            governor_groups,
             signers,
             benefits,
             rules,

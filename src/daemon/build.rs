@@ -10,12 +10,10 @@ use std::{
 use alloy::primitives::Address;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::{DaemonState, Plan, StartError, broker::Broker, replay::Contracts};
+use super::{DaemonState, Plan, StartError, broker::Broker, contracts::spawn_contracts};
 use crate::{
     actors::{
-        contract::ContractActor,
         endpoint::{Endpoint, EndpointError, EndpointHandle},
-        feed::FeedActor,
         governance::{GovernanceActor, Governor},
         head::{HeadActor, HeadSpec},
         notices::NoticeActor,
@@ -29,7 +27,6 @@ use crate::{
     chain::{
         agreement::Trust,
         client::{ChainClient, ClientLimits},
-        feed::share::Watched,
         rate::Plan as RatePlan,
         transport::{EndpointUrl, HttpLimits},
     },
@@ -189,67 +186,6 @@ fn patience(chain: &config::Chain) -> Trust {
     Trust { patience: trust.patience.max(chain.block_time * 4), ..trust }
 }
 
-fn spawn_contracts(
-    config: &Config,
-    plan: &Plan,
-    tree: &Tree,
-    shared: &Shared,
-) -> Result<Contracts, StartError> {
-    let watched: BTreeMap<&Name, Arc<Watched>> = config
-        .contracts
-        .iter()
-        .filter_map(|contract| {
-            let adapter = plan.adapters.get(&contract.name)?;
-            Some((&contract.name, Arc::new(ContractActor::watched(contract, adapter))))
-        })
-        .collect();
-    let mut feeds = BTreeMap::new();
-    for chain in &config.chains {
-        let Some(link) = shared.chains.get(&chain.name).cloned() else { continue };
-        let contracts: Vec<Arc<Watched>> = config
-            .contracts
-            .iter()
-            .filter(|contract| contract.chain == chain.name)
-            .filter_map(|contract| watched.get(&contract.name).cloned())
-            .collect();
-        let (shared, chain) = (shared.clone(), chain.clone());
-        let name = chain.name.clone();
-        let spec = child(config, &format!("feed/{name}"), ArbiterClass::Listen);
-        let feed = tree.spawn(spec, move || {
-            FeedActor::new(shared.clone(), link.clone(), &chain, &contracts)
-        })?;
-        feeds.insert(name, feed);
-    }
-    let mut spawned = Contracts::new();
-    for contract in &config.contracts {
-        let (Some(chain), Some(link), Some(adapter), Some(watched), Some(feed)) = (
-            config.chain(&contract.chain).cloned(),
-            shared.chains.get(&contract.chain).cloned(),
-            plan.adapters.get(&contract.name).cloned(),
-            watched.get(&contract.name).cloned(),
-            feeds.get(&contract.chain).cloned(),
-        ) else {
-            continue;
-        };
-        let (shared, contract) = (shared.clone(), contract.clone());
-        let name = contract.name.clone();
-        let spec = child(config, &format!("contract/{name}"), ArbiterClass::Listen);
-        let actor = tree.spawn_steps(spec, StepLimits::default(), move || {
-            ContractActor::new(
-                shared.clone(),
-                link.clone(),
-                &chain,
-                &contract,
-                adapter.clone(),
-                feed.clone(),
-                Arc::clone(&watched),
-            )
-        })?;
-        spawned.insert(name, actor);
-    }
-    Ok(spawned)
-}
-
 fn spawn_folds(
     config: &Config,
     plan: &Plan,
@@ -273,9 +209,10 @@ fn spawn_folds(
     }
     state.explained_by(explainers);
     for contract in &config.contracts {
-        let (Some(fold), Some(link)) = (
+        let (Some(fold), Some(link), Some(address)) = (
             plan.governors.get(&contract.name).cloned(),
             shared.chains.get(&contract.chain).cloned(),
+            contract.address(),
         ) else {
             continue;
         };
@@ -289,13 +226,7 @@ fn spawn_folds(
             .collect();
         sources.sort_by(|a, b| a.contract.cmp(&b.contract));
         sources.dedup_by(|a, b| a.contract == b.contract);
-        let governor = Governor {
-            name: contract.name.clone(),
-            address: contract.address,
-            link,
-            fold,
-            sources,
-        };
+        let governor = Governor { name: contract.name.clone(), address, link, fold, sources };
         let shared = shared.clone();
         let spec = child(config, &format!("governance/{}", contract.name), ArbiterClass::Fold);
         tree.spawn_steps(spec, fold_limits(), move || {
@@ -323,7 +254,7 @@ fn spawn_signers(
             .contracts
             .iter()
             .filter(|c| c.chain == signer.chain && c.kind == ContractKind::Achievements)
-            .map(|c| (c.name.clone(), c.address))
+            .filter_map(|c| Some((c.name.clone(), c.address()?)))
             .collect();
         let own = Arc::new(OnceLock::new());
         let spec = SignerSpec {
@@ -369,7 +300,7 @@ fn fold_limits() -> StepLimits {
     StepLimits { start: Duration::from_secs(600), step: Duration::from_secs(300) }
 }
 
-fn child(config: &Config, name: &str, class: ArbiterClass) -> ChildSpec {
+pub(super) fn child(config: &Config, name: &str, class: ArbiterClass) -> ChildSpec {
     let mut spec = ChildSpec::new(name, class);
     spec.restart = RestartPolicy {
         max_restarts: config.supervisor.max_restarts,

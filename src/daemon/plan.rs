@@ -7,8 +7,10 @@ use zeroize::Zeroizing;
 
 use crate::{
     chain::adapters::{Adapter, AdapterError, Kind},
-    config::{self, Config, ContractKind, GovernorClock, SecretError, SignerKeySource, StackKind},
-    domain::Name,
+    config::{
+        self, Config, ContractKind, GovernorClock, Place, SecretError, SignerKeySource, StackKind,
+    },
+    domain::{FieldType, Name},
     governance::{BenefitRule, Clock, Governance, InvalidSettings, Settings, Stack},
     rules::{Catalog, CatalogContract, RuleError, RuleSet},
     signing::keys::{KeyError, KeySpec, SignerKey},
@@ -55,6 +57,13 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
             )),
         }
     }
+    for (i, contract) in config.contracts.iter().enumerate() {
+        let wrong = not_created(config, &adapters, contract);
+        problems.extend(wrong.map(|(key, why)| {
+            let file = config.said_by("contracts");
+            format!("{file}: contracts[{i}].created_by.{key} (`{}`): {why}", contract.name)
+        }));
+    }
     let catalog = catalog(config, &adapters);
     let mut rule_sets: Vec<Arc<RuleSet>> = Vec::new();
     for file in &config.rules {
@@ -74,7 +83,10 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
         }
     }
     let mut governors = BTreeMap::new();
-    for contract in config.contracts.iter().filter(|c| c.kind == ContractKind::Governor) {
+    // The proposals of many governors under one name can't be told apart.
+    let followed =
+        |c: &&config::Contract| c.kind == ContractKind::Governor && c.address().is_some();
+    for contract in config.contracts.iter().filter(followed) {
         match governance(config, contract) {
             Ok(governance) => {
                 governors.insert(contract.name.clone(), governance);
@@ -144,6 +156,46 @@ fn adapter(contract: &config::Contract) -> Result<Adapter, AdapterError> {
     Adapter::for_kind(adapter_kind(contract.kind), contract.abi.as_ref())
 }
 
+/// What is wrong with the event that creates a contract, if one does.
+fn not_created(
+    config: &Config,
+    adapters: &BTreeMap<Name, Adapter>,
+    contract: &config::Contract,
+) -> Option<(&'static str, String)> {
+    let Place::CreatedBy(creation) = &contract.place else { return None };
+    let factory = config.contract(&creation.contract)?;
+    let schemas = adapters.get(&factory.name)?.schemas();
+    let Some(event) = schemas.iter().find(|schema| schema.name == creation.event) else {
+        let known = schemas.iter().map(|schema| schema.name.as_str());
+        let remedy = closest(creation.event.as_str(), known);
+        return Some((
+            "event",
+            format!("`{}` has no event `{}`; {remedy}", factory.name, creation.event),
+        ));
+    };
+    match event.field(&creation.field) {
+        Some(FieldType::Address) => None,
+        Some(other) => {
+            let why = format!("field `{}` is {other}; name one that is an address", creation.field);
+            Some(("field", why))
+        }
+        None => {
+            let known = event.fields.iter().map(|field| field.name.as_str());
+            let remedy = closest(&creation.field, known);
+            Some((
+                "field",
+                format!("event `{}` has no field `{}`; {remedy}", event.name, creation.field),
+            ))
+        }
+    }
+}
+
+fn closest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
+    known
+        .min_by_key(|name| strsim::damerau_levenshtein(name, given))
+        .map_or_else(|| "there is none".to_owned(), |name| format!("did you mean `{name}`?"))
+}
+
 fn adapter_kind(kind: ContractKind) -> Kind {
     match kind {
         ContractKind::Governor => Kind::Governor,
@@ -168,7 +220,8 @@ fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
         let adapter = adapters.get(&contract.name)?;
         let known = CatalogContract {
             chain_id: config.chain(&contract.chain)?.chain_id,
-            address: contract.address,
+            address: config.root_of(contract)?,
+            created: contract.address().is_none(),
             kind: adapter.kind().as_str().to_owned(),
             events: adapter.schemas(),
         };
@@ -176,6 +229,11 @@ fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
     };
     Catalog {
         contracts: config.contracts.iter().filter_map(contract).collect(),
+        groups: config
+            .governor_groups
+            .iter()
+            .map(|group| (group.name.clone(), group.members.clone()))
+            .collect(),
         signers: config.signers.iter().map(|signer| signer.name.clone()).collect(),
     }
 }

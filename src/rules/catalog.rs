@@ -11,6 +11,9 @@ use crate::domain::{EventSchema, Name};
 pub struct Catalog {
     /// Watched contracts by name.
     pub contracts: BTreeMap<Name, CatalogContract>,
+    /// Governors that succeed each other, by the name of the group: its
+    /// events are those of all its members.
+    pub groups: BTreeMap<Name, Vec<Name>>,
     /// Names of the signers.
     pub signers: BTreeSet<Name>,
 }
@@ -20,8 +23,10 @@ pub struct Catalog {
 pub struct CatalogContract {
     /// EIP-155 id of its chain.
     pub chain_id: u64,
-    /// Its address.
+    /// Its address; of contracts that a factory creates, the factory's.
     pub address: Address,
+    /// Whether a factory creates as many of them as it likes.
+    pub created: bool,
     /// Its kind, as configured.
     pub kind: String,
     /// The events it is decoded into.

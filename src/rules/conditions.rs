@@ -10,7 +10,7 @@ use super::{
     limits,
     model::{Condition, EventKind, EventLeaf, HoldsLeaf, Leaf},
 };
-use crate::domain::{FieldType, Name};
+use crate::domain::{EventSchema, FieldType, Name};
 
 const FORMS: [&str; 4] = ["event", "holds", "all", "any"];
 const EVENT_KEYS: [&str; 6] = ["event", "subject", "where", "count", "distinct", "sum"];
@@ -113,22 +113,47 @@ impl<'c> Conditions<'c> {
             }
             _ => vec![node.clone()],
         };
-        let named: Vec<Option<Named<'c>>> =
+        let named: Vec<Option<Vec<Named<'c>>>> =
             nodes.iter().map(|node| self.named_event(node, errors)).collect();
-        named.into_iter().collect()
+        let named: Option<Vec<Vec<Named<'c>>>> = named.into_iter().collect();
+        Some(named?.into_iter().flatten().collect())
     }
 
-    fn named_event(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Named<'c>> {
+    /// A contract's event; of a group of governors, that of each member that
+    /// has it.
+    fn named_event(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Vec<Named<'c>>> {
         let text = node.text(errors, EVENT_REMEDY)?;
         let Some((contract_name, event_name)) = text.split_once('.') else {
             let problem = Problem::BadEventReference { text: text.to_owned() };
             errors.report(node, problem, EVENT_REMEDY);
             return None;
         };
+        let named = |name: &'c Name, contract: &'c CatalogContract, schema: &'c EventSchema| {
+            let kind = EventKind { contract: name.clone(), event: schema.name.clone() };
+            Named { kind, contract, schema }
+        };
+        if let Some(members) = self.catalog.groups.get(contract_name) {
+            let members: Vec<_> = members
+                .iter()
+                .filter_map(|member| self.catalog.contracts.get_key_value(member))
+                .collect();
+            let having: Vec<_> = members
+                .iter()
+                .filter_map(|(name, contract)| {
+                    Some(named(name, contract, contract.event(event_name)?))
+                })
+                .collect();
+            if having.is_empty() {
+                // Told with the newest one's events.
+                let (_, contract) = members.last()?;
+                event(contract_name, contract, event_name, node, errors);
+                return None;
+            }
+            return Some(having);
+        }
         let (name, contract) = self.contract(contract_name, node, errors)?;
         let schema = event(contract_name, contract, event_name, node, errors)?;
-        let kind = EventKind { contract: name.clone(), event: schema.name.clone() };
-        Some(Named { kind, contract, schema })
+        Some(vec![named(name, contract, schema)])
     }
 
     pub(super) fn contract(
@@ -141,7 +166,7 @@ impl<'c> Conditions<'c> {
         if found.is_none() {
             let remedy = suggest(
                 name,
-                self.catalog.contracts.keys().map(Name::as_str),
+                self.catalog.contracts.keys().chain(self.catalog.groups.keys()).map(Name::as_str),
                 "add it to [[contracts]] in the configuration",
             );
             let problem = Problem::UnknownContract { contract: name.to_owned() };
@@ -160,6 +185,11 @@ impl<'c> Conditions<'c> {
         };
         let nft = table.require("nft", errors, remedy)?;
         let (name, contract) = self.contract(nft.text(errors, remedy)?, &nft, errors)?;
+        if contract.created {
+            let problem = Problem::ManyAddresses { contract: name.to_string() };
+            errors.report(&nft, problem, "name a contract that has an address of its own");
+            return None;
+        }
         let complete = HOLDING_EVENTS.into_iter().all(|(event_name, fields)| {
             event(name.as_str(), contract, event_name, &nft, errors).is_some_and(|schema| {
                 let kind = EventKind { contract: name.clone(), event: schema.name.clone() };

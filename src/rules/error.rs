@@ -149,6 +149,12 @@ pub enum Problem {
         /// The name.
         contract: String,
     },
+    /// A factory creates many contracts of this name.
+    #[error("`{contract}` has many addresses, whose tokens have the same ids")]
+    ManyAddresses {
+        /// The name.
+        contract: String,
+    },
     /// The contract is of another kind than needed.
     #[error("contract `{contract}` is of kind {kind}, not {needed}")]
     WrongKind {

@@ -4,5 +4,6 @@
 mod bad_input;
 mod evaluation;
 mod explanation;
+mod groups;
 mod reorg;
 mod world;

@@ -10,6 +10,8 @@ use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy::sol_types::SolCall as _;
 use meritd::cli::demo::{anvil::Mining, contracts::IInbox, world::World};
 
+use incidents::contribute_for;
+
 use crate::support::{
     self, Daemon,
     endpoint::{Faults, ScriptedEndpoint},
@@ -48,4 +50,23 @@ async fn a_lone_endpoint_that_fails_in_many_ways_changes_nothing() {
 
     support::assert_right_outcome(&world, &story).await;
     assert_stream_is_the_chain(&world, &daemon).await;
+}
+
+/// What was announced near the head is below all that is remembered of the
+/// chain when the daemon comes back.
+#[tokio::test]
+async fn after_a_long_pause_it_goes_on_where_it_was() {
+    let world = World::create(FAST).await.unwrap();
+    let mut daemon = Daemon::of(&world).await;
+    daemon.setting.set_chain(&world, "finality_depth = 6").unwrap();
+    daemon.start().await;
+    contribute_for(&world, 5).await;
+    let before = assert_stream_is_the_chain(&world, &daemon).await;
+    daemon.kill().await;
+    contribute_for(&world, 30).await;
+    world.anvil.mine(100).await.unwrap();
+    daemon.start().await;
+    let after = assert_stream_is_the_chain(&world, &daemon).await;
+    assert_eq!(after.events[..before.events.len()], before.events);
+    assert!(after.events.len() > before.events.len() + 20);
 }

@@ -12,6 +12,7 @@ mod broker;
 mod endpoint;
 mod escalation;
 mod explain;
+mod factories;
 mod handover;
 mod kills;
 mod listening;

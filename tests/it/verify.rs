@@ -34,7 +34,7 @@ async fn run(daemon: &Daemon, more: &[&str]) -> (Option<i32>, String, String) {
 }
 
 /// Its exit code and its report.
-async fn report(daemon: &Daemon, more: &[&str]) -> (Option<i32>, Json) {
+pub(super) async fn report(daemon: &Daemon, more: &[&str]) -> (Option<i32>, Json) {
     let (code, stdout, stderr) = run(daemon, &[more, &["--json"]].concat()).await;
     let report = serde_json::from_str(&stdout);
     (code, report.unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}")))

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use alloy::primitives::Address;
+
 use crate::{
     domain::BlockRef,
     streams::{batch::BATCH_MAX, publish::OutMessage},
@@ -22,6 +24,16 @@ pub(super) struct Ahead {
     /// Messages that have left.
     gone: u64,
     ends: VecDeque<End>,
+    births: VecDeque<Birth>,
+}
+
+/// An event in what was read says that a contract was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Birth {
+    /// Of which of the contract's censuses.
+    pub(super) census: usize,
+    pub(super) block: u64,
+    pub(super) child: Address,
 }
 
 /// Up to here a block is complete.
@@ -43,6 +55,8 @@ pub(super) struct Batch {
     pub(super) through: Option<BlockRef>,
     /// The blocks that it completes and that may still be orphaned.
     pub(super) recent: Vec<BlockRef>,
+    /// What is created in the blocks that it completes.
+    pub(super) births: Vec<Birth>,
 }
 
 impl Ahead {
@@ -68,6 +82,11 @@ impl Ahead {
     pub(super) fn push(&mut self, message: OutMessage) {
         self.bytes += message.payload.len();
         self.messages.push_back(message);
+    }
+
+    /// The block that comes next creates a contract.
+    pub(super) fn born(&mut self, birth: Birth) {
+        self.births.push_back(birth);
     }
 
     /// All messages up to and with `block` are in.
@@ -106,10 +125,15 @@ impl Ahead {
         let count = last.map_or(fits, |count| usize::try_from(count).unwrap_or(fits));
         let events: Vec<_> = self.messages.drain(..count).collect();
         self.gone += count as u64;
+        let through = ended.last().map(|end| end.block);
+        let born =
+            self.births.iter().take_while(|birth| through.is_some_and(|t| birth.block <= t.number));
+        let born = born.count();
         self.bytes -= events.iter().map(|message| message.payload.len()).sum::<usize>();
         Some(Batch {
             events,
-            through: ended.last().map(|end| end.block),
+            through,
+            births: self.births.drain(..born).collect(),
             recent: ended.iter().filter(|end| end.recent).map(|end| end.block).collect(),
         })
     }

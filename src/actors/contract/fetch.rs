@@ -127,6 +127,7 @@ impl ContractActor {
             }
             events.sort_by_key(|event| event.position);
             for event in events {
+                self.births(&event).for_each(|birth| ahead.born(birth));
                 let message = messages::event(&event)?;
                 match fits(&self.shared.connection, &message) {
                     Ok(()) => ahead.push(message),

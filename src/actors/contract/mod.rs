@@ -14,6 +14,7 @@
 
 mod ahead;
 mod bury;
+pub mod census;
 mod fetch;
 mod progress;
 mod publish;
@@ -31,6 +32,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
 use ahead::Ahead;
+use census::{Created, Keeper};
 use progress::Progress;
 use replay::Replay;
 use truth::Scrub;
@@ -79,6 +81,10 @@ pub struct ContractActor {
     name: Name,
     feed: ActorRef<FeedActor>,
     watched: Arc<Watched>,
+    /// Where a factory creates it: which addresses it has.
+    created: Option<Created>,
+    /// What its own events create.
+    keepers: Vec<Keeper>,
     start_block: u64,
     confirmations: Confirmations,
     completeness: config::Completeness,
@@ -157,6 +163,27 @@ enum Trouble {
     Incomplete(&'static str),
 }
 
+/// What a contract's actor is made of.
+#[derive(Clone)]
+pub struct ContractSpec {
+    /// Its chain.
+    pub link: ChainLink,
+    /// The chain's section.
+    pub chain: Arc<config::Chain>,
+    /// Its own section.
+    pub contract: Arc<config::Contract>,
+    /// What its logs mean.
+    pub adapter: Adapter,
+    /// Who reads for it.
+    pub feed: ActorRef<FeedActor>,
+    /// What is read for it.
+    pub watched: Arc<Watched>,
+    /// Where a factory creates it: which addresses it has.
+    pub created: Option<Created>,
+    /// The censuses of what its own events create.
+    pub keepers: Vec<Keeper>,
+}
+
 /// Why an incarnation ends.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractFailure {
@@ -168,15 +195,8 @@ pub enum ContractFailure {
 impl ContractActor {
     /// An actor that will find its cursor in the stream.
     #[must_use]
-    pub fn new(
-        shared: Shared,
-        link: ChainLink,
-        chain: &config::Chain,
-        contract: &config::Contract,
-        adapter: Adapter,
-        feed: ActorRef<FeedActor>,
-        watched: Arc<Watched>,
-    ) -> Self {
+    pub fn new(shared: Shared, spec: ContractSpec) -> Self {
+        let ContractSpec { link, chain, contract, adapter, feed, watched, created, keepers } = spec;
         let holder = shared.incarnation();
         Self {
             shared,
@@ -189,6 +209,8 @@ impl ContractActor {
             confirmations: watched.confirmations,
             completeness: chain.completeness,
             watched,
+            created,
+            keepers,
             adapter,
             limits: Limits { blocks: chain.max_range, unfinalized_blocks: chain.max_range.min(64) },
             pause: chain.look_every(),
@@ -216,8 +238,14 @@ impl ContractActor {
             config::Confirmations::Safe => Confirmations::Safe,
             config::Confirmations::Finalized => Confirmations::Finalized,
         };
-        let filter = LogFilter { addresses: vec![contract.address], topics0: adapter.topics0() };
-        Watched::new(contract.name.clone(), confirmations, filter)
+        let (name, topics0) = (contract.name.clone(), adapter.topics0());
+        match contract.address() {
+            Some(address) => {
+                let filter = LogFilter { addresses: vec![address], topics0 };
+                Watched::new(name, confirmations, filter)
+            }
+            None => Watched::created(name, confirmations, topics0, &Arc::default()),
+        }
     }
 
     /// From the next block to the head, confirmations included.
@@ -258,6 +286,7 @@ impl ContractActor {
         }
         if outcome.is_err() {
             self.ahead = None;
+            self.older.clear();
         }
         outcome
     }
@@ -266,14 +295,17 @@ impl ContractActor {
         let Some(mut view) = self.views.borrow_and_update().clone() else {
             return Ok(self.look_up().await);
         };
-        view.older = std::mem::take(&mut self.older);
+        view.older.clone_from(&self.older);
         let plan = reading.cursor.plan(&view, &self.limits);
         if !matches!(plan, Plan::Frozen { .. }) {
             self.frozen = None;
         }
-        if !matches!(plan, Plan::Fetch { .. }) {
+        // What was read follows on the tip, and a header says nothing of that.
+        if !matches!(plan, Plan::Fetch { .. } | Plan::NeedHeader { .. }) {
             self.ahead = None;
         }
+        let ahead = self.ahead.as_ref().filter(|ahead| !ahead.is_empty()).map(Ahead::next);
+        let next = ahead.unwrap_or(reading.cursor.next());
         match plan {
             Plan::Idle => {
                 self.history_is_read();
@@ -284,7 +316,6 @@ impl ContractActor {
             }
             Plan::NeedHeader { number } => {
                 let header = self.link.block(number.into()).await?;
-                self.older = view.older;
                 self.older.insert(number, header.block);
                 Ok(Next::Again)
             }
@@ -300,13 +331,21 @@ impl ContractActor {
                 Ok(self.look_up().await)
             }
             Plan::Retract { from, to, common } => {
+                self.older.clear();
                 self.retract(reading, from, to, common).await?;
                 Ok(Next::Again)
             }
-            Plan::Fetch { from, .. } if from <= view.finalized => {
-                self.read_history(reading, &view).await
-            }
             Plan::Fetch { from, to } => {
+                // What waits to be published is not kept from it.
+                let readable = match self.readable(next, &view) {
+                    None if ahead.is_some() => next.saturating_sub(1),
+                    None => return Ok(self.look_up().await),
+                    Some(readable) => readable,
+                };
+                if from <= view.finalized {
+                    return self.read_history(reading, &view, readable).await;
+                }
+                let to = to.min(readable);
                 self.ahead = None;
                 self.history_is_read();
                 let (ahead, blocks) = self.read_recent(&view, from, to).await?;
@@ -323,10 +362,22 @@ impl ContractActor {
         }
     }
 
-    /// Waits for the head to move, but not for long.
+    /// Waits for the head, or the factory, to move, but not for long.
     async fn look_up(&mut self) -> Next {
-        // Its sender is the link's, which lives as long as this.
-        let _ = tokio::time::timeout(LOOK_UP, self.views.changed()).await;
+        let factory = async {
+            match &mut self.created {
+                Some(created) => created.moved().await,
+                None => std::future::pending().await,
+            }
+        };
+        let moved = async {
+            tokio::select! {
+                // Its sender is the link's, which lives as long as this.
+                _ = self.views.changed() => {}
+                () = factory => {}
+            }
+        };
+        let _ = tokio::time::timeout(LOOK_UP, moved).await;
         Next::Again
     }
 
@@ -336,9 +387,11 @@ impl ContractActor {
         &mut self,
         reading: &mut Reading,
         view: &ChainView,
+        readable: u64,
     ) -> Result<Next, Trouble> {
         let confirmed = self.confirmations.confirmed(view).unwrap_or_default();
-        let limit = confirmed.min(view.finalized);
+        let target = confirmed.min(view.finalized);
+        let limit = target.min(readable);
         let mut ahead = match self.ahead.take() {
             Some(ahead) if !ahead.is_empty() => ahead,
             _ => Ahead::at(reading.cursor.next()),
@@ -349,14 +402,14 @@ impl ContractActor {
             // Even when nothing came: a watermark may be due by now.
             self.fill(&mut ahead, limit).await?;
             self.ahead = Some(ahead);
-            self.note_progress(reading, limit);
+            self.note_progress(reading, target);
             return Ok(Next::Again);
         };
         let publish = self.publish(reading, batch, view.finalized);
         let (published, filled) = tokio::join!(publish, self.fill(&mut ahead, limit));
         self.published(reading, published?);
         self.last_published = Instant::now();
-        self.note_progress(reading, limit);
+        self.note_progress(reading, target);
         filled?;
         self.ahead = Some(ahead);
         Ok(Next::Again)
@@ -445,6 +498,7 @@ impl Steps for ContractActor {
             "next_block": self.reading.as_ref().map(|reading| reading.cursor.next()),
             "lag_blocks": self.lag_blocks(),
             "events_published": self.published,
+            "addresses": self.created.as_ref().map(Created::count),
             "frozen": self.frozen,
             "backfill": self.progress.as_ref().and_then(Progress::status),
             "replay": self.replay.status(&self.name),

@@ -2,7 +2,7 @@
 
 use super::{
     ContractActor, Reading, Trouble,
-    ahead::{Ahead, Batch},
+    ahead::{Ahead, Batch, Birth},
 };
 use crate::{
     actors::{head::to_gauge, messages},
@@ -16,6 +16,7 @@ pub(super) struct Published {
     events: u64,
     through: Option<BlockRef>,
     recent: Vec<BlockRef>,
+    births: Vec<Birth>,
     finalized: u64,
 }
 
@@ -29,7 +30,7 @@ impl ContractActor {
         batch: Batch,
         finalized: u64,
     ) -> Result<Published, Trouble> {
-        let Batch { events: mut messages, through, recent } = batch;
+        let Batch { events: mut messages, through, recent, births } = batch;
         let events = messages.len() as u64;
         if let Some(through) = through {
             let watermark = Watermark::Progress {
@@ -46,12 +47,12 @@ impl ContractActor {
             messages.push(message.expecting(reading.watermark));
         }
         let ack = self.shared.publish_all(StreamId::Events, messages, &reading.fence).await?;
-        Ok(Published { ack, events, through, recent, finalized })
+        Ok(Published { ack, events, through, recent, births, finalized })
     }
 
     /// Moves the cursor to where the stream is.
     pub(super) fn published(&mut self, reading: &mut Reading, published: Published) {
-        let Published { ack, events, through, recent, finalized } = published;
+        let Published { ack, events, through, recent, births, finalized } = published;
         self.published += events;
         let labels = [self.link.name.as_str(), self.name.as_str()];
         let metrics = &self.shared.metrics;
@@ -61,8 +62,11 @@ impl ContractActor {
         if let Some(through) = through {
             reading.closed(ack.last_sequence, through);
             reading.cursor.advanced(through, &recent, finalized);
+            // These were of the tip before.
+            self.older.clear();
             let cursor = metrics.contract_cursor_block.with_label_values(&labels);
             cursor.set(to_gauge(through.number));
+            self.census_through(&births, through);
         }
     }
 
@@ -102,6 +106,7 @@ impl ContractActor {
         let ack = self.shared.publish_all(StreamId::Events, out, &reading.fence).await?;
         reading.closed(ack.last_sequence, common);
         reading.cursor.retracted(common);
+        self.census_retracted(common);
         let labels = [self.link.name.as_str(), self.name.as_str()];
         self.shared.metrics.retractions_total.with_label_values(&labels).inc();
         Ok(())

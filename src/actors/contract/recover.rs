@@ -39,6 +39,7 @@ impl ContractActor {
             reading.cursor = self.cursor_of(&watermarks);
             reading.watermark = last.sequence;
         }
+        self.recover_censuses(&reading.cursor).await?;
         self.examine(&mut reading).await?;
         let next_block = reading.cursor.next();
         tracing::info!(contract = %self.name, next_block, "contract cursor found");

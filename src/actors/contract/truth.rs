@@ -180,6 +180,7 @@ impl ContractActor {
         let ack = self.shared.publish_all(StreamId::Events, said, &reading.fence).await?;
         reading.closed(ack.last_sequence, common);
         reading.cursor.retracted(common);
+        self.census_retracted(common);
         let labels = [self.link.name.as_str(), self.name.as_str()];
         self.shared.metrics.contract_rewinds_total.with_label_values(&labels).inc();
         Ok(())

@@ -104,7 +104,7 @@ impl ChainClient {
         let Some(last) = headers.last() else { return Ok(headers) };
         let mut expected = match top {
             Some(hash) => hash,
-            None => self.agreed_hash(to, last).await?,
+            None => self.agreed_hash(to, Some((last.by, last.value.hash))).await?,
         };
         for (given, number) in headers.iter_mut().zip(numbers).rev() {
             if given.value.hash != expected {
@@ -126,15 +126,29 @@ impl ChainClient {
         Ok(headers)
     }
 
-    /// The hash of a final block that most of those who answer name. Who names
-    /// another follows another chain.
-    async fn agreed_hash(&self, number: u64, told: &Given<FullHeader>) -> Result<B256, RpcError> {
-        let mut votes = vec![(told.by, told.value.hash)];
-        let askable = self.order();
-        for index in askable.iter().copied().filter(|index| *index != told.by) {
+    /// The hash of a final block, by the word of most endpoints that answer.
+    ///
+    /// # Errors
+    /// When they differ and none has a majority; else see [`RpcError`].
+    pub async fn hash_of_most(&self, number: u64) -> Result<B256, RpcError> {
+        self.agreed_hash(number, None).await
+    }
+
+    /// The hash of a final block that most of those who answer name, of whom
+    /// one may have named it already. Who names another follows another chain.
+    async fn agreed_hash(
+        &self,
+        number: u64,
+        told: Option<(usize, B256)>,
+    ) -> Result<B256, RpcError> {
+        let mut votes = Vec::from_iter(told);
+        let (askable, mut failure) = (self.order(), None);
+        let others =
+            askable.iter().copied().filter(|index| told.is_none_or(|(by, _)| by != *index));
+        for index in others {
             match self.only(index).headers(&[number]).await {
                 Ok(headers) => votes.extend(headers.first().map(|it| (index, it.block.hash))),
-                Err(error) => tracing::debug!(chain = %self.chain(), %error, "no second opinion"),
+                Err(error) => failure = Some(error),
             }
             let count = |hash: B256| votes.iter().filter(|(_, vote)| *vote == hash).count();
             if votes.iter().any(|(_, hash)| count(*hash) * 2 > askable.len()) {
@@ -144,6 +158,9 @@ impl ChainClient {
         let count = |hash: B256| votes.iter().filter(|(_, vote)| *vote == hash).count();
         let majority = votes.iter().map(|(_, hash)| *hash).find(|h| count(*h) * 2 > votes.len());
         let Some(majority) = majority else {
+            if let (true, Some(failure)) = (votes.is_empty(), failure) {
+                return Err(failure);
+            }
             let reason = "the endpoints name different blocks, and none has a majority".to_owned();
             return Err(self.unproven(number, reason));
         };

@@ -167,6 +167,15 @@ impl<T> Feed<T> {
         }
     }
 
+    /// Forgets what was read and is being read for a member, and reads nothing
+    /// more for it before it asks again.
+    pub fn leave(&mut self, member: MemberId) {
+        if let Some(member) = self.members.get_mut(member.0) {
+            member.begin_at(member.next);
+            (member.waiting, member.active) = (None, false);
+        }
+    }
+
     /// Whether a member waits.
     #[must_use]
     pub fn waits(&self, member: MemberId) -> bool {

@@ -1,6 +1,6 @@
 //! One call for several contracts: what to ask for, and whose each log is.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use alloy::{
     primitives::{Address, B256, Bloom, BloomInput, keccak256},
@@ -8,7 +8,7 @@ use alloy::{
 };
 
 use crate::{
-    chain::{answers::LogFilter, cursor::Confirmations},
+    chain::{answers::LogFilter, census::Children, cursor::Confirmations},
     domain::Name,
 };
 
@@ -22,6 +22,8 @@ pub struct Watched {
     filter: LogFilter,
     /// Hashes of the filter's addresses and topics: what blooms are asked for.
     hashes: (Vec<B256>, Vec<B256>),
+    /// For contracts that a factory creates: from which block on each counts.
+    since: Option<Arc<Children>>,
 }
 
 impl Watched {
@@ -30,7 +32,32 @@ impl Watched {
     pub fn new(name: Name, confirmations: Confirmations, filter: LogFilter) -> Self {
         let addresses = filter.addresses.iter().map(keccak256).collect();
         let topics = filter.topics0.iter().map(keccak256).collect();
-        Self { name, confirmations, filter, hashes: (addresses, topics) }
+        Self { name, confirmations, filter, hashes: (addresses, topics), since: None }
+    }
+
+    /// The logs of all contracts that a factory created, as far as is known.
+    #[must_use]
+    pub fn created(
+        name: Name,
+        confirmations: Confirmations,
+        topics0: Vec<B256>,
+        children: &Arc<Children>,
+    ) -> Self {
+        let mut addresses: Vec<Address> = children.keys().copied().collect();
+        if addresses.is_empty() {
+            // An empty list would mean all. Nobody has this one.
+            addresses.push(Address::ZERO);
+        }
+        let filter = LogFilter { addresses, topics0 };
+        let since = Some(Arc::clone(children));
+        Self { since, ..Self::new(name, confirmations, filter) }
+    }
+
+    /// Whether there may be more addresses later: it is complete only for the
+    /// blocks that it was made for.
+    #[must_use]
+    pub fn grows(&self) -> bool {
+        self.since.is_some()
     }
 
     /// Its filter.
@@ -43,8 +70,13 @@ impl Watched {
     #[must_use]
     pub fn has(&self, log: &Log) -> bool {
         let LogFilter { addresses, topics0 } = &self.filter;
-        (addresses.is_empty() || addresses.contains(&log.address()))
-            && (topics0.is_empty() || log.topic0().is_some_and(|topic| topics0.contains(topic)))
+        let of_one = match &self.since {
+            None => addresses.is_empty() || addresses.contains(&log.address()),
+            Some(since) => since
+                .get(&log.address())
+                .is_some_and(|first| log.block_number.is_none_or(|number| number >= *first)),
+        };
+        of_one && (topics0.is_empty() || log.topic0().is_some_and(|topic| topics0.contains(topic)))
     }
 
     /// Whether a block of this bloom may have a log of its: the filter's
@@ -167,6 +199,25 @@ mod tests {
             .map(|logs| logs.iter().filter_map(|log| log.block_number).collect())
             .collect();
         assert_eq!(blocks, [vec![1, 3], vec![4], vec![3]]);
+    }
+
+    #[test]
+    fn a_child_is_read_from_its_block_on_and_without_any_nobody_is() {
+        let children = |of: &[(u8, u64)]| {
+            Arc::new(of.iter().map(|(n, block)| (Address::repeat_byte(*n), *block)).collect())
+        };
+        let daos = |children: &Arc<Children>| {
+            let (name, topics0) = (Name::new("daos").unwrap(), vec![B256::repeat_byte(7)]);
+            Watched::created(name, Confirmations::Blocks(0), topics0, children)
+        };
+        let two = daos(&children(&[(1, 5), (2, 9)]));
+        let logs = vec![log(1, 7, 4), log(1, 7, 5), log(2, 7, 8), log(2, 7, 9), log(3, 7, 9)];
+        let dealt = deal(logs, &[(&two, 0)]);
+        let blocks: Vec<_> = dealt[0].iter().map(|log| log.block_number.unwrap()).collect();
+        assert_eq!(blocks, [5, 9]);
+        let none = daos(&children(&[]));
+        assert!(!none.filter().addresses.is_empty() && none.grows());
+        assert!(!none.has(&log(0, 7, 1)));
     }
 
     #[test]

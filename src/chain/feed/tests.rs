@@ -153,6 +153,7 @@ enum Deed {
     Grow(u64),
     Forget,
     GiveUp(usize),
+    Leave(usize),
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
@@ -165,6 +166,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         1 => (0..4_usize, 0..6_000_u64).prop_map(|(member, from)| Deed::Begin(member, from)),
         1 => (0..900_u64).prop_map(Deed::Grow),
         1 => (0..4_usize).prop_map(Deed::GiveUp),
+        1 => (0..4_usize).prop_map(Deed::Leave),
         1 => Just(Deed::Forget),
     ];
     proptest::collection::vec(deed, 0..300)
@@ -174,7 +176,7 @@ proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(100) })]
 
     /// Whatever order answers come in, however much of a range they cover,
-    /// whoever joins, rewinds, waits no more or never takes: each is handed
+    /// whoever joins, leaves, rewinds, waits no more or never takes: each is handed
     /// every block of its span once, in order; and all come to the end.
     #[test]
     fn every_block_once_and_in_order_whatever_happens(
@@ -199,6 +201,7 @@ proptest! {
                 }
                 Deed::Forget => world.feed.forget(),
                 Deed::GiveUp(member) => world.feed.give_up(MemberId(member)),
+                Deed::Leave(member) => world.feed.leave(MemberId(member)),
             }
             // What is held for whoever has only its first is what one range is.
             let most = LIMITS.held_bytes_max + 4 * 400 * 500;
@@ -244,6 +247,23 @@ fn what_is_read_in_advance_is_bounded_by_bytes_and_ranges() {
     }
     assert!(world.calls.is_empty(), "it went on: {:?}", world.feed);
     assert!(world.feed.held_bytes() <= LIMITS.held_bytes_max);
+}
+
+#[test]
+fn nothing_is_read_for_one_that_left_and_what_was_under_way_is_not_for_it() {
+    let mut world = World::new(&[0], 1_000, 9);
+    world.ask(0);
+    let (id, _) = world.next[0];
+    world.feed.leave(id);
+    assert!(!world.feed.waits(id));
+    while !world.calls.is_empty() {
+        world.answer(0, 1.0);
+    }
+    assert_eq!(world.feed.held_bytes(), 0);
+    // It comes back as another, from the same place.
+    world.ask(0);
+    world.answer(0, 1.0);
+    assert!(world.take(0));
 }
 
 #[test]

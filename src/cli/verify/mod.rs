@@ -6,6 +6,7 @@
 //! takes back meanwhile is not held against it.
 
 mod asker;
+mod children;
 mod difference;
 mod judge;
 mod report;

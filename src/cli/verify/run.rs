@@ -12,6 +12,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::{
     super::{Failure, progress::Progress},
     asker::{Asker, Truth},
+    children,
     difference::{Difference, Fact, Facts, Kind, Unlocked, compare, keys, place},
     judge::judge,
     report::{Covered, Report},
@@ -24,6 +25,7 @@ use crate::{
     chain::{
         adapters::{Adapter, Decoded, LogContext, ordinals},
         answers::LogFilter,
+        feed,
     },
     config::{self, ContractKind},
     domain::Name,
@@ -43,7 +45,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 struct Watched<'a> {
     name: &'a Name,
     adapter: &'a Adapter,
-    filter: LogFilter,
+    logs: feed::share::Watched,
     announced: Announced,
     span: Range,
     stream: Facts,
@@ -80,7 +82,7 @@ pub(super) async fn verify(task: &Task<'_>, connection: &Connection) -> Result<R
             task.chain.name
         )));
     }
-    let mut watched = read_stream(task, connection, spans, &ranges, &mut report).await?;
+    let mut watched = read_stream(task, connection, &asker, spans, &ranges, &mut report).await?;
     let mut progress = Progress::new();
     for (done, range) in ranges.iter().enumerate() {
         progress.show(|| format!("block {} of {to}, range {done} of {}", range.from, ranges.len()));
@@ -95,6 +97,7 @@ pub(super) async fn verify(task: &Task<'_>, connection: &Connection) -> Result<R
 async fn read_stream<'a>(
     task: &Task<'a>,
     connection: &Connection,
+    asker: &Asker,
     spans: Vec<(&'a config::Contract, &'a Adapter, Announced, Range)>,
     ranges: &[Range],
     report: &mut Report,
@@ -118,11 +121,11 @@ async fn read_stream<'a>(
         let Some((_, said)) = readers.remove(&contract.name) else { continue };
         let (stream, holes) = said.finish();
         report.add(holes);
-        let addresses = vec![contract.address];
+        let logs = children::watched(task, asker, contract, adapter, span.to).await?;
         watched.push(Watched {
             name: &contract.name,
             adapter,
-            filter: LogFilter { addresses, topics0: adapter.topics0() },
+            logs,
             announced,
             span,
             stream,
@@ -144,7 +147,8 @@ async fn look_at(
     let mut wanted = BTreeSet::new();
     for contract in watched.iter() {
         let Some(part) = contract.span.and(range) else { continue };
-        let logs = asker.logs(&contract.filter, part).await.map_err(Failure::failed)?;
+        let filter = contract.logs.filter();
+        let logs = asker.logs(filter, part).await.map_err(Failure::failed)?;
         wanted.extend(logs.iter().filter_map(|log| log.block_number));
         wanted.extend(contract.stream.range(keys(part)).map(|((block, ..), _)| *block));
         answers.push((part, logs));
@@ -155,7 +159,7 @@ async fn look_at(
     let filters: Vec<LogFilter> = watched
         .iter()
         .filter(|contract| contract.span.and(range).is_some())
-        .map(|contract| contract.filter.clone())
+        .map(|contract| contract.logs.filter().clone())
         .collect();
     let filters = filters.as_slice();
     let truths: BTreeMap<u64, Truth> = futures::stream::iter(wanted)
@@ -173,7 +177,9 @@ async fn look_at(
     }
     let overlapping = watched.iter_mut().filter(|contract| contract.span.and(range).is_some());
     for (index, (contract, (part, logs))) in overlapping.zip(answers).enumerate() {
-        let logs = believed(contract.name, index, part, logs, &truths, report);
+        let mut logs = believed(contract.name, index, part, logs, &truths, report);
+        // What is proven of its addresses may be from before they counted.
+        logs.retain(|log| contract.logs.has(log));
         let facts = facts_of(task, contract, part, &logs, &truths, report);
         if let Some(covered) = report.contracts.iter_mut().find(|c| c.contract == *contract.name) {
             covered.events += facts.len() as u64;

@@ -19,6 +19,8 @@ const SAMPLED_BLOCKS: u64 = 64;
 /// What is to be done.
 pub(super) struct Task<'a> {
     pub(super) args: &'a VerifyArgs,
+    pub(super) config: &'a Config,
+    pub(super) plan: &'a Plan,
     pub(super) chain: &'a config::Chain,
     pub(super) contracts: Vec<(&'a config::Contract, &'a Adapter)>,
     pub(super) seed: u64,
@@ -57,7 +59,7 @@ impl<'a> Task<'a> {
             .collect();
         // Short enough to be typed again.
         let seed = args.seed.unwrap_or_else(|| rand::random::<u32>().into());
-        Ok(Self { args, chain, contracts, seed })
+        Ok(Self { args, config, plan, chain, contracts, seed })
     }
 
     /// The blocks of a contract that both sides should agree on.

@@ -24,7 +24,12 @@ pub(super) fn check_benefits(
         let key = |part: &str| format!("benefits[{i}].{part}");
         let name = c.name(&key("name"), &benefit.name, &mut names);
         let nft = c.reference(&key("nft"), &benefit.nft, "contract", contract_names);
-        let kind = contracts.iter().find(|k| Some(&k.name) == nft.as_ref()).map(|k| k.kind);
+        let contract = contracts.iter().find(|k| Some(&k.name) == nft.as_ref());
+        let kind = contract.map(|k| k.kind);
+        if contract.is_some_and(|contract| contract.address().is_none()) {
+            let why = "a factory creates contracts of this name, whose tokens have the same ids";
+            c.problem(&key("nft"), Some(&benefit.nft), why, "name a contract with an address");
+        }
         if !matches!(kind, None | Some(ContractKind::Erc721 | ContractKind::Achievements)) {
             let why = "not a contract of tokens";
             let remedy = "name one of kind erc721 or achievements";

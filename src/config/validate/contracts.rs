@@ -10,9 +10,9 @@ use alloy::primitives::Address;
 use super::{Checker, chains::check_confirmations};
 use crate::{
     config::{
-        Chain, Confirmations, Contract, GovernorClock,
+        Chain, Confirmations, Contract, Creation, GovernorClock, GovernorGroup, Place,
         files::{Unusable, read_bounded},
-        raw::{ContractKind, RawContract},
+        raw::{ContractKind, RawContract, RawCreation, RawGroup},
     },
     domain::Name,
 };
@@ -25,11 +25,28 @@ pub(super) fn check_contracts(
 ) -> (Vec<Contract>, BTreeSet<Name>) {
     let mut names = BTreeSet::new();
     let mut contracts = Vec::new();
+    // The place in the file, and whether a start is given.
+    let mut places = Vec::new();
     for (i, contract) in raw.into_iter().enumerate() {
         let key = |part: &str| format!("contracts[{i}].{part}");
         let name = c.name(&key("name"), &contract.name, &mut names);
         let chain = c.reference(&key("chain"), &contract.chain, "chain", chain_names);
-        let address = check_address(c, &key("address"), &contract.address);
+        let place = match (contract.address, contract.created_by) {
+            (Some(address), None) => check_address(c, &key("address"), &address).map(Place::At),
+            (None, Some(creation)) => {
+                check_creation(c, &key("created_by"), creation, contract.kind).map(Place::CreatedBy)
+            }
+            (None, None) => {
+                let remedy = "give its address, or the event that tells it in `created_by`";
+                c.problem(&key("address"), None, "this key is missing", remedy);
+                None
+            }
+            (Some(_), Some(_)) => {
+                let why = "a contract has an address, or is created by another";
+                c.problem(&key("created_by"), None, why, "remove one of the two keys");
+                None
+            }
+        };
         let abi = match (contract.kind, contract.abi) {
             (ContractKind::Abi, Some(path)) => read_abi(c, &key("abi"), &path),
             (ContractKind::Abi, None) => {
@@ -52,21 +69,142 @@ pub(super) fn check_contracts(
         if let Some(on) = on {
             check_confirmations(c, &key("confirmations"), confirmations, on.finality_depth);
         }
-        if let (Some(name), Some(chain), Some(address)) = (name, chain, address) {
+        if let (Some(name), Some(chain), Some(place)) = (name, chain, place) {
+            places.push((i, contract.start_block.is_some()));
             contracts.push(Contract {
                 name,
                 chain,
-                address,
+                place,
                 kind: contract.kind,
                 abi,
-                start_block: contract.start_block,
+                start_block: contract.start_block.unwrap_or(0),
                 confirmations,
                 clock: contract.clock.unwrap_or(GovernorClock::Block),
                 provisional: contract.provisional,
             });
         }
     }
+    check_factories(c, &mut contracts, &places, &names);
     (contracts, names)
+}
+
+fn check_creation(
+    c: &mut Checker<'_>,
+    key: &str,
+    creation: RawCreation,
+    kind: ContractKind,
+) -> Option<Creation> {
+    if kind == ContractKind::Achievements {
+        let why = "achievements land on one contract";
+        c.problem(key, None, why, "give the contract's address");
+        return None;
+    }
+    let mut name = |part: &str, text: &str| match Name::new(text) {
+        Ok(name) => Some(name),
+        Err(_) => {
+            let remedy = "give the name of a contract, or of an event in snake_case";
+            c.problem(&format!("{key}.{part}"), Some(text), "not a name", remedy);
+            None
+        }
+    };
+    let contract = name("contract", &creation.contract);
+    let event = name("event", &creation.event);
+    Some(Creation { contract: contract?, event: event?, field: creation.field })
+}
+
+/// Factories must be there, on the same chain, and come to an end. Who gives no
+/// start begins where its factory does.
+fn check_factories(
+    c: &mut Checker<'_>,
+    contracts: &mut [Contract],
+    places: &[(usize, bool)],
+    names: &BTreeSet<Name>,
+) {
+    let starts: Vec<Option<u64>> =
+        (0..contracts.len()).map(|index| first_block(contracts, places, index)).collect();
+    for (index, (start, (i, _))) in starts.into_iter().zip(places).enumerate() {
+        let Some(contract) = contracts.get(index) else { continue };
+        let Place::CreatedBy(creation) = &contract.place else { continue };
+        let key = format!("contracts[{i}].created_by.contract");
+        let factory = creation.contract.as_str();
+        let Some(found) = c.reference(&key, factory, "contract", names) else { continue };
+        let elsewhere = contracts.iter().any(|k| k.name == found && k.chain != contract.chain);
+        match start {
+            _ if elsewhere => {
+                let why = "the factory is on another chain";
+                c.problem(&key, Some(factory), why, "name a contract of the same chain");
+            }
+            None => {
+                let why = "the contract would create itself";
+                c.problem(&key, Some(factory), why, "name the factory's own contract");
+            }
+            Some(start) => {
+                if let Some(contract) = contracts.get_mut(index) {
+                    contract.start_block = start;
+                }
+            }
+        }
+    }
+}
+
+/// Where a contract's logs begin: where it says so, else where its factory's
+/// do. None for one that is behind itself.
+fn first_block(contracts: &[Contract], places: &[(usize, bool)], index: usize) -> Option<u64> {
+    let mut at = index;
+    let mut start = None;
+    for _ in 0..=contracts.len() {
+        let contract = contracts.get(at)?;
+        if places.get(at).is_some_and(|(_, given)| *given) {
+            start = start.or(Some(contract.start_block));
+        }
+        let Place::CreatedBy(creation) = &contract.place else {
+            return start.or(Some(contract.start_block));
+        };
+        match contracts.iter().position(|other| other.name == creation.contract) {
+            Some(factory) => at = factory,
+            // That it is not there is told by its name.
+            None => return start.or(Some(0)),
+        }
+    }
+    None
+}
+
+pub(super) fn check_groups(
+    c: &mut Checker<'_>,
+    raw: Vec<RawGroup>,
+    contracts: &[Contract],
+    contract_names: &BTreeSet<Name>,
+) -> Vec<GovernorGroup> {
+    // Rules name groups as they name contracts.
+    let (mut taken, mut grouped) = (contract_names.clone(), BTreeSet::new());
+    let mut groups = Vec::new();
+    for (i, group) in raw.into_iter().enumerate() {
+        let key = |part: &str| format!("governor_groups[{i}].{part}");
+        let name = c.name(&key("name"), &group.name, &mut taken);
+        if group.members.is_empty() {
+            let remedy = "list the governors, the first one first";
+            c.problem(&key("members"), None, "a group without members", remedy);
+        }
+        let mut members = Vec::new();
+        for member in &group.members {
+            let Some(found) = c.reference(&key("members"), member, "contract", contract_names)
+            else {
+                continue;
+            };
+            let kind = contracts.iter().find(|known| known.name == found).map(|known| known.kind);
+            if kind.is_some_and(|kind| !kind.is_governor()) {
+                let remedy = "name contracts of proposals and votes";
+                c.problem(&key("members"), Some(member), "not a governor", remedy);
+            }
+            if !grouped.insert(found.clone()) {
+                let remedy = "leave it in one";
+                c.problem(&key("members"), Some(member), "it is in a group already", remedy);
+            }
+            members.push(found);
+        }
+        groups.extend(name.map(|name| GovernorGroup { name, members }));
+    }
+    groups
 }
 
 fn check_address(c: &mut Checker<'_>, key: &str, text: &str) -> Option<Address> {

@@ -32,7 +32,13 @@ fn schema(event: &str, fields: &[(&str, FieldType)]) -> EventSchema {
 }
 
 fn contract(chain_id: u64, address: u8, kind: &str, events: Vec<EventSchema>) -> CatalogContract {
-    CatalogContract { chain_id, address: user(address), kind: kind.to_owned(), events }
+    CatalogContract {
+        chain_id,
+        address: user(address),
+        created: false,
+        kind: kind.to_owned(),
+        events,
+    }
 }
 
 pub(super) fn catalog() -> Catalog {
@@ -91,6 +97,7 @@ pub(super) fn catalog() -> Catalog {
             (name("contributions"), contract(1, 0xc0, "abi", contributions)),
             (name("achievements"), contract(1, 0xac, "achievements", achievements)),
         ]),
+        groups: BTreeMap::new(),
         signers: [name("awards"), name("treasury")].into(),
     }
 }
@@ -133,7 +140,7 @@ pub(super) fn event_in(block: BlockRef, event: &str, fields: &Json) -> Event {
         origin: Origin { chain_id: 1, transaction_hash: block.hash, ordinal: 0 },
         chain: name("local"),
         contract: name(contract),
-        address: catalog().contracts[contract].address,
+        address: catalog().contracts.get(contract).map(|known| known.address).unwrap_or_default(),
         name: name(event),
         position: Position {
             time: block.time,
