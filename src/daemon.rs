@@ -91,9 +91,10 @@ pub enum StartError {
 
 /// Order of the shutdown: what takes work in goes first, what others write
 /// to goes last.
-const DRAIN_ORDER: [&str; 9] = [
+const DRAIN_ORDER: [&str; 10] = [
     "wake/",
     "head/",
+    "provisional/",
     "contract/",
     "rule_set/",
     "governance/",

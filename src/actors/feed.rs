@@ -352,8 +352,11 @@ impl Handler<TakeBlocks> for FeedActor {
 
     fn handle(&mut self, ask: TakeBlocks, _: &mut Context<Self>) -> Self::Result {
         let id = self.member(&ask.watched);
-        // It is past what is final: nothing is read in advance for it.
-        self.feed.give_up(id);
+        // It is past what is final: nothing is read in advance for it. Unless
+        // another asks in its name, who tells what is not confirmed yet.
+        if self.waiting.get(&id).is_none_or(|waiting| waiting.is_closed()) {
+            self.feed.give_up(id);
+        }
         let all: Arc<[Arc<Watched>]> = self.members.values().cloned().collect();
         let readings: Vec<_> = ask
             .blocks

@@ -41,15 +41,32 @@ pub fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, MessageError> {
 /// # Errors
 /// When it can't be written as JSON.
 pub fn event(event: &Event) -> Result<OutMessage, MessageError> {
+    let subject = subjects::event(&event.chain, &event.contract, &event.name);
+    event_as("merit.v1.event", subject, event)
+}
+
+/// An event of a block that is not confirmed yet, ready to be published.
+///
+/// # Errors
+/// When it can't be written as JSON.
+pub fn provisional_event(event: &Event) -> Result<OutMessage, MessageError> {
+    let subject = subjects::provisional_event(&event.chain, &event.contract, &event.name);
+    event_as("merit.v1.provisional.event", subject, event)
+}
+
+fn event_as(
+    kind: &'static str,
+    subject: String,
+    event: &Event,
+) -> Result<OutMessage, MessageError> {
     /// Most events are shorter.
     const USUAL_BYTES: usize = 1024;
-    let subject = subjects::event(&event.chain, &event.contract, &event.name);
     let p = event.position;
     let envelope = EventEnvelope {
         specversion: "1.0",
         id: event.id,
         source: &format!("/meritd/contracts/{}", event.contract),
-        kind: "merit.v1.event",
+        kind,
         time: UnixTime(event.block.time),
         datacontenttype: "application/json",
         dataschema: "/schemas/v1/event.json",
@@ -96,6 +113,28 @@ pub fn rewind(rewind: &Rewind, id: String, at: UnixTime) -> Result<OutMessage, M
 /// # Errors
 /// When it can't be written as JSON.
 pub fn watermark(chain: &Name, watermark: &Watermark) -> Result<OutMessage, MessageError> {
+    let subject = subjects::watermark(chain, watermark.contract());
+    watermark_as("merit.v1.watermark", subject, watermark).map(|(_, message)| message)
+}
+
+/// How far a contract's unconfirmed blocks are told, ready to be published,
+/// with its id.
+///
+/// # Errors
+/// When it can't be written as JSON.
+pub fn provisional_watermark(
+    chain: &Name,
+    watermark: &Watermark,
+) -> Result<(String, OutMessage), MessageError> {
+    let subject = subjects::provisional_watermark(chain, watermark.contract());
+    watermark_as("merit.v1.provisional.watermark", subject, watermark)
+}
+
+fn watermark_as(
+    kind: &'static str,
+    subject: String,
+    watermark: &Watermark,
+) -> Result<(String, OutMessage), MessageError> {
     let through = watermark.complete_through();
     let id = match watermark {
         Watermark::Progress { contract, chain_id, .. } => {
@@ -106,15 +145,14 @@ pub fn watermark(chain: &Name, watermark: &Watermark) -> Result<OutMessage, Mess
         }
     };
     let envelope = Envelope::new(
-        id,
+        id.clone(),
         format!("/meritd/contracts/{}", watermark.contract()),
-        "merit.v1.watermark",
+        kind,
         UnixTime(through.time),
         watermark,
     )
     .schema(schema("watermark"));
-    let subject = subjects::watermark(chain, watermark.contract());
-    Ok(OutMessage::new(subject, headers(None), envelope.encode()?))
+    Ok((id, OutMessage::new(subject, headers(None), envelope.encode()?)))
 }
 
 /// What becomes of an unlock. `mark` makes the id unlike that of any other

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod backfill;
+mod bars;
 mod check;
 mod client;
 pub mod demo;

@@ -1,9 +1,15 @@
 //! `meritd run`: the daemon, until it is told to stop.
 
+use std::io::IsTerminal as _;
+
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigArgs, Failure};
+use super::{
+    ConfigArgs, Failure,
+    bars::{Bars, EVERY},
+};
 use crate::{
+    api::Operator as _,
     config::{Config, LogFormat},
     daemon::Daemon,
     telemetry::{self, Metrics},
@@ -11,7 +17,7 @@ use crate::{
 
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let (config, plan) = args.load_plan()?;
-    init_logs(&config)?;
+    let bars = init_logs(&config)?;
     actix_rt::System::new().block_on(async move {
         let environment = config.environment.clone();
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
@@ -27,6 +33,7 @@ pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = show(bars.as_ref(), &daemon) => {}
         }
         tracing::info!("shutting down");
         let undrained = daemon.drain().await;
@@ -38,11 +45,29 @@ pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     })
 }
 
-fn init_logs(config: &Config) -> Result<(), Failure> {
+/// Shows how far contracts are with their histories, until it is dropped.
+async fn show(bars: Option<&Bars>, daemon: &Daemon) {
+    let Some(bars) = bars else { return std::future::pending().await };
+    let mut shown = bars.shown();
+    loop {
+        shown.draw(&daemon.state().status());
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// On a terminal lines go above the bars that it gives.
+fn init_logs(config: &Config) -> Result<Option<Bars>, Failure> {
     let format = match config.log.format {
         LogFormat::Auto => telemetry::LogFormat::Auto,
         LogFormat::Text => telemetry::LogFormat::Text,
         LogFormat::Json => telemetry::LogFormat::Json,
     };
-    telemetry::init(format, &config.log.filter).map_err(|e| Failure::Usage(e.to_string()))
+    let filter = &config.log.filter;
+    let people = std::io::stderr().is_terminal() && format != telemetry::LogFormat::Json;
+    let bars = people.then(Bars::new);
+    let set = match bars.clone() {
+        Some(bars) => telemetry::init(format, filter, bars),
+        None => telemetry::init(format, filter, std::io::stderr),
+    };
+    set.map(|()| bars).map_err(|e| Failure::Usage(e.to_string()))
 }

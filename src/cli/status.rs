@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value as Json;
 
-use super::{Failure, client::DaemonArgs, print};
+use super::{Failure, backfill::Backfill, client::DaemonArgs, print};
 
 /// How to show it.
 #[derive(Debug, Args)]
@@ -98,30 +98,10 @@ fn render(status: &Json) -> String {
 
 /// The line of an actor that reads history.
 fn backfill(actor: &Json) -> Option<String> {
-    let state = actor.get("observed")?.get("backfill").filter(|state| state.is_object())?;
-    let number = |key: &str| state.get(key).and_then(Json::as_f64).unwrap_or_default();
-    let (from, next, target) = (number("from"), number("next"), number("target"));
-    let share = 100.0 * (next - from) / (target + 1.0 - from).max(1.0);
-    let left = match state.get("eta_s").and_then(Json::as_u64) {
-        Some(seconds) => format!("{} left", duration(seconds)),
-        None => "not moving".to_owned(),
-    };
-    Some(format!(
-        "{:<34} history {share:.1} %: block {next} of {target}, {:.0} blocks/s, {:.0} events/s, {left}",
-        actor.get("name").and_then(Json::as_str).unwrap_or_default(),
-        number("blocks_per_s"),
-        number("events_per_s"),
-    ))
-}
-
-/// `2d 3h`, `3h 4m`, `4m 5s`, `5s`.
-fn duration(seconds: u64) -> String {
-    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
-        (0, 0, 0, s) => format!("{s}s"),
-        (0, 0, m, s) => format!("{m}m {s}s"),
-        (0, h, m, _) => format!("{h}h {m}m"),
-        (d, h, ..) => format!("{d}d {h}h"),
-    }
+    let history = Backfill::of(actor)?;
+    let Backfill { name, next, target, .. } = &history;
+    let (share, pace) = (history.percent(), history.pace());
+    Some(format!("{name:<34} history {share:.1} %: block {next} of {target}, {pace}"))
 }
 
 #[cfg(test)]
@@ -147,11 +127,5 @@ mod tests {
         assert_eq!(lines.len(), 1, "{shown}");
         let expected = "history 25.0 %: block 1750 of 3999, 12 blocks/s, 100 events/s, 3m 0s left";
         assert!(lines.concat().ends_with(expected), "{shown}");
-    }
-
-    #[test]
-    fn times_are_told_in_their_two_largest_units() {
-        let told = [59, 61, 3_700, 90_000].map(duration);
-        assert_eq!(told, ["59s", "1m 1s", "1h 1m", "1d 1h"]);
     }
 }

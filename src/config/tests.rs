@@ -168,6 +168,11 @@ fn bad_values_about_factories_and_groups_get_key_value_and_remedy() {
             &["contracts[1].created_by", "remove one of the two keys"],
         ),
         (
+            with(&format!("{}provisional = true", child("dao"))),
+            &["contracts[1].provisional = `true`", "only once it is confirmed"],
+        ),
+        (with("provisional = 1"), &["contracts[0].provisional", "found"]),
+        (
             with("[[contracts]]\nname = \"x\"\nchain = \"local\"\nkind = \"eas\""),
             &["contracts[1].address", "or the event that tells it in `created_by`"],
         ),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{Plan, StartError, build::child, replay::Contracts};
+use super::{Plan, StartError, build::child as actor_of, replay::Contracts};
 use crate::{
     actors::{
         contract::{
@@ -13,6 +13,7 @@ use crate::{
             census::{Created, Keeper},
         },
         feed::FeedActor,
+        provisional::{ProvisionalActor, ProvisionalSpec},
         shared::Shared,
     },
     chain::{census::Census, feed::share::Watched},
@@ -46,7 +47,7 @@ pub(super) fn spawn_contracts(
             .collect();
         let (shared, chain) = (shared.clone(), chain.clone());
         let name = chain.name.clone();
-        let spec = child(config, &format!("feed/{name}"), ArbiterClass::Listen);
+        let spec = actor_of(config, &format!("feed/{name}"), ArbiterClass::Listen);
         let feed = tree.spawn(spec, move || {
             FeedActor::new(shared.clone(), link.clone(), &chain, &contracts)
         })?;
@@ -67,7 +68,16 @@ pub(super) fn spawn_contracts(
         let (created, keepers) = kept_and_followed(&censuses, contract, &watched);
         let (chain, contract) = (Arc::new(chain), Arc::new(contract.clone()));
         let (shared, name) = (shared.clone(), contract.name.clone());
-        let child = child(config, &format!("contract/{name}"), ArbiterClass::Listen);
+        let child = actor_of(config, &format!("contract/{name}"), ArbiterClass::Listen);
+        if contract.provisional {
+            let (link, adapter) = (link.clone(), adapter.clone());
+            let (feed, watched) = (feed.clone(), Arc::clone(&watched));
+            let (spec, shared) = (ProvisionalSpec { link, adapter, feed, watched }, shared.clone());
+            let child = actor_of(config, &format!("provisional/{name}"), ArbiterClass::Listen);
+            tree.spawn_steps(child, StepLimits::default(), move || {
+                ProvisionalActor::new(shared.clone(), spec.clone())
+            })?;
+        }
         let spec = ContractSpec { link, chain, contract, adapter, feed, watched, created, keepers };
         let actor = tree.spawn_steps(child, StepLimits::default(), move || {
             ContractActor::new(shared.clone(), spec.clone())

@@ -27,6 +27,9 @@ const MIB: i64 = 1 << 20;
 const DEAD_LETTERS_MAX_BYTES: i64 = 256 * MIB;
 /// Notices are news: the oldest go.
 const OPERATIONS_MAX_BYTES: i64 = 64 * MIB;
+/// What is provisional is confirmed or void by then.
+const PROVISIONAL_MAX_AGE: Duration = Duration::from_secs(3600);
+const PROVISIONAL_MAX_BYTES: i64 = 64 * MIB;
 
 /// How many servers keep each message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,6 +235,11 @@ fn wanted(stream: StreamId, replicas: Replicas) -> Config {
         }
         StreamId::DeadLetters => (DEAD_LETTERS_MAX_BYTES, DiscardPolicy::New),
         StreamId::Operations => (OPERATIONS_MAX_BYTES, DiscardPolicy::Old),
+        StreamId::Provisional => (PROVISIONAL_MAX_BYTES, DiscardPolicy::Old),
+    };
+    let max_age = match stream {
+        StreamId::Provisional => PROVISIONAL_MAX_AGE,
+        _ => Duration::ZERO,
     };
     Config {
         name: stream.name().to_owned(),
@@ -239,6 +247,7 @@ fn wanted(stream: StreamId, replicas: Replicas) -> Config {
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
         max_bytes,
+        max_age,
         max_messages: -1,
         max_messages_per_subject: -1,
         max_consumers: -1,
@@ -282,7 +291,7 @@ fn reconcile(stream: StreamId, replicas: Replicas, found: &Config) -> Result<Con
     if found.subject_transform.is_some() {
         return clash("subject_transform", "set".to_owned(), "none");
     }
-    let must_not_forget = stream != StreamId::Operations;
+    let must_not_forget = !matches!(stream, StreamId::Operations | StreamId::Provisional);
     if must_not_forget && !found.max_age.is_zero() {
         return clash(
             "max_age",

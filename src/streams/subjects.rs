@@ -24,17 +24,20 @@ pub enum StreamId {
     DeadLetters,
     /// Notices and the audit chain's head.
     Operations,
+    /// What happened in blocks that are not confirmed yet.
+    Provisional,
 }
 
 impl StreamId {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Events,
         Self::Unlocks,
         Self::Transactions,
         Self::Governance,
         Self::DeadLetters,
         Self::Operations,
+        Self::Provisional,
     ];
 
     /// The stream's name on the server.
@@ -47,6 +50,7 @@ impl StreamId {
             Self::Governance => "MERIT_GOVERNANCE",
             Self::DeadLetters => "MERIT_DEAD_LETTERS",
             Self::Operations => "MERIT_OPERATIONS",
+            Self::Provisional => "MERIT_PROVISIONAL",
         }
     }
 
@@ -59,6 +63,7 @@ impl StreamId {
             Self::Governance => "governance",
             Self::DeadLetters => "dead_letters",
             Self::Operations => "operations",
+            Self::Provisional => "provisional",
         }
     }
 
@@ -73,6 +78,7 @@ impl StreamId {
             Self::Governance => &["governance", "benefits"],
             Self::DeadLetters => &["dead_letters"],
             Self::Operations => &["notices", "audit"],
+            Self::Provisional => &["provisional"],
         };
         let mut subjects: Vec<String> =
             kinds.iter().map(|kind| format!("merit.v1.{kind}.>")).collect();
@@ -157,6 +163,18 @@ pub fn watermark(chain: &Name, contract: &Name) -> String {
 #[must_use]
 pub fn rewind(chain: &Name, contract: &Name) -> String {
     format!("merit.v1.rewinds.{chain}.{contract}")
+}
+
+/// An event of a block that is not confirmed yet.
+#[must_use]
+pub fn provisional_event(chain: &Name, contract: &Name, event: &Name) -> String {
+    format!("merit.v1.provisional.events.{chain}.{contract}.{event}")
+}
+
+/// How far a contract's unconfirmed blocks are told.
+#[must_use]
+pub fn provisional_watermark(chain: &Name, contract: &Name) -> String {
+    format!("merit.v1.provisional.watermarks.{chain}.{contract}")
 }
 
 /// What became of an unlock.
@@ -267,6 +285,8 @@ mod tests {
             (dead_letter(&signer), StreamId::DeadLetters),
             (notice(&a), StreamId::Operations),
             (audit(&a), StreamId::Operations),
+            (provisional_event(&a, &b, &c), StreamId::Provisional),
+            (provisional_watermark(&a, &b), StreamId::Provisional),
         ];
         cases.extend(StreamId::ALL.map(|stream| (fence(stream, &signer), stream)));
         for (subject, stream) in cases {

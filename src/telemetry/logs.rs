@@ -39,14 +39,17 @@ pub enum LogsError {
     AlreadySet,
 }
 
-/// Sends the process's logs (and those of the `log` crate) to stderr.
-/// `filter` has the syntax of `RUST_LOG`.
+/// Sends the process's logs (and those of the `log` crate) to stderr, by way
+/// of `writer`. `filter` has the syntax of `RUST_LOG`.
 ///
 /// # Errors
 /// When `filter` does not parse, or logs were set up before.
-pub fn init(format: LogFormat, filter: &str) -> Result<(), LogsError> {
+pub fn init<W>(format: LogFormat, filter: &str, writer: W) -> Result<(), LogsError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let terminal = io::stderr().is_terminal();
-    subscriber(format, filter, terminal, io::stderr)?.try_init().map_err(|_| LogsError::AlreadySet)
+    subscriber(format, filter, terminal, writer)?.try_init().map_err(|_| LogsError::AlreadySet)
 }
 
 fn subscriber<W>(

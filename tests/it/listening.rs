@@ -3,6 +3,7 @@
 mod backfill;
 mod completeness;
 mod incidents;
+mod reorgs;
 
 use std::time::Duration;
 

@@ -13,12 +13,13 @@ use crate::{
     actors::{
         feed::{Piece, TakeBlocks, TakeRange},
         messages,
+        shared::ChainLink,
     },
     chain::{
-        adapters::{Decoded, LogContext, ordinals},
+        adapters::{Adapter, DecodeError, Decoded, LogContext, ordinals},
         cursor::ChainView,
     },
-    domain::BlockRef,
+    domain::{BlockRef, Event, Name},
     streams::publish::fits,
 };
 
@@ -106,26 +107,14 @@ impl ContractActor {
         // Others' blocks may lie before this contract's part.
         let first = ahead.next();
         for block in blocks.iter().filter(|block| block.number >= first) {
-            let mut context = LogContext {
-                chain: self.link.name.clone(),
-                chain_id: self.link.chain_id,
-                contract: self.name.clone(),
-                ordinal: 0,
-                block: *block,
-            };
-            let mut events = Vec::new();
-            while let Some((log, ordinal)) =
+            let of_block = std::iter::from_fn(|| {
                 rest.next_if(|(log, _)| log.block_number.is_none_or(|n| n <= block.number))
-            {
-                check(log, block)?;
-                context.ordinal = ordinal;
-                match self.adapter.decode(&context, log) {
-                    Ok(Decoded::Event(event)) => events.push(event),
-                    Ok(Decoded::NotOurs) => {}
-                    Err(error) => self.bury(log, &error).await?,
-                }
+            });
+            let Meant { events, others } =
+                events_of(&self.link, &self.name, &self.adapter, block, of_block)?;
+            for (log, error) in others {
+                self.bury(log, &error).await?;
             }
-            events.sort_by_key(|event| event.position);
             for event in events {
                 self.births(&event).for_each(|birth| ahead.born(birth));
                 let message = messages::event(&event)?;
@@ -145,6 +134,43 @@ impl ContractActor {
             None => Ok(()),
         }
     }
+}
+
+/// What a block's logs mean.
+pub(in crate::actors) struct Meant<'a> {
+    /// In order.
+    pub(in crate::actors) events: Vec<Event>,
+    /// Those that can't be decoded.
+    others: Vec<(&'a Log, Box<DecodeError>)>,
+}
+
+/// Decodes a block's logs.
+pub(in crate::actors) fn events_of<'a>(
+    link: &ChainLink,
+    contract: &Name,
+    adapter: &Adapter,
+    block: &BlockRef,
+    logs: impl Iterator<Item = (&'a Log, u64)>,
+) -> Result<Meant<'a>, Trouble> {
+    let mut context = LogContext {
+        chain: link.name.clone(),
+        chain_id: link.chain_id,
+        contract: contract.clone(),
+        ordinal: 0,
+        block: *block,
+    };
+    let (mut events, mut others) = (Vec::new(), Vec::new());
+    for (log, ordinal) in logs {
+        check(log, block)?;
+        context.ordinal = ordinal;
+        match adapter.decode(&context, log) {
+            Ok(Decoded::Event(event)) => events.push(*event),
+            Ok(Decoded::NotOurs) => {}
+            Err(error) => others.push((log, error)),
+        }
+    }
+    events.sort_by_key(|event| event.position);
+    Ok(Meant { events, others })
 }
 
 /// Whether a log is of this very block.

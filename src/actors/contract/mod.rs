@@ -15,7 +15,7 @@
 mod ahead;
 mod bury;
 pub mod census;
-mod fetch;
+pub(super) mod fetch;
 mod progress;
 mod publish;
 mod recover;
@@ -134,7 +134,7 @@ impl Reading {
 
 /// Why a step did not get through; all of it is tried again.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(super) enum Trouble {
     #[error(transparent)]
     Rpc(#[from] RpcError),
     #[error(transparent)]

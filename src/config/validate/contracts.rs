@@ -63,6 +63,10 @@ pub(super) fn check_contracts(
         if contract.clock.is_some() && contract.kind != ContractKind::Governor {
             c.problem(&key("clock"), None, "only kind `governor` has a clock", "remove the key");
         }
+        if contract.provisional && matches!(place, Some(Place::CreatedBy(_))) {
+            let why = "what a factory creates is known only once it is confirmed";
+            c.problem(&key("provisional"), Some("true"), why, "remove the key");
+        }
         let on = chains.iter().find(|known| Some(&known.name) == chain.as_ref());
         let inherited = on.map_or(Confirmations::Finalized, |chain| chain.confirmations);
         let confirmations = contract.confirmations.unwrap_or(inherited);
