@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `p/<proposal>` | the proposal's record |
 //! | `t/<proposal>` | its tallies, apart so that a vote rewrites few bytes |
-//! | `v/<proposal>/<voter>` | what one voter cast |
+//! | `v/<proposal>/<voter>` | what one voter cast, while voting is open |
 //! | `open/<timepoint>/<proposal>` | due once the governor's clock is past `timepoint` |
 //! | `grace/<seconds>/<proposal>` | a queued proposal that expires at this block time |
 //! | `ask/<proposal>` | its quorum is needed: the snapshot to ask for |

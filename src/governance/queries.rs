@@ -71,7 +71,8 @@ pub fn proposals(state: &State) -> Vec<ProposalView> {
     all
 }
 
-/// One proposal with its voters, in the order of their addresses.
+/// One proposal with its voters, in the order of their addresses; none once
+/// voting is over.
 #[must_use]
 pub fn proposal(state: &State, id: U256) -> Option<(ProposalView, Vec<VoterView>)> {
     let proposal = view(state, id, state.get(&keys::proposal(id))?);

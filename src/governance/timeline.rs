@@ -185,8 +185,16 @@ impl Timeline<'_> {
         })));
     }
 
-    /// Writes a record and brings the indexes to what it says.
+    /// Writes a record and brings the indexes to what it says. When voting is
+    /// over, what each voter cast is forgotten: the tallies have it, and a
+    /// community's whole history of votes would not fit into memory.
     fn store(&mut self, id: U256, before: Option<&Proposal>, after: &Proposal) {
+        let active = |proposal: &Proposal| proposal.state == ProposalState::Active;
+        if before.is_some_and(active) && !active(after) {
+            let prefix = keys::votes(id);
+            let cast: Vec<String> = self.state.keys(&prefix).map(str::to_owned).collect();
+            cast.iter().for_each(|key| self.state.remove(key));
+        }
         let grace = self.settings.grace_period_s;
         let indexed = |proposal: &Proposal| {
             [

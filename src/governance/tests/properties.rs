@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::governance::{Weights, queries};
+use crate::governance::{ProposalState, Weights, queries};
 
 const NFTS: [&str; 3] = ["nft-a", "nft-b", "nft-c"];
 
@@ -107,6 +107,10 @@ proptest! {
             prop_assert_eq!(proposal.tallies.cast, of(cast));
             prop_assert_eq!(proposal.tallies.effective, of(effective));
             prop_assert_eq!(proposal.tallies.voters, voters.len() as u64);
+            if proposal.state != ProposalState::Active {
+                prop_assert!(records.is_empty());
+                continue;
+            }
             prop_assert_eq!(records.len(), voters.len());
             let summed = records.iter().fold(Weights::default(), |sum, r| sum.plus(&r.vote.cast));
             prop_assert_eq!(summed, proposal.tallies.cast);

@@ -91,6 +91,19 @@ fn proposals_whose_ids_share_a_prefix_keep_their_voters_apart() {
 }
 
 #[test]
+fn who_voted_is_forgotten_when_voting_is_over_and_the_tallies_stay() {
+    let mut history = open_history(Vec::new());
+    history.vote(7, 1, 1, 5).vote(7, 2, 0, 3);
+    let voters = |history: &History| {
+        let (proposal, voters) = queries::proposal(&history.state, U256::from(7)).unwrap();
+        (voters.len(), proposal.tallies.voters, proposal.tallies.cast)
+    };
+    assert_eq!(voters(&history), (2, 2, weights(3, 5, 0)));
+    history.begin(2_000);
+    assert_eq!(voters(&history), (0, 2, weights(3, 5, 0)));
+}
+
+#[test]
 fn a_vote_names_its_log() {
     let mut history = open_history(Vec::new());
     history.vote(7, 1, 1, 5);
