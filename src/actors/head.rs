@@ -82,7 +82,8 @@ const WITH_TAGS: u64 = 256;
 /// Blocks that can be undone at most while the chain's own tag lags: as many
 /// as a contract's cursor remembers. Deeper ones count as final.
 const HORIZON: u64 = Cursor::MAX_RECENT as u64;
-/// Least time between two looks at the head, whoever asks for one.
+/// Least time between two looks at the head, whoever asks for one, unless a
+/// shorter interval is configured.
 const LOOKS_APART: Duration = Duration::from_millis(20);
 
 /// Looks for an announced head that may find nothing before announcements
@@ -305,9 +306,10 @@ impl Steps for HeadActor {
 
     async fn step(&mut self) -> Result<Next, Infallible> {
         // However often it is woken, and less when that is for nothing.
+        let least = self.spec.poll_interval.map_or(LOOKS_APART, |fixed| fixed.min(LOOKS_APART));
         let apart = match self.fruitless {
             FRUITLESS_MAX.. => (self.pace.block_time() / 4).clamp(LOOKS_APART, AFTER_TROUBLE.1),
-            _ => LOOKS_APART,
+            _ => least,
         };
         let since = self.looked.map_or(apart, |looked| looked.elapsed());
         if since < apart {
