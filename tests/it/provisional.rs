@@ -11,7 +11,10 @@ use meritd::{
 };
 use serde_json::Value as Json;
 
-use crate::support::{Daemon, PATIENCE, truth::told, until};
+use crate::{
+    schemas::Schemas,
+    support::{Daemon, PATIENCE, truth::told, until},
+};
 
 async fn contribute(world: &World) {
     let call = IInbox::contributeCall {
@@ -97,4 +100,9 @@ async fn unconfirmed_events_are_told_early_and_taken_back_by_a_reorg() {
     let others =
         said(&daemon).await.into_iter().filter(|(subject, _)| !subject.contains("contributions"));
     assert_eq!(others.filter(|(subject, _)| !subject.contains("fences")).count(), 0);
+    let mut schemas = Schemas::load();
+    for (subject, body) in daemon.stream(StreamId::Provisional).await {
+        schemas.take(&subject, &body);
+    }
+    assert!(schemas.wrong.is_empty(), "{:?}", schemas.wrong);
 }
