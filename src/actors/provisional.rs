@@ -83,14 +83,15 @@ impl ProvisionalActor {
             self.look_up().await;
             return Ok(());
         };
-        let mut cursor = match self.cursor.take() {
-            Some(cursor) if view.latest.number < cursor.next() + BEHIND_MAX => cursor,
-            _ => {
-                let confirmed = self.spec.watched.confirmations.confirmed(&view);
-                let from = confirmed.map_or(view.latest.number, |confirmed| confirmed + 1);
-                Cursor::new(from.max(view.finalized + 1), Confirmations::Blocks(0))
-            }
-        };
+        let near = view.latest.number.saturating_sub(BEHIND_MAX);
+        let known = self.cursor.clone().filter(|cursor| cursor.next() > near);
+        let mut cursor = known.unwrap_or_else(|| {
+            let confirmed = self.spec.watched.confirmations.confirmed(&view);
+            let from = confirmed.map_or(0, |confirmed| confirmed + 1);
+            let oldest = view.window.oldest().map_or(view.latest.number, |block| block.number);
+            let from = from.max(view.finalized + 1).max(near + 1).max(oldest);
+            Cursor::new(from, Confirmations::Blocks(0))
+        });
         let limits = Limits { blocks: BLOCKS_MAX, unfinalized_blocks: BLOCKS_MAX };
         match cursor.plan(&view, &limits) {
             Plan::Idle => {
@@ -100,7 +101,12 @@ impl ProvisionalActor {
             Plan::Fetch { from, to } => {
                 let blocks: Vec<BlockRef> =
                     (from..=to).map_while(|number| view.header(number).copied()).collect();
-                let Some(through) = blocks.last().copied() else { return Ok(()) };
+                let Some(through) = blocks.last().copied() else {
+                    // The view moves on; what it lacks can't be told.
+                    self.cursor = None;
+                    self.look_up().await;
+                    return Ok(());
+                };
                 cursor.links(&blocks)?;
                 self.tell(&view, &blocks).await?;
                 cursor.advanced(through, &blocks, view.finalized);
@@ -124,7 +130,10 @@ impl ProvisionalActor {
                 self.cursor = Some(cursor);
             }
             // It begins anew at what is confirmed.
-            Plan::Frozen { .. } | Plan::NeedHeader { .. } => {}
+            Plan::Frozen { .. } | Plan::NeedHeader { .. } => {
+                self.cursor = None;
+                self.look_up().await;
+            }
         }
         Ok(())
     }

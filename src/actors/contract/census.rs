@@ -4,7 +4,11 @@
 //! read their blocks only so far as it reaches. After a restart it is that of
 //! the stream: a creation stands if its block is the chain's.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use alloy::primitives::{Address, B256};
 use serde_json::Value as Json;
@@ -28,7 +32,9 @@ use crate::{
 /// Creations that are read back at once.
 const CREATIONS_AT_ONCE: usize = 5_000;
 /// Blocks that are compared with the chain at once.
-const BLOCKS_AT_ONCE: usize = 256;
+const BLOCKS_AT_ONCE: usize = 64;
+/// How long one step compares.
+const COMPARED_WITHIN: Duration = Duration::from_secs(10);
 
 /// One census that a factory keeps.
 #[derive(Clone)]
@@ -86,6 +92,20 @@ impl Created {
         let _ = self.census.changed().await;
     }
 
+    /// The lowest final block below `next` of which a creation has become known
+    /// only since it was read: the factory's events had a hole.
+    fn missed(&self, next: u64, view: &ChainView) -> Option<u64> {
+        let tip = self.known.tip?.number.min(view.finalized);
+        let now = self.census.borrow().known();
+        if Arc::ptr_eq(&now.children, &self.known.children) {
+            return None;
+        }
+        let new = now.children.iter().filter(|(child, first)| {
+            self.known.children.get(*child).is_none_or(|before| before > *first)
+        });
+        new.map(|(_, first)| *first).filter(|first| *first <= tip && *first < next).min()
+    }
+
     /// Up to which block children can be read, block `next` being the next.
     /// Gives the filter, too, where it is another than before. As long as it
     /// serves it is kept: what is read in advance is read for it.
@@ -118,6 +138,12 @@ impl ContractActor {
         reach.filter(|reach| *reach >= next)
     }
 
+    /// The block from which on this contract has to be read again, because its
+    /// factory had lost a creation and has it now.
+    pub(super) fn missed(&self, next: u64, view: &ChainView) -> Option<u64> {
+        self.created.as_ref()?.missed(next, view)
+    }
+
     /// Contracts that an event creates.
     pub(super) fn births(&self, event: &Event) -> impl Iterator<Item = Birth> {
         let block = event.block.number;
@@ -146,16 +172,21 @@ impl ContractActor {
     }
 
     /// Reads the censuses back from the stream.
-    pub(super) async fn recover_censuses(&self, cursor: &Cursor) -> Result<(), Trouble> {
-        for keeper in &self.keepers {
+    pub(super) async fn recover_censuses(&mut self, cursor: &Cursor) -> Result<(), Trouble> {
+        for keeper in self.keepers.clone() {
             let creations = match cursor.tip() {
-                Some(tip) => self.creations(keeper, tip.number).await?,
+                Some(tip) => self.creations(&keeper, tip.number).await?,
                 None => BTreeSet::new(),
             };
-            let standing = self.standing(creations).await?;
+            self.compare(&creations).await?;
+            let stands = |(number, hash, child): (u64, B256, Address)| {
+                self.compared.get(&(number, hash)).is_some_and(|s| *s).then_some((number, child))
+            };
+            let standing: Vec<_> = creations.into_iter().filter_map(stands).collect();
             let tip = cursor.tip().copied();
             keeper.census.send_modify(|census| census.restored(standing, tip));
         }
+        self.compared.clear();
         Ok(())
     }
 
@@ -187,32 +218,33 @@ impl ContractActor {
         }
     }
 
-    /// Those whose blocks are the chain's.
-    async fn standing(
-        &self,
-        creations: BTreeSet<(u64, B256, Address)>,
-    ) -> Result<Vec<(u64, Address)>, Trouble> {
-        let client = &self.link.client;
-        let blocks: BTreeSet<(u64, B256)> =
-            creations.iter().map(|(number, hash, _)| (*number, *hash)).collect();
-        let mut orphaned = BTreeSet::new();
-        let numbers: BTreeSet<u64> = blocks.iter().map(|(number, _)| *number).collect();
+    /// Compares the creations' blocks with the chain. What is known is kept
+    /// when it takes longer than a step may: the next one goes on from there.
+    async fn compare(&mut self, creations: &BTreeSet<(u64, B256, Address)>) -> Result<(), Trouble> {
+        let client = self.link.client.clone();
+        let open: BTreeSet<(u64, B256)> = creations
+            .iter()
+            .map(|(number, hash, _)| (*number, *hash))
+            .filter(|block| !self.compared.contains_key(block))
+            .collect();
+        let numbers: BTreeSet<u64> = open.iter().map(|(number, _)| *number).collect();
         let numbers: Vec<u64> = numbers.into_iter().collect();
+        let (began, mut left) = (Instant::now(), numbers.len());
         for numbers in numbers.chunks(BLOCKS_AT_ONCE) {
+            if began.elapsed() > COMPARED_WITHIN {
+                return Err(Trouble::Census { left });
+            }
             for header in client.headers(numbers).await? {
-                let number = header.block.number;
-                let mut hash = header.block.hash;
-                let said = |hash: B256| blocks.contains(&(number, hash));
-                if !said(hash) {
+                let (number, mut hash) = (header.block.number, header.block.hash);
+                if !open.contains(&(number, hash)) {
                     // One endpoint's word is not enough to drop a child.
                     hash = client.hash_of_most(number).await?;
                 }
-                let others = blocks.range((number, B256::ZERO)..=(number, B256::repeat_byte(0xff)));
-                orphaned.extend(others.filter(|(_, other)| *other != hash).copied());
+                let of_block = open.range((number, B256::ZERO)..=(number, B256::repeat_byte(0xff)));
+                self.compared.extend(of_block.map(|block| (*block, block.1 == hash)));
             }
+            left -= numbers.len();
         }
-        let stands =
-            |(number, hash, _): &(u64, B256, Address)| !orphaned.contains(&(*number, *hash));
-        Ok(creations.into_iter().filter(stands).map(|(number, _, child)| (number, child)).collect())
+        Ok(())
     }
 }

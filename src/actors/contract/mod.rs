@@ -54,11 +54,12 @@ use crate::{
         rpc::RpcError,
     },
     config,
-    domain::{BlockRef, Name},
+    domain::{BlockRef, Name, RewindReason},
     streams::{
         PublishError, StreamError,
         fence::{Fence, FenceError},
-        subjects::{Writer, WriterKind},
+        setup,
+        subjects::{StreamId, Writer, WriterKind},
     },
     supervisor::{ActorRef, Next, Steps, Unreachable},
 };
@@ -81,6 +82,9 @@ pub struct ContractActor {
     created: Option<Created>,
     /// What its own events create.
     keepers: Vec<Keeper>,
+    /// Blocks of creations, and whether they are the chain's, while the
+    /// censuses are read back.
+    compared: BTreeMap<(u64, alloy::primitives::B256), bool>,
     start_block: u64,
     confirmations: Confirmations,
     completeness: config::Completeness,
@@ -157,6 +161,8 @@ pub(super) enum Trouble {
     },
     #[error("the endpoint answered a log without {0}")]
     Incomplete(&'static str),
+    #[error("what it created is compared with the chain: {left} blocks are left")]
+    Census { left: usize },
 }
 
 /// What a contract's actor is made of.
@@ -207,6 +213,7 @@ impl ContractActor {
             watched,
             created,
             keepers,
+            compared: BTreeMap::new(),
             adapter,
             limits: Limits { blocks: chain.max_range, unfinalized_blocks: chain.max_range.min(64) },
             pause: chain.look_every(),
@@ -332,6 +339,14 @@ impl ContractActor {
                 Ok(Next::Again)
             }
             Plan::Fetch { from, to } => {
+                if let Some(from_block) = self.missed(from, &view) {
+                    // Taken in, so that it is read with it.
+                    self.readable(u64::MAX, &view);
+                    let missing = setup::missing(&self.shared.connection, StreamId::Events).await?;
+                    self.rewind(reading, from_block, RewindReason::Lost, missing).await?;
+                    self.ahead = None;
+                    return Ok(Next::Again);
+                }
                 // What waits to be published is not kept from it.
                 let readable = match self.readable(next, &view) {
                     None if ahead.is_some() => next.saturating_sub(1),

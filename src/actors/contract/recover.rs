@@ -18,7 +18,7 @@ const TAIL_SEQUENCES: u64 = 20_000;
 
 impl ContractActor {
     /// Takes the fence and rebuilds the cursor from the watermarks.
-    pub(super) async fn recover(&self) -> Result<Reading, Trouble> {
+    pub(super) async fn recover(&mut self) -> Result<Reading, Trouble> {
         let connection = &self.shared.connection;
         let reconnects = *connection.reconnects().borrow();
         let fence =
@@ -39,8 +39,8 @@ impl ContractActor {
             reading.cursor = self.cursor_of(&watermarks);
             reading.watermark = last.sequence;
         }
-        self.recover_censuses(&reading.cursor).await?;
         self.examine(&mut reading).await?;
+        self.recover_censuses(&reading.cursor).await?;
         let next_block = reading.cursor.next();
         tracing::info!(contract = %self.name, next_block, "contract cursor found");
         Ok(reading)

@@ -173,6 +173,11 @@ impl ContractActor {
         let Some(reading) = self.reading.take() else { return Ok(next) };
         let outcome = match run.chunk(&reading.cursor, view.finalized, &self.limits) {
             Chunk::None => Ok(()),
+            // What a factory creates is looked for only as far as that is known.
+            Chunk::Read(_, to) if self.readable(to, &view).is_none() => {
+                self.reading = Some(reading);
+                return Ok(next);
+            }
             Chunk::Read(from, to) => self.tell_again(&view, &reading, from, to).await,
         };
         self.reading = Some(reading);

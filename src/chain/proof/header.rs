@@ -98,6 +98,17 @@ impl FullHeader {
         }
     }
 
+    /// The same without its transactions' hashes, which nothing proves.
+    #[must_use]
+    pub fn without_transactions(&self) -> Self {
+        Self {
+            hash: self.hash,
+            fields: self.fields.clone(),
+            transactions: None,
+            proof: self.proof.clone(),
+        }
+    }
+
     /// Whether another header of the same block commits to the same receipts:
     /// what two endpoints tell alike where neither's hash proves it.
     #[must_use]

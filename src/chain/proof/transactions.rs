@@ -2,7 +2,7 @@
 
 use alloy::consensus::{TxEnvelope, proofs::ordered_trie_root_encoded};
 use alloy::eips::eip2718::Encodable2718 as _;
-use alloy::primitives::keccak256;
+use alloy::primitives::{B256, keccak256};
 use serde::Deserialize;
 
 use super::{FullHeader, Lie, NotProven, Unprovable};
@@ -15,14 +15,17 @@ pub struct FullTransactions {
     pub transactions: Vec<TxEnvelope>,
 }
 
-/// Proves the transaction hashes of `header`: rebuilds the trie of the full
-/// transactions, compares it with the header's root, and their hashes with
-/// those that the header's answer names.
+/// Proves the transaction hashes of `header`, and gives them: rebuilds the trie
+/// of the full transactions, compares it with the header's root, and their
+/// hashes with those that the header's answer names, if it does.
 ///
 /// # Errors
 /// [`NotProven::Lie`] when the root or a hash differs; where the header's own
 /// hash is not proven: [`NotProven::Unprovable`].
-pub fn prove_transactions(header: &FullHeader, full: &FullTransactions) -> Result<(), NotProven> {
+pub fn prove_transactions(
+    header: &FullHeader,
+    full: &FullTransactions,
+) -> Result<Vec<B256>, NotProven> {
     let accuse = |lie: Lie| match header.hash_is_proven() {
         true => NotProven::from(lie),
         false => Unprovable::Header { contradiction: Box::new(lie) }.into(),
@@ -34,17 +37,18 @@ pub fn prove_transactions(header: &FullHeader, full: &FullTransactions) -> Resul
     if computed != committed {
         return Err(accuse(Lie::WrongTransactions { block, committed, computed }));
     }
-    let Some(named) = &header.transactions else { return Ok(()) };
-    if named.len() != encoded.len() {
-        let (transactions, named) = (encoded.len(), named.len());
+    let hashes: Vec<B256> = encoded.iter().map(keccak256).collect();
+    let Some(named) = &header.transactions else { return Ok(hashes) };
+    if named.len() != hashes.len() {
+        let (transactions, named) = (hashes.len(), named.len());
         return Err(accuse(Lie::TransactionCount { block, transactions, named }));
     }
-    for ((bytes, told), transaction_index) in encoded.iter().zip(named).zip(0..) {
-        let (expected, told) = (keccak256(bytes), *told);
+    for ((expected, told), transaction_index) in hashes.iter().zip(named).zip(0..) {
         if told != expected {
+            let (expected, told) = (*expected, *told);
             let lie = Lie::WrongTransactionHash { block, transaction_index, expected, told };
             return Err(accuse(lie));
         }
     }
-    Ok(())
+    Ok(hashes)
 }

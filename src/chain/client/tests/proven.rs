@@ -204,3 +204,67 @@ async fn a_block_that_is_no_ancestor_of_the_top_is_replaced_and_its_giver_convic
     let told = lies.try_recv().unwrap();
     assert_eq!((&*told.endpoint, told.kind), ("local-0", LieKind::Header));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_names_a_false_parent_is_convicted_and_its_branch_is_not_followed() {
+    let (right, wrong) = (chain(6, 0), chain(6, 9));
+    // The true hash on top, a false parent in it, and a branch that fits that.
+    let mut top = right[5].clone();
+    top["parentHash"] = wrong[4]["hash"].clone();
+    let mut told = wrong.clone();
+    told[5] = top;
+    let liar = holder(told, vec![]).await;
+    let (one, two) = (holder(right.clone(), vec![]).await, holder(right.clone(), vec![]).await);
+    let Rig { client, tree: _tree, mut lies, .. } = rig(&[&liar.url, &one.url, &two.url]);
+    let all = LogFilter::default();
+    let mut convicted = Vec::new();
+    for _ in 0..20 {
+        let proven = client.proven_logs(&all, 1, 5, None).await.unwrap();
+        let hashes: Vec<B256> = proven.blocks.iter().map(|block| block.hash).collect();
+        assert_eq!(hashes, right[1..].iter().map(hash_of).collect::<Vec<_>>());
+        convicted.extend(std::iter::from_fn(|| lies.try_recv().ok()));
+    }
+    assert!(!convicted.is_empty());
+    assert!(convicted.iter().all(|lie| &*lie.endpoint == "local-0"), "{convicted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_have_their_own_hashes_whoever_names_them_otherwise() {
+    let (block, receipts) = real();
+    let with_logs = receipts
+        .as_array()
+        .unwrap()
+        .iter()
+        .position(|receipt| !receipt["logs"].as_array().unwrap().is_empty())
+        .unwrap();
+    let false_hash = json!(B256::repeat_byte(0xee));
+    let (mut other_block, mut other_receipts) = (block.clone(), receipts.clone());
+    other_block["transactions"][with_logs]["hash"] = false_hash.clone();
+    other_receipts[with_logs]["transactionHash"] = false_hash.clone();
+    for log in other_receipts[with_logs]["logs"].as_array_mut().unwrap() {
+        log["transactionHash"] = false_hash.clone();
+    }
+    let all = LogFilter::default();
+    let honest = node(block.clone(), receipts.clone()).await;
+    let Rig { client, tree: _tree, .. } = rig(&[&honest.url]);
+    let truth = client.proven_logs_of(&all, hash_of(&block)).await.unwrap();
+    // Both false, the receipts alone, the list alone, a list that lacks one.
+    let mut short = block.clone();
+    short["transactions"].as_array_mut().unwrap().pop();
+    for (block_told, receipts_told) in [
+        (other_block.clone(), other_receipts.clone()),
+        (block.clone(), other_receipts),
+        (other_block, receipts.clone()),
+        (short, receipts.clone()),
+    ] {
+        let liar = node(block_told, receipts_told).await;
+        let Rig { client, tree: _other, mut lies, .. } = rig(&[&liar.url, &honest.url]);
+        for _ in 0..12 {
+            let found = client.proven_logs_of(&all, hash_of(&block)).await;
+            assert_eq!(found.as_ref(), Ok(&truth));
+        }
+        while let Ok(lie) = lies.try_recv() {
+            assert_eq!(&*lie.endpoint, "local-0", "nobody else is accused: {lie:?}");
+        }
+    }
+}
