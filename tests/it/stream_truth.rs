@@ -183,3 +183,27 @@ async fn a_flipped_bit_in_the_brokers_files_is_found_and_read_again() {
     daemon.start().await;
     assert_same_again(&daemon, &world, &story, &told).await;
 }
+
+/// Somebody with the broker's login writes where a contract keeps its place.
+#[tokio::test]
+async fn what_is_no_watermark_keeps_no_contract_from_going_on() {
+    let world = support::world().await;
+    let mut daemon = Daemon::of(&world).await;
+    daemon.start().await;
+    let wire = daemon.listen().await;
+    wire.publish("merit.v1.watermarks.local.dao", "no watermark").await;
+    let goes_on = async |daemon: &Daemon| {
+        let head = world.anvil.block_number().await.unwrap();
+        until("the contract goes on behind it", PATIENCE, async || {
+            let shown = daemon.actor("contract/dao").await?;
+            shown["observed"]["next_block"].as_u64().filter(|next| *next > head).map(drop)
+        })
+        .await;
+    };
+    goes_on(&daemon).await;
+    // Also when it is the last that was said.
+    wire.publish("merit.v1.watermarks.local.dao", "no watermark either").await;
+    daemon.kill().await;
+    daemon.start().await;
+    goes_on(&daemon).await;
+}

@@ -248,3 +248,65 @@ impl ContractActor {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::chain::headers::HeaderWindow;
+
+    fn block(number: u64) -> BlockRef {
+        BlockRef { number, hash: B256::ZERO, parent_hash: B256::ZERO, time: number }
+    }
+
+    fn child(n: u8) -> Address {
+        Address::repeat_byte(n)
+    }
+
+    fn view(finalized: u64) -> ChainView {
+        ChainView {
+            latest: block(200),
+            safe: None,
+            finalized,
+            window: Arc::new(HeaderWindow::new(8)),
+            older: BTreeMap::new(),
+            frozen: None,
+        }
+    }
+
+    #[test]
+    fn a_creation_that_comes_late_takes_its_children_back_to_it() {
+        let (census, _) = watch::channel(Census::default());
+        let name = Name::new("daos").unwrap();
+        let nobody = Watched::created(name, Confirmations::Blocks(1), vec![], &Arc::default());
+        let mut created = Created::new(&nobody, &census);
+        assert_eq!(created.reach(1, &view(100)).0, None, "the factory goes first");
+        census.send_modify(|census| {
+            census.created(5, child(1));
+            census.complete(block(50));
+        });
+        let (reach, watched) = created.reach(1, &view(100));
+        assert_eq!((reach, watched.unwrap().filter().addresses.len()), (Some(50), 1));
+
+        // The stream had lost the one of block 20, and it is read again.
+        census.send_modify(|census| {
+            census.retracted(block(19));
+            census.created(20, child(2));
+            census.created(55, child(3));
+            census.complete(block(60));
+        });
+        assert_eq!(created.missed(30, &view(100)), Some(20));
+        assert_eq!(created.missed(20, &view(100)), None, "it is still to be read");
+        assert_eq!(created.missed(30, &view(19)), None, "a reorg, which it retracts itself");
+        assert_eq!(created.reach(31, &view(100)).0, Some(60));
+        assert_eq!(created.missed(31, &view(100)), None, "it is taken in");
+        census.send_modify(|census| {
+            census.created(65, child(4));
+            census.complete(block(70));
+        });
+        assert_eq!(created.missed(61, &view(100)), None, "what is new was not missed");
+    }
+}

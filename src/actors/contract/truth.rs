@@ -132,7 +132,7 @@ impl ContractActor {
             read_range(connection, StreamId::Events, &filters, *from, EXAMINED_AT_ONCE).await?;
         for stored in &read.messages {
             if stored.subject == watermarks {
-                let watermark: Watermark = messages::read(&stored.payload)?;
+                let Ok(watermark) = messages::read::<Watermark>(&stored.payload) else { continue };
                 if let Err(hole) = account.watermark(stored.sequence, &watermark) {
                     return Ok(Scrubbed::Lost { from_block: hole.from_block });
                 }
