@@ -10,6 +10,7 @@ mod asking;
 mod batch;
 mod block_logs;
 mod calls;
+mod denied;
 mod follow;
 mod hedge;
 mod logs;
@@ -38,6 +39,7 @@ use crate::{
     telemetry::Metrics,
 };
 
+pub use block_logs::BloomHint;
 pub use calls::SendOutcome;
 pub use follow::{FollowError, Followed, Follower};
 pub use logs::LogRange;

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use super::{FeedError, is_crowded};
 use crate::{
     chain::{
-        client::ChainClient,
+        client::{BloomHint, ChainClient},
         feed::share::{Watched, bytes_of, union},
         rpc::RpcError,
     },
@@ -86,8 +86,10 @@ impl Blocks {
                     let filter = union(all.iter().map(|watched| &**watched));
                     client.proven_logs_of(&filter, hash).await?
                 }
-                Completeness::Bloom => read_block(&client, &all, hash, bloom.as_ref()).await?,
-                Completeness::None => read_block(&client, &all, hash, None).await?,
+                Completeness::Bloom | Completeness::None => {
+                    let doubts = completeness == Completeness::Bloom;
+                    read_block(&client, &all, hash, bloom.as_ref(), doubts).await?
+                }
             };
             Ok(Arc::new(BlockLogs { logs }))
         };
@@ -133,18 +135,21 @@ async fn read_block(
     all: &[Arc<Watched>],
     hash: B256,
     bloom: Option<&Bloom>,
+    doubts: bool,
 ) -> Result<Vec<Log>, RpcError> {
     // An answer without logs is doubted only if it is one contract's address
     // and topic that the bloom speaks of.
-    let bloom = bloom.filter(|bloom| all.iter().any(|watched| watched.may_be_in(bloom)));
-    let mut logs = read_for(client, all, hash, bloom).await?;
-    if let (Some(bloom), false) = (bloom, logs.is_empty()) {
+    let spoken_of = |bloom: &Bloom| all.iter().any(|watched| watched.may_be_in(bloom));
+    let expects_logs = doubts && bloom.is_some_and(spoken_of);
+    let hint = |expects_logs| bloom.map(|bloom| BloomHint { bloom, expects_logs });
+    let mut logs = read_for(client, all, hash, hint(expects_logs)).await?;
+    if let (Some(bloom), true, false) = (bloom, expects_logs, logs.is_empty()) {
         let lacks = |watched: &&Arc<Watched>| {
             watched.may_be_in(bloom) && !logs.iter().any(|log| watched.has(log))
         };
         let lacking: Vec<_> = all.iter().filter(lacks).cloned().collect();
         if !lacking.is_empty() {
-            logs.extend(read_for(client, &lacking, hash, None).await?);
+            logs.extend(read_for(client, &lacking, hash, hint(false)).await?);
         }
     }
     logs.sort_by_key(|log| log.log_index);
@@ -157,13 +162,13 @@ async fn read_for(
     client: &ChainClient,
     all: &[Arc<Watched>],
     hash: B256,
-    bloom: Option<&Bloom>,
+    hint: Option<BloomHint<'_>>,
 ) -> Result<Vec<Log>, RpcError> {
     let mut groups = vec![all];
     let mut logs = Vec::new();
     while let Some(group) = groups.pop() {
         let filter = union(group.iter().map(|watched| &**watched));
-        match client.logs_of_block(&filter, hash, bloom).await {
+        match client.logs_of_block(&filter, hash, hint).await {
             Ok(found) => logs.extend(found),
             Err(error) if is_crowded(&error) && group.len() > 1 => {
                 let (one, other) = group.split_at(group.len() / 2);

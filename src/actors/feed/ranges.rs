@@ -74,7 +74,7 @@ struct Found {
     logs: Vec<Log>,
     /// The headers of the last block and of all that have logs, ascending.
     blocks: Vec<BlockRef>,
-    /// Where nothing is proven: what can be held against it.
+    /// Where nothing is proven: what can be held against logs that are not there.
     doubtful: Option<(LogRange, Headers)>,
 }
 
@@ -131,6 +131,8 @@ async fn told(
     let mut logs = std::mem::take(&mut range.logs);
     logs.retain(|log| log.block_number.is_some_and(|number| number <= through));
     let headers = headers(client, window, &heights(&logs, through)).await?;
+    let blooms = headers.values().filter_map(|(block, bloom)| Some((block, bloom.as_ref()?)));
+    client.check_presence(&range, &logs, blooms).await?;
     let blocks = headers.values().map(|(block, _)| *block).collect();
     Ok(headers.get(&through).map(|(last, _)| *last).map(|through| Found {
         through,

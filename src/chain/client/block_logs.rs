@@ -6,7 +6,6 @@ use alloy::{
     primitives::{B256, Bloom},
     rpc::types::Log,
 };
-use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{ChainClient, LogRange};
 use crate::{
@@ -18,14 +17,22 @@ use crate::{
     domain::BlockRef,
 };
 
-/// Blocks whose logs are asked for at once.
-const BLOCKS_AT_ONCE: usize = 8;
+/// The bloom of a block's header, and what it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct BloomHint<'a> {
+    /// As some endpoint told it.
+    pub bloom: &'a Bloom,
+    /// Whether an answer without logs is to be doubted when the bloom speaks of
+    /// the filter.
+    pub expects_logs: bool,
+}
 
 impl ChainClient {
     /// Logs of the block of this hash. Endpoints that don't know it refuse.
     ///
-    /// When the bloom of its header says that there may be some, an answer
-    /// without any is believed only when a second one agrees: another
+    /// A log that the bloom denies is believed only if it is the bloom that is
+    /// false (see [`Self::check_presence`]). Where the bloom may expect logs, an
+    /// answer without any is believed only when a second one agrees: another
     /// endpoint's, or the same one's once more where no other answers.
     ///
     /// # Errors
@@ -34,12 +41,12 @@ impl ChainClient {
         &self,
         filter: &LogFilter,
         hash: B256,
-        bloom: Option<&Bloom>,
+        hint: Option<BloomHint<'_>>,
     ) -> Result<Vec<Log>, RpcError> {
-        let doubtful = bloom.is_some_and(|bloom| filter.may_be_in(bloom));
+        let doubtful = hint.is_some_and(|hint| hint.expects_logs && filter.may_be_in(hint.bloom));
         let (mut failure, mut without) = (None, None);
         for index in self.order() {
-            match self.logs_of_block_at(index, filter, hash).await {
+            match self.undenied_logs_at(index, filter, hash, hint).await {
                 Ok(logs) if logs.is_empty() && doubtful && without.is_none() => {
                     without = Some(index);
                 }
@@ -53,29 +60,9 @@ impl ChainClient {
             }
         }
         match without {
-            Some(index) => self.logs_of_block_at(index, filter, hash).await,
+            Some(index) => self.undenied_logs_at(index, filter, hash, hint).await,
             None => Err(failure.unwrap_or_else(|| self.no_endpoint())),
         }
-    }
-
-    /// Logs of several blocks, each asked for by its hash, in the blocks'
-    /// order: an endpoint on another branch, or one that lacks a block, can't
-    /// answer that there are none. See [`Self::logs_of_block`].
-    ///
-    /// # Errors
-    /// See [`RpcError`]; the first.
-    pub async fn logs_of_blocks(
-        &self,
-        filter: &LogFilter,
-        blocks: &[(B256, Option<Bloom>)],
-    ) -> Result<Vec<Log>, RpcError> {
-        let asked = blocks.iter().map(|(hash, bloom)| {
-            let call = self.logs_of_block(filter, *hash, bloom.as_ref());
-            futures::FutureExt::boxed_local(call)
-        });
-        let answers: Vec<Vec<Log>> =
-            futures::stream::iter(asked).buffered(BLOCKS_AT_ONCE).try_collect().await?;
-        Ok(answers.into_iter().flatten().collect())
     }
 
     /// The range's answer has no log of a block (the last, say) whose bloom
@@ -97,7 +84,8 @@ impl ChainClient {
         if told || !filter.may_be_in(bloom) {
             return Ok(());
         }
-        match self.logs_of_block(filter, hash, Some(bloom)).await?.is_empty() {
+        let hint = BloomHint { bloom, expects_logs: true };
+        match self.logs_of_block(filter, hash, Some(hint)).await?.is_empty() {
             true => Ok(()),
             false => Err(self.withheld(range.endpoint, hash)),
         }
@@ -107,9 +95,23 @@ impl ChainClient {
         self.wrong(index, "eth_getLogs", format!("it withheld logs of block {hash}"))
     }
 
+    async fn undenied_logs_at(
+        &self,
+        index: usize,
+        filter: &LogFilter,
+        hash: B256,
+        hint: Option<BloomHint<'_>>,
+    ) -> Result<Vec<Log>, RpcError> {
+        let logs = self.logs_of_block_at(index, filter, hash).await?;
+        if let Some(BloomHint { bloom, .. }) = hint {
+            self.settle_denied(index, hash, bloom, &logs).await?;
+        }
+        Ok(logs)
+    }
+
     /// Logs of one block, by its hash; by its number and then its receipts
     /// where the endpoint refuses that.
-    async fn logs_of_block_at(
+    pub(super) async fn logs_of_block_at(
         &self,
         index: usize,
         filter: &LogFilter,

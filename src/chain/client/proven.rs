@@ -122,7 +122,7 @@ impl ChainClient {
     }
 
     /// A block's header whose hash is proven, or told alike by two endpoints.
-    async fn anchored(&self, hash: B256) -> Result<Given<FullHeader>, RpcError> {
+    pub(super) async fn anchored(&self, hash: B256) -> Result<Given<FullHeader>, RpcError> {
         let mut header = [self.full_header(hash).await?];
         let unsure = self.confirm(&mut header).await;
         let [header] = header;

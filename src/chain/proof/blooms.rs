@@ -1,104 +1,33 @@
-//! Logs of a range against the blooms of its headers: what level `bloom` of
-//! completeness knows without receipts.
+//! Logs against the bloom of their block's header.
 
-use std::collections::HashMap;
-
-use alloy::primitives::{B256, Bloom};
+use alloy::primitives::Bloom;
 use alloy::rpc::types::Log;
 
-use super::Lie;
-use crate::chain::answers::LogFilter;
+use super::{Lie, receipts::state_sync_hash};
 
-/// A block's bloom, by its header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockBloom {
-    /// The block's number.
-    pub number: u64,
-    /// Its hash.
-    pub hash: B256,
-    /// Which addresses and topics may have logs in it.
-    pub bloom: Bloom,
-}
-
-/// What the blooms have against an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Suspicion {
-    /// A log is in a block whose bloom denies it: a lie, if not the log's, then
-    /// the header's.
-    Denied(Lie),
-    /// As before, but the bloom is empty, and so are all blooms of the range:
-    /// there are chains that keep none.
-    NoBlooms {
-        /// The block's number.
-        block: u64,
-        /// Its hash.
-        hash: B256,
-    },
-    /// The bloom speaks of the filter, and there is no log. Most often chance:
-    /// on busy chains each bloom seems to hold everything. Needs a second
-    /// answer, or receipts.
-    Silent {
-        /// The block's number.
-        block: u64,
-        /// Its hash.
-        hash: B256,
-    },
-    /// Logs and header are of different blocks of one height: one of the two
-    /// endpoints is on another branch.
-    OtherBranch {
-        /// The height.
-        block: u64,
-        /// The header's hash.
-        header: B256,
-        /// The hash that the log names.
-        log: B256,
-    },
-}
-
-/// Checks an answer for `filter` against the headers of its blocks, in the
-/// headers' order. Blocks without a header are not judged.
+/// The first log that the bloom of its block denies. A bloom may seem to hold
+/// what is not there, but never denies what is: the log or the bloom is false,
+/// or the chain does not keep blooms.
 #[must_use]
-pub fn check_against_blooms(
-    filter: &LogFilter,
-    headers: &[BlockBloom],
-    logs: &[Log],
-) -> Vec<Suspicion> {
-    let filter = filter.blooms();
-    let kept = headers.iter().any(|header| !header.bloom.is_zero());
-    let mut by_block: HashMap<u64, Vec<&Log>> = HashMap::new();
-    for log in logs {
-        by_block.entry(log.block_number.unwrap_or_default()).or_default().push(log);
+pub fn denied<'a>(bloom: &Bloom, logs: impl IntoIterator<Item = &'a Log>) -> Option<&'a Log> {
+    logs.into_iter().find(|log| !bloom.contains_raw_log(log.address(), log.topics()))
+}
+
+/// Whether a log is said to be of Polygon's state sync, whose events are in no
+/// trie and no bloom.
+#[must_use]
+pub fn is_state_sync(log: &Log) -> bool {
+    let (block, hash) = (log.block_number.unwrap_or_default(), log.block_hash.unwrap_or_default());
+    log.transaction_hash == Some(state_sync_hash(block, hash))
+}
+
+/// What is held against whoever answered a log that the bloom denies.
+#[must_use]
+pub fn denial(log: &Log) -> Lie {
+    Lie::DeniedByBloom {
+        block: log.block_number.unwrap_or_default(),
+        hash: log.block_hash.unwrap_or_default(),
+        log_index: log.log_index.unwrap_or_default(),
+        address: log.address(),
     }
-    let mut suspicions = Vec::new();
-    for BlockBloom { number: block, hash, bloom } in headers.iter().copied() {
-        let Some(logs) = by_block.get(&block) else {
-            if filter.may_be_in(&bloom) {
-                suspicions.push(Suspicion::Silent { block, hash });
-            }
-            continue;
-        };
-        for log in logs {
-            let named = log.block_hash.unwrap_or_default();
-            if named != hash {
-                suspicions.push(Suspicion::OtherBranch { block, header: hash, log: named });
-                break;
-            }
-            if bloom.contains_raw_log(log.address(), log.topics()) {
-                continue;
-            }
-            if !kept {
-                suspicions.push(Suspicion::NoBlooms { block, hash });
-                break;
-            }
-            let log_index = log.log_index.unwrap_or_default();
-            let address = log.address();
-            suspicions.push(Suspicion::Denied(Lie::DeniedByBloom {
-                block,
-                hash,
-                log_index,
-                address,
-            }));
-        }
-    }
-    suspicions
 }

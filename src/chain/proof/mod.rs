@@ -18,7 +18,7 @@ mod transactions;
 #[cfg(test)]
 mod tests;
 
-pub use blooms::{BlockBloom, Suspicion, check_against_blooms};
+pub use blooms::{denial, denied, is_state_sync};
 pub use header::{FullHeader, HeaderProof, OddHeader};
 pub use inclusion::{prove_receipt, verify_receipt_proof};
 pub use lie::{Lie, compare};

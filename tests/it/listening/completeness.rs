@@ -1,15 +1,28 @@
 //! Logs that were withheld, altered or invented, where receipts have to prove
 //! all of them.
 
+use alloy::{primitives::Address, providers::Provider as _, rpc::types::Filter};
 use meritd::{cli::demo::world::World, streams::subjects::StreamId};
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::{FAST, backfill::history, incidents::contribute_for, incidents::endpoints};
 use crate::support::{
     self, Daemon,
-    endpoint::{Edit, Fault, Reach, Script, When, Which},
+    endpoint::{Edit, Fault, ForgedLog, Reach, Script, When, Which},
     truth::assert_stream_is_the_chain,
 };
+
+/// How often each endpoint was found to lie.
+async fn lies_of<const COUNT: usize>(daemon: &Daemon) -> [u64; COUNT] {
+    let metrics = daemon.get("/metrics").await.1;
+    std::array::from_fn(|endpoint| {
+        let label = format!("endpoint=\"endpoint/local/{endpoint}\"");
+        let mine = metrics
+            .lines()
+            .filter(|line| line.starts_with("meritd_endpoint_lies_total") && line.contains(&label));
+        mine.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    })
+}
 
 #[tokio::test]
 async fn receipts_prove_what_blooms_do_not_show_and_convict_who_lied() {
@@ -33,17 +46,10 @@ async fn receipts_prove_what_blooms_do_not_show_and_convict_who_lied() {
     let told = assert_stream_is_the_chain(&world, &daemon).await;
     assert!(told.events.len() > 50);
     assert!(told.void.is_empty());
-    let metrics = daemon.get("/metrics").await.1;
-    let lies = |endpoint: usize| {
-        let label = format!("endpoint=\"endpoint/local/{endpoint}\"");
-        let mine = metrics
-            .lines()
-            .filter(|line| line.starts_with("meritd_endpoint_lies_total") && line.contains(&label));
-        mine.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>()
-    };
-    assert!(lies(0) > 0, "who withheld was found out:\n{metrics}");
-    assert!(lies(1) > 0, "who altered was found out:\n{metrics}");
-    assert_eq!(lies(2), 0, "nobody else is accused");
+    let lies = lies_of::<3>(&daemon).await;
+    assert!(lies[0] > 0, "who withheld was found out: {lies:?}");
+    assert!(lies[1] > 0, "who altered was found out: {lies:?}");
+    assert_eq!(lies[2], 0, "nobody else is accused");
     let notices = daemon.stream(StreamId::Operations).await;
     let told_of = |endpoint: &str| {
         notices.iter().any(|(_, body)| String::from_utf8_lossy(body).contains(endpoint))
@@ -52,4 +58,39 @@ async fn receipts_prove_what_blooms_do_not_show_and_convict_who_lied() {
     let asked_for_logs: u64 =
         [&withholds, &alters, &honest].iter().map(|it| it.counts().of("eth_getLogs")).sum();
     assert_eq!(asked_for_logs, 0, "logs are taken from receipts alone");
+}
+
+/// Whatever the level: even where nothing is doubted, a log that its block's
+/// bloom denies is not believed, in history and at the head.
+#[tokio::test]
+async fn invented_logs_are_not_believed_and_convict_who_told_them() {
+    let mut chance = StdRng::seed_from_u64(support::seed());
+    let world = World::create(FAST).await.unwrap();
+    history(&world, &mut chance).await;
+    let head = world.anvil.block_number().await.unwrap();
+    // A contribution of somebody who never made one.
+    let filter = Filter::new().address(world.inbox).from_block(0);
+    let mut log = world.anvil.provider().get_logs(&filter).await.unwrap()[0].inner.clone();
+    let stranger = Address::repeat_byte(0x77).into_word();
+    log.data.topics_mut_unchecked()[1] = stranger;
+    for (level, blocks) in [("none", head / 2..head), ("bloom", head..head + 60)] {
+        let [invents, honest] = endpoints(&world).await;
+        let script = blocks.step_by(3).fold(Script::honest(), |script, block| {
+            script.lie(Edit::Invent(ForgedLog { block, log: log.clone() }), Reach::Logs)
+        });
+        invents.set(script);
+        honest.set(Script::honest().fault(When::always(), Fault::Delay(10..=15)));
+        let mut daemon = Daemon::of(&world).await;
+        let keys = format!("completeness = \"{level}\"\nfinality_depth = 6");
+        support::reach_through(&world, &daemon, &[&invents, &honest], &keys);
+
+        daemon.start().await;
+        contribute_for(&world, 30).await;
+
+        let told = assert_stream_is_the_chain(&world, &daemon).await;
+        assert!(told.events.len() > 50);
+        assert!(told.void.is_empty(), "nothing had to be taken back");
+        let [liar, other] = lies_of::<2>(&daemon).await;
+        assert!(liar > 0 && other == 0, "{level}: {liar}, {other}");
+    }
 }

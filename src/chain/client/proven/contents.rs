@@ -30,7 +30,7 @@ const RECEIPTS_AT_ONCE: usize = 2;
 
 impl ChainClient {
     /// The filter's logs under headers that are proven, in order.
-    pub(super) async fn logs_under(
+    pub(in crate::chain::client) async fn logs_under(
         &self,
         filter: &LogFilter,
         headers: &[Given<FullHeader>],
@@ -205,7 +205,8 @@ impl ChainClient {
         Err(self.unproven(header.value.fields.number, reason.to_owned()))
     }
 
-    fn shown(&self, blooms_hold: bool) {
+    /// Whether the blooms of headers were seen to be those of the logs.
+    pub(in crate::chain::client) fn shown(&self, blooms_hold: bool) {
         let mut blooms = lock(&self.shared.blooms);
         *blooms = match (*blooms, blooms_hold) {
             (Blooms::Fail, _) | (_, false) => Blooms::Fail,

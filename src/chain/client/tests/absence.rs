@@ -26,6 +26,10 @@ fn bloom() -> Bloom {
     bloom
 }
 
+fn expecting(bloom: &Bloom) -> Option<BloomHint<'_>> {
+    Some(BloomHint { bloom, expects_logs: true })
+}
+
 fn vote() -> Json {
     json!({
         "address": Address::repeat_byte(1), "topics": [B256::repeat_byte(2)], "data": "0x",
@@ -73,17 +77,17 @@ async fn an_endpoint_on_another_branch_cannot_say_that_there_is_nothing() {
     let Rig { client, tree: _tree, .. } = rig(&[&other.url, &honest.url]);
     // By number it would be believed.
     assert!(client.logs(&filter(), BLOCK, BLOCK).await.unwrap().logs.is_empty());
-    let logs = client.logs_of_blocks(&filter(), &[(hash(), None)]).await.unwrap();
+    let logs = client.logs_of_block(&filter(), hash(), None).await.unwrap();
     assert_eq!(logs.len(), 1);
     let Rig { client, tree: _alone, .. } = rig(&[&other.url]);
-    assert!(client.logs_of_blocks(&filter(), &[(hash(), None)]).await.is_err());
+    assert!(client.logs_of_block(&filter(), hash(), None).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_without_logs_that_the_bloom_speaks_of_is_asked_for_again() {
     let (silent, honest) = (silent().await, honest().await);
     let Rig { client, tree: _tree, .. } = rig(&[&silent.url, &honest.url]);
-    let logs = client.logs_of_block(&filter(), hash(), Some(&bloom())).await.unwrap();
+    let logs = client.logs_of_block(&filter(), hash(), expecting(&bloom())).await.unwrap();
     assert_eq!(logs.len(), 1);
     assert_eq!(client.status()[0].failures, 1, "it is set aside");
 }
@@ -92,14 +96,14 @@ async fn an_answer_without_logs_that_the_bloom_speaks_of_is_asked_for_again() {
 async fn a_bloom_that_errs_does_not_stall() {
     let (first, second) = (silent().await, silent().await);
     let Rig { client, tree: _tree, .. } = rig(&[&first.url, &second.url]);
-    assert_eq!(client.logs_of_block(&filter(), hash(), Some(&bloom())).await, Ok(vec![]));
+    assert_eq!(client.logs_of_block(&filter(), hash(), expecting(&bloom())).await, Ok(vec![]));
     assert_eq!((first.calls("eth_getLogs"), second.calls("eth_getLogs")), (1, 1));
 
     let Rig { client, tree: _alone, .. } = rig(&[&first.url]);
-    assert_eq!(client.logs_of_block(&filter(), hash(), Some(&bloom())).await, Ok(vec![]));
+    assert_eq!(client.logs_of_block(&filter(), hash(), expecting(&bloom())).await, Ok(vec![]));
     assert_eq!(first.calls("eth_getLogs"), 3);
     // A bloom without it costs nothing more.
-    assert_eq!(client.logs_of_block(&filter(), hash(), Some(&Bloom::ZERO)).await, Ok(vec![]));
+    assert_eq!(client.logs_of_block(&filter(), hash(), expecting(&Bloom::ZERO)).await, Ok(vec![]));
     assert_eq!(first.calls("eth_getLogs"), 4);
 }
 
@@ -116,19 +120,4 @@ async fn a_range_that_withholds_what_its_last_bloom_speaks_of_is_refused() {
     let range = client.logs(&filter(), 1, BLOCK).await.unwrap();
     assert_eq!(range.logs.len(), 1);
     assert_eq!(client.check_absence(&filter(), &range, &block, &bloom()).await, Ok(()));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn logs_of_blocks_come_in_the_blocks_order() {
-    let endpoint = Responder::start(|_, params| {
-        let mut log = vote();
-        log["blockHash"] = params[0]["blockHash"].clone();
-        Reply::Result(json!([log]))
-    })
-    .await;
-    let Rig { client, tree: _tree, .. } = rig(&[&endpoint.url]);
-    let blocks: Vec<_> = (0..30).map(|n| (B256::repeat_byte(n), None)).collect();
-    let logs = client.logs_of_blocks(&filter(), &blocks).await.unwrap();
-    let hashes: Vec<_> = logs.iter().map(|log| (log.block_hash.unwrap(), None)).collect();
-    assert_eq!(hashes, blocks);
 }

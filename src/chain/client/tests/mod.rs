@@ -2,6 +2,7 @@
 
 mod absence;
 mod batches;
+mod denied;
 mod faults;
 mod follow;
 mod hedging;

@@ -14,14 +14,20 @@ use super::{
 use crate::chain::answers::LogFilter;
 
 /// A real block of 22 transactions and 171 logs.
-const REAL: u64 = 4_369_999;
+pub(super) const REAL: u64 = 4_369_999;
 
-fn real() -> (Json, Json) {
+pub(super) fn real() -> (Json, Json) {
     let read = |file: &str| serde_json::from_str(file).unwrap();
     (
         read(include_str!("../../../../tests/fixtures/blocks/ethereum-4369999-block.json")),
         read(include_str!("../../../../tests/fixtures/blocks/ethereum-4369999-receipts.json")),
     )
+}
+
+/// The place of the first receipt that has any.
+fn first_with_logs(receipts: &Json) -> usize {
+    let has_logs = |receipt: &Json| !receipt["logs"].as_array().unwrap().is_empty();
+    receipts.as_array().unwrap().iter().position(has_logs).unwrap()
 }
 
 /// An endpoint with one block.
@@ -33,7 +39,7 @@ async fn node(block: Json, receipts: Json) -> Responder {
     .await
 }
 
-fn hash_of(block: &Json) -> B256 {
+pub(super) fn hash_of(block: &Json) -> B256 {
     serde_json::from_value(block["hash"].clone()).unwrap()
 }
 
@@ -95,12 +101,7 @@ async fn logs_are_taken_from_receipts_of_the_headers_root() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_withholds_or_invents_logs_is_convicted_and_another_one_asked() {
     let (block, receipts) = real();
-    let with_logs = receipts
-        .as_array()
-        .unwrap()
-        .iter()
-        .position(|receipt| !receipt["logs"].as_array().unwrap().is_empty())
-        .unwrap();
+    let with_logs = first_with_logs(&receipts);
     let (mut withheld, mut invented) = (receipts.clone(), receipts.clone());
     withheld[with_logs]["logs"].as_array_mut().unwrap().pop();
     let extra = invented[with_logs]["logs"][0].clone();
@@ -231,12 +232,7 @@ async fn who_names_a_false_parent_is_convicted_and_its_branch_is_not_followed() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_have_their_own_hashes_whoever_names_them_otherwise() {
     let (block, receipts) = real();
-    let with_logs = receipts
-        .as_array()
-        .unwrap()
-        .iter()
-        .position(|receipt| !receipt["logs"].as_array().unwrap().is_empty())
-        .unwrap();
+    let with_logs = first_with_logs(&receipts);
     let false_hash = json!(B256::repeat_byte(0xee));
     let (mut other_block, mut other_receipts) = (block.clone(), receipts.clone());
     other_block["transactions"][with_logs]["hash"] = false_hash.clone();

@@ -10,7 +10,9 @@ use serde_json::{Value as Json, json};
 
 use super::Block;
 use crate::chain::answers::LogFilter;
-use crate::chain::proof::{HeaderProof, Lie, NotProven, OddHeader, Receipt, Unprovable, compare};
+use crate::chain::proof::{
+    HeaderProof, Lie, NotProven, OddHeader, Receipt, Unprovable, compare, is_state_sync,
+};
 
 /// The JSON of a receipt with one log, and the receipt as alloy has it.
 fn receipt(kind: u8, index: usize) -> (Json, consensus::Receipt) {
@@ -162,7 +164,9 @@ fn the_state_sync_of_polygon_is_known_by_its_hash() {
     let mut log = truth[0].clone();
     log.log_index = Some(1);
     log.transaction_index = Some(1);
+    assert!(!is_state_sync(&log));
     log.transaction_hash = Some(state_sync);
+    assert!(is_state_sync(&log));
     answered.push(log);
     assert_eq!(compare(&truth, &answered).unwrap_err(), innocent);
 }

@@ -1,12 +1,12 @@
 //! Proven logs against answers to `eth_getLogs`, and blooms against both.
 
-use alloy::primitives::{Address, B256, Bloom, Bytes};
+use alloy::primitives::{Address, B256, Bloom, Bytes, LogData};
 use alloy::rpc::types::Log;
 
 use super::Block;
 use crate::chain::{
     answers::{LogBlocks, LogFilter},
-    proof::{BlockBloom, Lie, NotProven, Suspicion, check_against_blooms, compare},
+    proof::{Lie, NotProven, compare, denial, denied},
 };
 
 fn all() -> Vec<Log> {
@@ -108,42 +108,29 @@ fn what_is_withheld_is_found_wherever_it_stood() {
 }
 
 #[test]
-fn blooms_find_what_was_invented_and_doubt_what_is_missing() {
+fn a_bloom_denies_what_was_invented_and_nothing_else() {
     let header = Block::ethereum().header();
-    let full = BlockBloom {
-        number: header.fields.number,
-        hash: header.hash,
-        bloom: header.fields.logs_bloom,
-    };
-    let empty = BlockBloom { number: 5, hash: B256::ZERO, bloom: Bloom::ZERO };
+    let bloom = header.fields.logs_bloom;
     let logs = all();
-    let filter = LogFilter { addresses: vec![logs[0].address()], topics0: vec![] };
-    let check = |logs: &[Log]| check_against_blooms(&filter, &[empty, full], logs);
-
-    assert_eq!(check(&logs), []);
-    let silent = Suspicion::Silent { block: full.number, hash: full.hash };
-    assert_eq!(check(&[]), [silent]);
+    assert_eq!(denied(&bloom, &logs), None);
 
     let mut invented = logs.clone();
     let address = Address::repeat_byte(0x77);
     invented[7].inner.address = address;
-    let (block, hash) = (full.number, full.hash);
-    let lie = Lie::DeniedByBloom { block, hash, log_index: 7, address };
-    assert_eq!(check(&invented), [Suspicion::Denied(lie)]);
+    assert_eq!(denied(&bloom, &invented), Some(&invented[7]));
+    let (block, hash) = (header.fields.number, header.hash);
+    assert_eq!(denial(&invented[7]), Lie::DeniedByBloom { block, hash, log_index: 7, address });
 
-    let mut elsewhere = logs.clone();
-    elsewhere[0].block_number = Some(5);
-    elsewhere[0].block_hash = Some(B256::ZERO);
-    let found = check(&elsewhere);
-    assert!(matches!(&found[..], [Suspicion::Denied(Lie::DeniedByBloom { block: 5, .. })]));
-    // Where all blooms are empty, it may be the chain's way.
-    let found = check_against_blooms(&filter, &[empty], &elsewhere[..1]);
-    assert_eq!(found, [Suspicion::NoBlooms { block: 5, hash: B256::ZERO }]);
+    // The address is known, a topic is not.
+    let mut voter = logs.clone();
+    let topics = [logs[3].topics(), &[B256::repeat_byte(0x77)]].concat();
+    voter[3].inner.data = LogData::new_unchecked(topics, Bytes::new());
+    assert_eq!(denied(&bloom, &voter), Some(&voter[3]));
 
-    let branch = BlockBloom { hash: B256::repeat_byte(1), ..full };
-    let found = check_against_blooms(&filter, &[branch], &logs);
-    let other = Suspicion::OtherBranch { block, header: branch.hash, log: full.hash };
-    assert_eq!(found, [other]);
+    assert_eq!(denied(&Bloom::ZERO, &logs), Some(&logs[0]));
+    assert_eq!(denied(&Bloom::ZERO, &logs[..0]), None);
+    // Stands for a header without any.
+    assert_eq!(denied(&Bloom::repeat_byte(0xff), &invented), None);
 }
 
 #[test]
