@@ -9,6 +9,7 @@ mod broker;
 mod build;
 mod contracts;
 mod operator;
+mod pauses;
 mod plan;
 mod reach;
 mod replay;

@@ -10,6 +10,7 @@ pub mod head;
 pub mod messages;
 pub mod notices;
 pub mod outbox;
+pub mod pauses;
 pub mod provisional;
 pub mod rule_set;
 pub mod shared;

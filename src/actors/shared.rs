@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use super::{
     messages,
     outbox::{self, OutboxError},
+    pauses::Pauses,
 };
 use crate::{
     breakers::{Guard, GuardError},
@@ -54,6 +55,8 @@ pub struct Shared {
     /// Every holder's present benefits, by governor: the process's own cache
     /// of what the bucket has, for readers that can't wait for either.
     pub benefits: BenefitsCache,
+    /// What a person has paused.
+    pub pauses: Arc<Pauses>,
     /// Contracts of which a reader found messages lacking in the stream, and
     /// what it found.
     pub doubted: Arc<DashMap<Name, Arc<str>>>,
@@ -158,6 +161,7 @@ impl Shared {
             chains: Arc::new(chains),
             run: run.into(),
             benefits: Arc::default(),
+            pauses: Arc::new(Pauses::restore(None)),
             doubted: Arc::default(),
             broker,
             incarnations: Arc::new(AtomicU64::new(0)),

@@ -6,7 +6,7 @@
 //! signer's ledger and asks the chain again.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -21,12 +21,13 @@ use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
 use super::{
+    pauses::Paused,
     shared::ChainLink,
     signer::{FromTransaction, Replace, Reported, SignerActor},
 };
 use crate::{
     chain::rpc::RpcError,
-    domain::BlockRef,
+    domain::{BlockRef, Name},
     signing::{
         calls,
         ledger::{Execution, Mined, NonceRecord},
@@ -51,6 +52,12 @@ pub struct TransactionSpec {
     pub contract: Address,
     /// Who the items of the record are, in its order: how logs are told apart.
     pub items: Vec<calls::Target>,
+    /// The signer's name.
+    pub signer: Name,
+    /// The rule sets that asked for its items.
+    pub rule_sets: BTreeSet<Name>,
+    /// What a person has paused.
+    pub pauses: watch::Receiver<Paused>,
     /// Periods.
     pub pace: Pace,
     /// Depth at which it counts as landed, in blocks; 1 is the block itself.
@@ -120,6 +127,14 @@ impl TransactionActor {
         self.spec.record.borrow().nonce
     }
 
+    /// Whether nothing may be sent now. What a node has already goes on when
+    /// only a rule set is paused: later nonces of others wait for it.
+    fn is_held(&self, paused: &Paused) -> bool {
+        let is_new = || !self.spec.record.borrow().sent;
+        paused.signer(&self.spec.signer)
+            || (self.spec.rule_sets.iter().any(|set| paused.rule_set(set)) && is_new())
+    }
+
     /// Feeds the machine, and does what it asks until it asks for nothing more.
     async fn feed(&mut self, first: Input) -> Result<(), TransactionFailure> {
         let mut inputs = VecDeque::from([first]);
@@ -154,7 +169,13 @@ impl TransactionActor {
     /// Sends the bytes to several endpoints; the best of their answers counts,
     /// since one that took them is enough.
     async fn broadcast(&self, signed: &SignedBytes) -> SendOutcome {
-        let answers = self.spec.link.client.send_raw(&signed.raw).await;
+        let mut pauses = self.spec.pauses.clone();
+        let answers = tokio::select! {
+            biased;
+            // Also in the middle of its retries. Who asks ends with the daemon.
+            _ = pauses.wait_for(|paused| self.is_held(paused)) => return SendOutcome::UnknownFate,
+            answers = self.spec.link.client.send_raw(&signed.raw) => answers,
+        };
         let outcomes = answers.into_iter().map(|answer| match answer.result {
             Ok(_) => SendOutcome::Accepted,
             Err(error) => match error.refusal() {
@@ -302,6 +323,8 @@ impl Steps for TransactionActor {
     }
 
     async fn step(&mut self) -> Result<Next, TransactionFailure> {
+        let held = self.is_held(&self.spec.pauses.borrow().clone());
+        self.feed(Input::Held(held)).await?;
         let news: Vec<SignedBytes> = {
             let record = self.spec.record.borrow_and_update();
             record.attempts.iter().skip(self.known).map(SignedBytes::from).collect()
@@ -327,6 +350,7 @@ impl Steps for TransactionActor {
             "nonce": self.nonce(),
             "state": self.machine.as_ref().map(|machine| format!("{:?}", machine.state()))
                 .map(|state| state.split('(').next().unwrap_or_default().to_lowercase()),
+            "held": self.is_held(&self.spec.pauses.borrow().clone()),
             "trouble": self.trouble,
         })
     }

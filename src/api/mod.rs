@@ -4,6 +4,7 @@
 //! from an actor it asks with a limit. It knows nothing of how the daemon is
 //! built: it is handed an [`Operator`].
 
+mod pause;
 mod problem;
 mod replay;
 
@@ -20,7 +21,10 @@ use futures::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+pub use pause::PauseBody;
 pub use problem::ApiProblem;
+
+use crate::actors::pauses::Scope;
 
 /// One part that keeps the daemon from being ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,6 +59,12 @@ pub trait Operator: Send + Sync + 'static {
         &self,
         chain: &str,
         from_block: u64,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
+    /// Pauses a signer, a rule set or all, or lets it go on.
+    fn pause(
+        &self,
+        scope: Scope,
+        paused: bool,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
     /// Starts an actor again that was given up.
     fn retry(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>>;
@@ -123,6 +133,8 @@ impl Api {
                 .route("/api/v1/explain", web::get().to(explain))
                 .route("/api/v1/benefits/{governor}/{holder}", web::get().to(benefits))
                 .route("/api/v1/chains/{chain}/resume", web::post().to(resume))
+                .route("/api/v1/pause", web::post().to(pause::pause))
+                .route("/api/v1/resume", web::post().to(pause::resume))
                 .route("/api/v1/actors/{actor:.*}/retry", web::post().to(retry))
                 .route("/api/v1/contracts/{contract}/replay", web::post().to(replay::start))
                 .route("/api/v1/contracts/{contract}/replay", web::get().to(replay::progress))

@@ -10,7 +10,7 @@ use alloy::{
 use clap::Args;
 use serde_json::json;
 
-use super::{ConfigArgs, Failure, print};
+use super::{ConfigArgs, Failure, KeyArgs, print};
 use crate::{
     chain::transport::{EndpointUrl, HttpLimits, connect},
     config::{Chain, Config, ContractKind, Creation, Endpoint, Nats, Place},
@@ -30,6 +30,8 @@ use crate::{
 pub(super) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -60,7 +62,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const RESPONSE_BYTES_MAX: usize = 4 << 20;
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
-    let (config, plan) = args.config.load_plan()?;
+    let (config, plan) = args.config.load_signing_plan(&args.keys)?;
     let mut findings = vec![Finding::good(
         "configuration",
         format!(

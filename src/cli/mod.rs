@@ -8,6 +8,8 @@ mod check;
 mod client;
 pub mod demo;
 mod explain;
+mod keys;
+mod pause;
 mod progress;
 mod replay;
 mod resume;
@@ -37,7 +39,7 @@ struct Cli {
 enum Command {
     /// Run the daemon until SIGTERM
     #[command(after_help = "Example:\n  meritd run --config config --environment production")]
-    Run(ConfigArgs),
+    Run(run::RunArgs),
     /// Play a whole story on a private chain and check its outcome
     #[command(after_help = "Example:\n  meritd demo --keep-running")]
     Demo(demo::DemoArgs),
@@ -54,8 +56,16 @@ enum Command {
         after_help = "Example:\n  meritd explain first-vote 0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
     )]
     Explain(explain::ExplainArgs),
-    /// Have a chain go on that a reorg below finality has frozen
-    #[command(after_help = "Example:\n  meritd resume --chain main --from-block 19000000")]
+    /// Make keystores for signers, and show their addresses
+    Keys(keys::KeysArgs),
+    /// Keep a signer, a rule set or everything from signing and sending
+    #[command(after_help = "Example:\n  meritd pause --signer awards\n  meritd pause --all\n\n\
+        What is paused is kept over restarts; `meritd status` shows it, `meritd resume` ends it.")]
+    Pause(pause::PauseArgs),
+    /// Let go on what was paused, or a chain that a reorg below finality has frozen
+    #[command(
+        after_help = "Example:\n  meritd resume --signer awards\n  meritd resume --chain main --from-block 19000000"
+    )]
     Resume(resume::ResumeArgs),
     /// Compare the stream with the chain, independently of the daemon
     #[command(
@@ -90,11 +100,31 @@ impl ConfigArgs {
     /// The configuration and what it means, as far as neither chain nor
     /// broker is needed to tell.
     fn load_plan(&self) -> Result<(Config, Plan), Failure> {
+        Self::plan_of(self.load()?)
+    }
+
+    /// The same for what signs.
+    fn load_signing_plan(&self, keys: &KeyArgs) -> Result<(Config, Plan), Failure> {
         let config = self.load()?;
+        if !keys.insecure {
+            config.require_sealed_keys().map_err(|error| Failure::Usage(error.to_string()))?;
+        }
+        Self::plan_of(config)
+    }
+
+    fn plan_of(config: Config) -> Result<(Config, Plan), Failure> {
         config.check_secrets().map_err(|error| Failure::Usage(error.to_string()))?;
         let plan = daemon::plan(&config).map_err(|error| Failure::Usage(error.to_string()))?;
         Ok((config, plan))
     }
+}
+
+/// Which keys may sign.
+#[derive(Clone, Debug, Args)]
+struct KeyArgs {
+    /// Let unencrypted keys (`key.raw`) sign for chains that are not for development
+    #[arg(long)]
+    insecure: bool,
 }
 
 /// How a command ends other than well.
@@ -140,6 +170,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Keys(args) => keys::run(&args),
+        Command::Pause(args) => pause::run(&args),
         Command::Resume(args) => resume::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Replay(args) => replay::run(&args),

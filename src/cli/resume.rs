@@ -1,19 +1,34 @@
-//! `meritd resume`: a person decided that a frozen chain goes on.
+//! `meritd resume`: a person decided that a frozen chain goes on, or what was
+//! paused.
 
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use super::{Failure, client::DaemonArgs, print};
+use super::{Failure, client::DaemonArgs, pause, print};
+use crate::api::PauseBody;
 
-/// Which chain, and from where.
+/// What goes on, and from where.
 #[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = false, args = ["chain", "all", "signer", "rule_set"])]
 pub(super) struct ResumeArgs {
     /// Name of the frozen chain
-    #[arg(long, value_name = "NAME")]
-    chain: String,
+    #[arg(long, value_name = "NAME", requires = "from_block")]
+    chain: Option<String>,
     /// The first block to be read anew: all events from it on are void
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    from_block: u64,
+    #[arg(
+        long, value_name = "N", requires = "chain",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    from_block: Option<u64>,
+    /// All that was paused
+    #[arg(long)]
+    all: bool,
+    /// A signer that was paused
+    #[arg(long, value_name = "NAME")]
+    signer: Option<String>,
+    /// A rule set that was paused
+    #[arg(long, value_name = "NAME")]
+    rule_set: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -22,7 +37,10 @@ pub(super) struct ResumeArgs {
 }
 
 pub(super) fn run(args: &ResumeArgs) -> Result<(), Failure> {
-    let ResumeArgs { chain, from_block, .. } = args;
+    let (Some(chain), Some(from_block)) = (&args.chain, args.from_block) else {
+        let body: PauseBody = pause::body(args.all, args.signer.as_ref(), args.rule_set.as_ref())?;
+        return pause::ask(&args.daemon, "resume", &body, args.json);
+    };
     if !args.json {
         let status: Json = args.daemon.get("/api/v1/status", &[])?;
         if let Some(why) = frozen_because(&status, chain) {

@@ -2,10 +2,11 @@
 
 use std::io::IsTerminal as _;
 
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    ConfigArgs, Failure,
+    ConfigArgs, Failure, KeyArgs,
     bars::{Bars, EVERY},
 };
 use crate::{
@@ -15,8 +16,17 @@ use crate::{
     telemetry::{self, Metrics},
 };
 
-pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
-    let (config, plan) = args.load_plan()?;
+/// What to run.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    keys: KeyArgs,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
+    let (config, plan) = args.config.load_signing_plan(&args.keys)?;
     let bars = init_logs(&config)?;
     actix_rt::System::new().block_on(async move {
         let environment = config.environment.clone();

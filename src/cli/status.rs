@@ -40,6 +40,10 @@ fn render(status: &Json) -> String {
             .iter()
             .map(|part| format!("NOT READY  {}: {}", text(part, "part"), text(part, "why"))),
     );
+    let paused = super::pause::said(status.get("paused").unwrap_or(&Json::Null));
+    if paused != "nothing is paused" {
+        lines.push(paused);
+    }
     lines.push(String::new());
     lines.push(format!("{:<34} {:<11} {:>8}  observed", "actor", "state", "restarts"));
     for actor in list("actors") {

@@ -122,6 +122,8 @@ pub struct Chain {
     pub name: Name,
     /// EIP-155 id; endpoints that say otherwise are not used.
     pub chain_id: u64,
+    /// A private or test node's chain, where nothing is worth anything.
+    pub is_development: bool,
     /// Where it is reached.
     pub endpoints: Vec<Endpoint>,
     /// How deep a block must be before its events are published.
@@ -373,6 +375,27 @@ impl Config {
             why: why.to_owned(),
             remedy: remedy.to_owned(),
         })
+    }
+
+    /// Refuses keys that lie unencrypted in a variable or a file, but for
+    /// development chains.
+    ///
+    /// # Errors
+    /// All of them.
+    pub fn require_sealed_keys(&self) -> Result<(), ConfigError> {
+        let problem = |(i, signer): (usize, &Signer)| {
+            let SignerKeySource::Raw(raw) = &signer.key else { return None };
+            let chain = self.chain(&signer.chain).filter(|chain| !chain.is_development)?;
+            Some(Problem {
+                file: self.said_by("signers").to_owned(),
+                key: format!("signers[{i}].key.raw"),
+                value: Some(raw.to_string()),
+                why: format!("an unencrypted key signs for chain `{}`", chain.name),
+                remedy: "put it into a keystore (`meritd keys import`), or give --insecure".into(),
+            })
+        };
+        let problems: Vec<Problem> = self.signers.iter().enumerate().filter_map(problem).collect();
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
     }
 
     /// A chain by name.

@@ -10,13 +10,16 @@ use std::{
 use alloy::primitives::Address;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::{DaemonState, Plan, StartError, broker::Broker, contracts::spawn_contracts};
+use super::{
+    DaemonState, Plan, StartError, broker::Broker, contracts::spawn_contracts, pauses::PauseDesk,
+};
 use crate::{
     actors::{
         endpoint::{Endpoint, EndpointError, EndpointHandle},
         governance::{GovernanceActor, Governor},
         head::{HeadActor, HeadSpec},
         notices::NoticeActor,
+        pauses::Pauses,
         rule_set::{RuleSetActor, Rules},
         shared::{ChainLink, Shared},
         signer::{SignerActor, SignerSpec},
@@ -34,7 +37,7 @@ use crate::{
     domain::Name,
     fold::Source,
     signing::reverts::RevertDecoder,
-    store::{Database, StoreHandle, StoreLimits},
+    store::{Database, StoreHandle, StoreLimits, Table},
     supervisor::{
         ActorRef, ArbiterClass, ChildSpec, Heartbeat, RestartPolicy, StepLimits, Stepper, Tree,
     },
@@ -58,6 +61,9 @@ pub(super) fn spawn_all(
     let broker_guard = Guard::new(guard_spec("nats", BATCHES_AT_ONCE, BROKER_LIMIT), &metrics)
         .map_err(internal)?;
     guards.push(broker_guard.clone());
+    // Before anybody can sign.
+    let paused = database.session().get(Table::Meta, Pauses::key()).map_err(internal)?;
+    let pauses = Arc::new(Pauses::restore(paused.as_deref()));
     let count = metrics.clone();
     let store = tree.spawn(child(config, "store", ArbiterClass::Dedicated), move || {
         StoreActor::new(&database, count.clone())
@@ -104,7 +110,9 @@ pub(super) fn spawn_all(
     state.serves(clients);
     let run = format!("{:016x}", rand::random::<u64>());
     let connection = broker.connection.clone();
-    let shared = Shared::new(metrics, store, connection, broker_guard, chains, &run);
+    let mut shared = Shared::new(metrics, store, connection, broker_guard, chains, &run);
+    shared.pauses = pauses;
+    state.paused_by(PauseDesk::new(config, &plan, &shared));
 
     let (spec, told) = (child(config, "notices", ArbiterClass::Listen), shared.clone());
     tree.spawn_steps(spec, StepLimits::default(), move || {

@@ -9,11 +9,15 @@ use alloy::primitives::Address;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value as Json, json};
 
-use super::replay::{self, Contracts};
+use super::{
+    pauses::PauseDesk,
+    replay::{self, Contracts},
+};
 use crate::{
     actors::{
         contract::replay::StartReplay,
         head::{HeadActor, ResumeFrom, ResumeRefused},
+        pauses::Scope,
         rule_set::{Explain, RuleSetActor},
         shared::BenefitsCache,
     },
@@ -42,6 +46,7 @@ pub struct DaemonState {
     /// Names of the actors that read each chain's contracts.
     contracts: BTreeMap<Name, Vec<String>>,
     replays: OnceLock<Contracts>,
+    pauses: OnceLock<PauseDesk>,
 }
 
 type Heads = BTreeMap<Name, ActorRef<Stepper<HeadActor>>>;
@@ -70,6 +75,7 @@ impl DaemonState {
             heads: OnceLock::new(),
             contracts,
             replays: OnceLock::new(),
+            pauses: OnceLock::new(),
         }
     }
 
@@ -120,6 +126,10 @@ impl DaemonState {
         let _ = self.rule_sets.set(by);
     }
 
+    pub(super) fn paused_by(&self, desk: PauseDesk) {
+        let _ = self.pauses.set(desk);
+    }
+
     pub(super) fn replayed_by(&self, contracts: Contracts) {
         let _ = self.replays.set(contracts);
     }
@@ -166,6 +176,7 @@ impl Operator for DaemonState {
             "actors": self.tree.snapshot(),
             "guards": guards,
             "endpoints": endpoints.collect::<Vec<_>>(),
+            "paused": self.pauses.get().map(PauseDesk::now),
         })
     }
 
@@ -258,6 +269,18 @@ impl Operator for DaemonState {
                 TreeError::Unknown { .. } => ApiProblem::NotFound(error.to_string()),
                 TreeError::NotFailed { .. } => ApiProblem::Conflict(error.to_string()),
             })
+        })
+    }
+
+    fn pause(
+        &self,
+        scope: Scope,
+        paused: bool,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let desk = self.pauses.get().cloned();
+        Box::pin(async move {
+            let starting = || ApiProblem::Unavailable("the daemon is starting".to_owned());
+            desk.ok_or_else(starting)?.set(&scope, paused).await
         })
     }
 

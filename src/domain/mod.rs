@@ -17,7 +17,7 @@ pub use names::{InvalidName, Name};
 pub use rewind::{Rewind, RewindReason};
 pub use transaction::{TransactionMessage, TransactionState};
 pub use unlock::{
-    Evidence, EvidenceItem, OnRetract, UnlockId, UnlockMessage, UnlockRequest, UnlockState,
+    Evidence, EvidenceItem, OnRetract, UnlockId, UnlockMessage, UnlockRequest, UnlockState, Urgency,
 };
 pub use value::{FieldType, Value, ValueError};
 pub use watermark::Watermark;

@@ -102,9 +102,6 @@ pub enum OnRetract {
 }
 
 impl OnRetract {
-    /// All words of rule files.
-    pub const WORDS: [&'static str; 3] = ["revoke", "alert", "keep"];
-
     /// The word in rule files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -113,6 +110,39 @@ impl OnRetract {
             Self::Alert => "alert",
             Self::Keep => "keep",
         }
+    }
+}
+
+/// How much an unlock's landing is worth waiting for, or paying for.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Urgency {
+    /// Waits for a full batch and for a tip that few others offer.
+    Low,
+    /// As the signer's batch settings say, at a usual tip.
+    #[default]
+    Normal,
+    /// Goes before others and at once, at a tip that few blocks refuse.
+    High,
+}
+
+impl Urgency {
+    /// The word in rule files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+
+    /// Whether nobody said anything else.
+    #[must_use]
+    pub fn is_normal(&self) -> bool {
+        *self == Self::Normal
     }
 }
 
@@ -137,6 +167,9 @@ pub struct UnlockRequest {
     pub user: Address,
     /// What becomes of it when its evidence is orphaned.
     pub on_retract: OnRetract,
+    /// How urgent it is.
+    #[serde(default, skip_serializing_if = "Urgency::is_normal")]
+    pub urgency: Urgency,
     /// Why.
     pub evidence: Evidence,
 }

@@ -43,7 +43,9 @@ impl Form {
     }
 
     fn achievement(&mut self, achievement: &Achievement) {
-        let Achievement { name, id, signer, on_retract, requires, when, leaves } = achievement;
+        // How soon it lands changes nothing of what is earned.
+        let Achievement { name, id, signer, on_retract, urgency: _, requires, when, leaves } =
+            achievement;
         let on_retract = on_retract.as_str();
         self.line(0, format_args!("achievement {name} {id} {signer} {on_retract}"));
         for required in requires {

@@ -13,13 +13,14 @@ use super::{
     error::{Problem, RuleError, suggest},
     fields::event,
     limits, literal,
-    model::{Achievement, ContractRef, Index, Number, OnRetract, RuleSet},
+    model::{Achievement, ContractRef, Index, Number, OnRetract, RuleSet, Urgency},
     prerequisites::{self, Required},
 };
 use crate::domain::{FieldType, Name};
 
 const SET_KEYS: [&str; 4] = ["id", "signer", "achievements_contract", "achievements"];
-const ACHIEVEMENT_KEYS: [&str; 6] = ["name", "id", "signer", "on_retract", "requires", "when"];
+const ACHIEVEMENT_KEYS: [&str; 7] =
+    ["name", "id", "signer", "on_retract", "urgency", "requires", "when"];
 const NAME_REMEDY: &str = "give a name in quotes, like \"first-vote\"";
 const ID_REMEDY: &str = "give the id in the achievements contract, like id = 1";
 
@@ -197,8 +198,18 @@ fn achievement<'a>(
     let own_signer = table.get("signer").map(|node| signer(&node, catalog, errors));
     let signer = own_signer.as_ref().or(default_signer).cloned().flatten();
     let on_retract = match table.get("on_retract") {
-        Some(node) => on_retract(&node, errors),
+        Some(node) => {
+            let remedy = "choose \"revoke\", \"alert\" or \"keep\"";
+            one_of(&node, ON_RETRACT, OnRetract::as_str, remedy, errors)
+        }
         None => Some(OnRetract::default()),
+    };
+    let urgency = match table.get("urgency") {
+        Some(node) => {
+            let remedy = "choose \"low\", \"normal\" or \"high\"";
+            one_of(&node, URGENCIES, Urgency::as_str, remedy, errors)
+        }
+        None => Some(Urgency::default()),
     };
     let requires = match table.get("requires") {
         Some(node) => prerequisites::read(&node, errors),
@@ -232,6 +243,7 @@ fn achievement<'a>(
         id: id?,
         signer: signer?,
         on_retract: on_retract?,
+        urgency: urgency?,
         requires,
         when: when?,
         leaves: conditions.leaves,
@@ -253,14 +265,21 @@ fn unique(
     first == node.span.start
 }
 
-fn on_retract(node: &Node<'_>, errors: &mut Errors<'_>) -> Option<OnRetract> {
-    let remedy = "choose \"revoke\", \"alert\" or \"keep\"";
+const ON_RETRACT: [OnRetract; 3] = [OnRetract::Revoke, OnRetract::Alert, OnRetract::Keep];
+const URGENCIES: [Urgency; 3] = [Urgency::Low, Urgency::Normal, Urgency::High];
+
+/// One of a few words.
+fn one_of<T: Copy>(
+    node: &Node<'_>,
+    choices: [T; 3],
+    word_of: fn(T) -> &'static str,
+    remedy: &'static str,
+    errors: &mut Errors<'_>,
+) -> Option<T> {
     let word = node.text(errors, remedy)?;
-    let found = [OnRetract::Revoke, OnRetract::Alert, OnRetract::Keep]
-        .into_iter()
-        .find(|policy| policy.as_str() == word);
+    let found = choices.into_iter().find(|choice| word_of(*choice) == word);
     if found.is_none() {
-        let allowed = OnRetract::WORDS.to_vec();
+        let allowed = choices.map(word_of).to_vec();
         errors.report(node, Problem::BadWord { word: word.to_owned(), allowed }, remedy);
     }
     found

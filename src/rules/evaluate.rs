@@ -128,6 +128,7 @@ impl RuleSet {
             signer: achievement.signer.clone(),
             user,
             on_retract: achievement.on_retract,
+            urgency: achievement.urgency,
             evidence: self.evidence(state, user, achievement),
         }
     }

@@ -25,7 +25,7 @@ pub use evaluate::Unlock;
 pub use explain::{
     ConditionReport, Explanation, LeafReport, PrerequisiteReport, UnknownAchievement,
 };
-pub use model::{Achievement, OnRetract, RuleSet};
+pub use model::{Achievement, OnRetract, RuleSet, Urgency};
 
 /// Exact limits of the language, so that a file can't make the daemon slow.
 mod limits {

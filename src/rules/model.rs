@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, B256, U256};
 
-pub use crate::domain::OnRetract;
+pub use crate::domain::{OnRetract, Urgency};
 use crate::{
     domain::{FieldType, Name, Value},
     fold::Source,
@@ -44,6 +44,8 @@ pub struct Achievement {
     pub signer: Name,
     /// What becomes of it when its evidence is orphaned after it landed.
     pub on_retract: OnRetract,
+    /// How urgent its landing is.
+    pub urgency: Urgency,
     /// Achievements of this set that must be on chain first, in order of
     /// their names.
     pub requires: Vec<Name>,

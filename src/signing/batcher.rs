@@ -3,16 +3,16 @@
 //! Revokes go first: what someone should not have is worse than what someone
 //! has to wait for. Suspects go alone, in turn with batches, so that one bad
 //! batch does not hold up the good ones. A batch calls one contract; it takes
-//! the oldest of each rule set in turn, so that a flood from one rule set
-//! delays only itself.
+//! what is urgent first, and among equals the oldest of each rule set in turn,
+//! so that a flood from one rule set delays only itself.
 
-use std::collections::{BTreeMap, btree_set};
+use std::collections::{BTreeMap, BTreeSet, btree_set};
 
 use super::{
     calls,
-    ready::{Lane, Queued, Ready},
+    ready::{BySet, Lane, Queued, Ready},
 };
-use crate::domain::{Name, UnlockId};
+use crate::domain::{Name, UnlockId, Urgency};
 
 /// What bounds a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,16 @@ impl BatchLimits {
             .map_or(usize::MAX, |items| usize::try_from(items).unwrap_or(usize::MAX));
         self.max_items.min(by_calldata).min(by_gas).max(1)
     }
+
+    /// How long an incomplete batch waits for others, milliseconds: what is
+    /// urgent not at all, what is not, ten times as long.
+    fn patience(&self, urgency: Urgency) -> u64 {
+        match urgency {
+            Urgency::High => 0,
+            Urgency::Normal => self.max_wait_ms,
+            Urgency::Low => self.max_wait_ms.saturating_mul(10),
+        }
+    }
 }
 
 /// What to do next.
@@ -79,22 +89,29 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// The next transaction's items. They stay in `ready` until the ledger
-    /// binds them: asked again without that, it may choose the same.
-    pub fn next(&mut self, ready: &Ready, limits: &BatchLimits, now_unix_ms: u64) -> Next {
-        let revoke = ready.revokes.first();
+    /// The next transaction's items, none of a rule set that is `held`. They
+    /// stay in `ready` until the ledger binds them: asked again without that,
+    /// it may choose the same.
+    pub fn next(
+        &mut self,
+        ready: &Ready,
+        limits: &BatchLimits,
+        held: &BTreeSet<Name>,
+        now_unix_ms: u64,
+    ) -> Next {
+        let revoke = oldest(&ready.revokes, held);
         let due = |since: u64| since.saturating_add(limits.revoke_wait_ms);
         if let Some(oldest) = revoke.filter(|oldest| due(oldest.since_unix_ms) <= now_unix_ms) {
             return Next::Revoke(oldest.id);
         }
-        let batch = match (self.batch(ready, limits, now_unix_ms), revoke) {
+        let batch = match (self.batch(ready, limits, held, now_unix_ms), revoke) {
             (Next::Idle, Some(oldest)) => Next::WaitUntil(due(oldest.since_unix_ms)),
             (Next::WaitUntil(at), Some(oldest)) => {
                 Next::WaitUntil(at.min(due(oldest.since_unix_ms)))
             }
             (batch, _) => batch,
         };
-        match (ready.suspects.first(), batch) {
+        match (oldest(&ready.suspects, held), batch) {
             (Some(_), batch @ Next::Batch { .. }) if self.suspect_went => {
                 self.suspect_went = false;
                 batch
@@ -107,24 +124,34 @@ impl Batcher {
         }
     }
 
-    fn batch(&mut self, ready: &Ready, limits: &BatchLimits, now_unix_ms: u64) -> Next {
+    fn batch(
+        &mut self,
+        ready: &Ready,
+        limits: &BatchLimits,
+        held: &BTreeSet<Name>,
+        now_unix_ms: u64,
+    ) -> Next {
         let capacity = limits.capacity();
-        // By contract: when its oldest item began to wait, and how many wait.
-        let mut waiting: BTreeMap<&Name, (u64, usize)> = BTreeMap::new();
-        for (lane, items) in &ready.lanes {
+        let mut waiting: BTreeMap<&Name, Waiting> = BTreeMap::new();
+        for (lane, items) in ready.lanes.iter().filter(|(lane, _)| !held.contains(&lane.rule_set)) {
             let Some(oldest) = items.first() else { continue };
-            let entry = waiting.entry(&lane.contract).or_insert((oldest.since_unix_ms, 0));
-            entry.0 = entry.0.min(oldest.since_unix_ms);
-            entry.1 += items.len();
+            let since = oldest.since_unix_ms;
+            let urgency = with_age(lane.urgency, since, now_unix_ms);
+            let due_at = since.saturating_add(limits.patience(urgency));
+            let entry =
+                waiting.entry(&lane.contract).or_insert(Waiting { urgency, due_at, count: 0 });
+            entry.urgency = entry.urgency.max(urgency);
+            entry.due_at = entry.due_at.min(due_at);
+            entry.count += items.len();
         }
-        let due_at = |since: u64| since.saturating_add(limits.max_wait_ms);
+        let is_due = |it: &Waiting| it.count >= capacity || it.due_at <= now_unix_ms;
         let due = waiting
             .iter()
-            .filter(|(_, (since, count))| *count >= capacity || due_at(*since) <= now_unix_ms)
-            .min_by_key(|(_, (since, _))| *since);
-        match (due, waiting.values().map(|(since, _)| due_at(*since)).min()) {
+            .filter(|(_, it)| is_due(it))
+            .min_by_key(|(_, it)| (std::cmp::Reverse(it.urgency), it.due_at));
+        match (due, waiting.values().map(|it| it.due_at).min()) {
             (Some((contract, _)), _) => {
-                let items = self.take_turns(ready, contract, capacity);
+                let items = self.take_turns(ready, contract, capacity, held, now_unix_ms);
                 Next::Batch { contract: (*contract).clone(), items }
             }
             (None, Some(at_unix_ms)) => Next::WaitUntil(at_unix_ms),
@@ -132,37 +159,72 @@ impl Batcher {
         }
     }
 
-    fn take_turns(&mut self, ready: &Ready, contract: &Name, capacity: usize) -> Vec<UnlockId> {
-        let mut lanes: Vec<(&Lane, btree_set::Iter<'_, Queued>)> = ready
-            .lanes
-            .iter()
-            .filter(|(lane, _)| lane.contract == *contract)
-            .map(|(lane, items)| (lane, items.iter()))
-            .collect();
-        let first = lanes
-            .iter()
-            .position(|(lane, _)| self.last_lane.as_ref().is_none_or(|last| *lane > last))
-            .unwrap_or(0);
-        lanes.rotate_left(first);
+    /// The more urgent first, and among equals the oldest of each rule set in
+    /// turn.
+    fn take_turns(
+        &mut self,
+        ready: &Ready,
+        contract: &Name,
+        capacity: usize,
+        held: &BTreeSet<Name>,
+        now_unix_ms: u64,
+    ) -> Vec<UnlockId> {
+        type Queue<'a> = (&'a Lane, btree_set::Iter<'a, Queued>);
+        let mut classes: BTreeMap<Urgency, Vec<Queue<'_>>> = BTreeMap::new();
+        let of_contract =
+            |lane: &Lane| lane.contract == *contract && !held.contains(&lane.rule_set);
+        for (lane, items) in ready.lanes.iter().filter(|(lane, _)| of_contract(lane)) {
+            let Some(oldest) = items.first() else { continue };
+            let urgency = with_age(lane.urgency, oldest.since_unix_ms, now_unix_ms);
+            classes.entry(urgency).or_default().push((lane, items.iter()));
+        }
         let mut items = Vec::new();
         let mut last = None;
-        while items.len() < capacity {
-            let before = items.len();
-            for (lane, queue) in &mut lanes {
-                if items.len() < capacity
-                    && let Some(queued) = queue.next()
-                {
-                    items.push(queued.id);
-                    last = Some((*lane).clone());
+        for lanes in classes.values_mut().rev() {
+            let first = lanes
+                .iter()
+                .position(|(lane, _)| self.last_lane.as_ref().is_none_or(|last| *lane > last))
+                .unwrap_or(0);
+            lanes.rotate_left(first);
+            while items.len() < capacity {
+                let before = items.len();
+                for (lane, queue) in &mut *lanes {
+                    if items.len() < capacity
+                        && let Some(queued) = queue.next()
+                    {
+                        items.push(queued.id);
+                        last = Some((*lane).clone());
+                    }
                 }
-            }
-            if items.len() == before {
-                break;
+                if items.len() == before {
+                    break;
+                }
             }
         }
         self.last_lane = last.or(self.last_lane.take());
         items
     }
+}
+
+/// What waits for one contract.
+struct Waiting {
+    urgency: Urgency,
+    due_at: u64,
+    count: usize,
+}
+
+/// After so long a wait everything is urgent: a flood of what is more so
+/// starves nobody.
+const STARVING_MS: u64 = 300_000;
+
+fn with_age(urgency: Urgency, since_unix_ms: u64, now_unix_ms: u64) -> Urgency {
+    let starves = now_unix_ms.saturating_sub(since_unix_ms) >= STARVING_MS;
+    if starves { Urgency::High } else { urgency }
+}
+
+fn oldest<'a>(queues: &'a BySet, held: &BTreeSet<Name>) -> Option<&'a Queued> {
+    let open = queues.iter().filter(|(set, _)| !held.contains(*set));
+    open.filter_map(|(_, items)| items.first()).min()
 }
 
 #[cfg(test)]

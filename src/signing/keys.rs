@@ -4,6 +4,8 @@
 //! Key material is wiped from memory when it is dropped, as far as its types
 //! allow, and no `Debug` or error shows it.
 
+mod seal;
+
 use std::{
     fmt, fs,
     os::unix::fs::PermissionsExt,
@@ -18,6 +20,8 @@ use alloy::{
 };
 use eth_keystore::{EthKeystore, KdfparamsType, KeystoreError};
 use zeroize::Zeroizing;
+
+pub use seal::{SealError, Strength};
 
 use super::{
     fees::Fees,

@@ -79,6 +79,7 @@ pub struct Lifecycle {
     // The head at which the nonce was first seen used without a receipt of ours.
     missing_since: Option<u64>,
     stuck: Option<StuckReason>,
+    held: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +116,7 @@ impl Lifecycle {
             asked: None,
             missing_since: None,
             stuck: None,
+            held: false,
         })
     }
 
@@ -152,6 +154,15 @@ impl Lifecycle {
                 self.looked_up(heads, latest_nonce, found)
             }
             Input::Signed { attempt, now_unix_s } => self.signed(attempt, now_unix_s),
+            Input::Held(held) => {
+                if self.held && !held {
+                    // Sent with the next tick; being held was no reason to bump.
+                    self.broadcast_at_unix_s = None;
+                    self.waiting_since_unix_s = self.now_unix_s;
+                }
+                self.held = held;
+                Vec::new()
+            }
             Input::BumpRefused => {
                 self.asked = None;
                 self.waiting_since_unix_s = self.now_unix_s;
@@ -326,6 +337,9 @@ impl Lifecycle {
 
     // One request at a time; a cancel outranks a bump that is under way.
     fn ask(&mut self, what: Asked) -> Vec<Output> {
+        if self.held {
+            return Vec::new();
+        }
         let under_way = self.asked.is_some_and(|(asked, at)| {
             (asked == what || asked == Asked::Cancel)
                 && self.now_unix_s.saturating_sub(at) < self.pace.bump_after_s
@@ -341,6 +355,9 @@ impl Lifecycle {
     }
 
     fn broadcast(&mut self) -> Option<Output> {
+        if self.held {
+            return None;
+        }
         let newest = self.newest()?.clone();
         self.broadcast_at_unix_s = Some(self.now_unix_s);
         Some(Output::Broadcast(newest))

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::item::{Effect, Item};
-use crate::domain::{Name, UnlockId};
+use crate::domain::{Name, UnlockId, UnlockRequest, Urgency};
 
 /// What shares a queue: one rule set's items for one contract.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,7 +14,12 @@ pub struct Lane {
     pub contract: Name,
     /// The rule set that asked.
     pub rule_set: Name,
+    /// How urgent its items are.
+    pub urgency: Urgency,
 }
+
+/// Items by the rule set that they belong to.
+pub(super) type BySet = BTreeMap<Name, BTreeSet<Queued>>;
 
 /// An item in its queue: the oldest sorts first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,8 +33,8 @@ pub struct Queued {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     Unsure,
-    Revokes,
-    Suspects,
+    Revokes(Name),
+    Suspects(Name),
     Lane(Lane),
 }
 
@@ -37,8 +42,8 @@ enum Place {
 #[derive(Debug, Default)]
 pub struct Ready {
     unsure: BTreeSet<Queued>,
-    pub(super) revokes: BTreeSet<Queued>,
-    pub(super) suspects: BTreeSet<Queued>,
+    pub(super) revokes: BySet,
+    pub(super) suspects: BySet,
     pub(super) lanes: BTreeMap<Lane, BTreeSet<Queued>>,
     places: HashMap<UnlockId, (Place, Queued)>,
 }
@@ -64,12 +69,14 @@ impl Ready {
     /// Puts an item where it belongs now, or nowhere.
     pub(super) fn update(&mut self, item: &Item) {
         let queued = Queued { since_unix_ms: item.since_unix_ms, id: item.id };
+        let UnlockRequest { contract, rule_set, urgency, .. } = item.request();
         let work = item.next_work().map(|work| match work {
-            Effect::Revoke => Place::Revokes,
-            Effect::Unlock if item.suspect => Place::Suspects,
+            Effect::Revoke => Place::Revokes(rule_set.clone()),
+            Effect::Unlock if item.suspect => Place::Suspects(rule_set.clone()),
             Effect::Unlock => Place::Lane(Lane {
-                contract: item.request().contract.clone(),
-                rule_set: item.request().rule_set.clone(),
+                contract: contract.clone(),
+                rule_set: rule_set.clone(),
+                urgency: *urgency,
             }),
         });
         let place = item.needs_check().then_some(Place::Unsure).or(work);
@@ -79,8 +86,10 @@ impl Ready {
         if let Some(place) = place {
             match &place {
                 Place::Unsure => self.unsure.insert(queued),
-                Place::Revokes => self.revokes.insert(queued),
-                Place::Suspects => self.suspects.insert(queued),
+                Place::Revokes(set) => self.revokes.entry(set.clone()).or_default().insert(queued),
+                Place::Suspects(set) => {
+                    self.suspects.entry(set.clone()).or_default().insert(queued)
+                }
                 Place::Lane(lane) => self.lanes.entry(lane.clone()).or_default().insert(queued),
             };
             self.places.insert(item.id, (place, queued));
@@ -90,16 +99,19 @@ impl Ready {
     fn take(&mut self, place: &Place, queued: &Queued) {
         match place {
             Place::Unsure => _ = self.unsure.remove(queued),
-            Place::Revokes => _ = self.revokes.remove(queued),
-            Place::Suspects => _ = self.suspects.remove(queued),
-            Place::Lane(lane) => {
-                if let Some(items) = self.lanes.get_mut(lane) {
-                    items.remove(queued);
-                    if items.is_empty() {
-                        self.lanes.remove(lane);
-                    }
-                }
-            }
+            Place::Revokes(set) => leave(&mut self.revokes, set, queued),
+            Place::Suspects(set) => leave(&mut self.suspects, set, queued),
+            Place::Lane(lane) => leave(&mut self.lanes, lane, queued),
+        }
+    }
+}
+
+/// Takes an item out of its queue, and away with the queue when it was the last.
+fn leave<K: Ord>(queues: &mut BTreeMap<K, BTreeSet<Queued>>, key: &K, queued: &Queued) {
+    if let Some(items) = queues.get_mut(key) {
+        items.remove(queued);
+        if items.is_empty() {
+            queues.remove(key);
         }
     }
 }

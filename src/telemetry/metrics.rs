@@ -299,6 +299,8 @@ metrics! {
     // business
     unlocks_total: IntCounterVec ["rule_set", "state"],
         "Unlocks by the state they reached.";
+    paused: IntGaugeVec ["kind", "name"],
+        "Whether a person has paused this signer or rule set (0 or 1).";
     dead_letters_total: IntCounterVec ["actor"],
         "Inputs that could not be processed and were set aside.";
     dead_letters_lost_total: IntCounterVec ["actor"],

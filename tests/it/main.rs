@@ -17,6 +17,7 @@ mod handover;
 mod kills;
 mod listening;
 mod panics;
+mod pauses;
 mod provisional;
 mod reorg;
 mod replay;

@@ -15,7 +15,7 @@ use crate::{
     domain::{Name, TransactionMessage, TransactionState, UnlockMessage, UnlockState},
     signing::{
         calls::Target,
-        item::MessageOrder,
+        item::{Item, MessageOrder},
         ledger::{Changes, Ledger, NonceRecord, Purpose},
         lifecycle::Pace,
         spending::Spending,
@@ -298,19 +298,19 @@ impl SignerActor {
             return;
         }
         let (sender, receiver) = tokio::sync::watch::channel(record.clone());
-        let items = record
-            .purpose
-            .items()
-            .iter()
-            .filter_map(|id| books.ledger.item(*id))
-            .map(|item| Target::from(item.request()))
-            .collect();
+        let requests = || {
+            let items = record.purpose.items().iter();
+            items.filter_map(|id| books.ledger.item(*id)).map(Item::request)
+        };
         let spec = TransactionSpec {
             link: self.spec.link.clone(),
             from: self.spec.key.address(),
             record: receiver,
             contract: record.call.to,
-            items,
+            items: requests().map(Target::from).collect(),
+            signer: self.name().clone(),
+            rule_sets: requests().map(|request| request.rule_set.clone()).collect(),
+            pauses: self.spec.shared.pauses.watch(),
             pace: Pace {
                 rebroadcast_every_s: (self.spec.config.bump_after.as_secs() / 4).max(5),
                 bump_after_s: self.spec.config.bump_after.as_secs(),

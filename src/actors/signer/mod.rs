@@ -249,6 +249,9 @@ impl SignerActor {
         let frozen = self.spec.link.view.borrow().as_ref().and_then(|view| view.frozen.clone());
         let sent = if let Some(why) = frozen {
             Err(Trouble::Held(format!("the chain is frozen: {why}")))
+        } else if self.spec.shared.pauses.now().signer(self.name()) {
+            // Heard and watched it is all the same.
+            Ok(false)
         } else if books.retold && books.caught_up {
             match self.look_at_chain(&mut books).await {
                 Ok(()) => self.send_next(&mut books).await,
@@ -407,6 +410,7 @@ impl Steps for SignerActor {
             "in_flight": books.map(|books| books.ledger.live_nonces().count()),
             "caught_up": books.map(|books| books.caught_up),
             "balance_ether": self.balance.map(|(wei, _)| format_ether(wei)),
+            "paused": self.spec.shared.pauses.now().signer(self.name()),
             "not_ready": self.trouble,
         })
     }

@@ -23,6 +23,10 @@ impl SignerActor {
     ) -> Result<(), Trouble> {
         let nonce = record.nonce;
         let (Some(newest), Fate::Open) = (record.newest(), &record.fate) else { return Ok(()) };
+        if self.spec.shared.pauses.now().signer(self.name()) {
+            self.refuse(nonce);
+            return Ok(());
+        }
         let Ok(market) = self.market().await else {
             self.refuse(nonce);
             return Ok(());

@@ -64,7 +64,9 @@ impl SignerActor {
             base_gas: BASE_GAS,
             gas_per_item: GAS_PER_ITEM,
         };
-        let (effect, chosen) = match self.batcher.next(books.ledger.ready(), &limits, unix_ms()) {
+        let held = self.spec.shared.pauses.now().rule_sets;
+        let ready = books.ledger.ready();
+        let (effect, chosen) = match self.batcher.next(ready, &limits, &held, unix_ms()) {
             Choice::Revoke(id) => (Effect::Revoke, vec![id]),
             Choice::Single(id) => (Effect::Unlock, vec![id]),
             Choice::Batch { items, .. } => (Effect::Unlock, items),

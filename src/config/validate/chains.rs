@@ -14,6 +14,9 @@ use crate::{
     domain::Name,
 };
 
+/// What anvil and hardhat, and geth's and ganache's development chains have.
+const DEVELOPMENT_IDS: [u64; 2] = [31_337, 1_337];
+
 pub(super) fn check_chains(
     c: &mut Checker<'_>,
     raw: Vec<RawChain>,
@@ -64,6 +67,8 @@ pub(super) fn check_chains(
             chains.push(Chain {
                 name,
                 chain_id: chain.chain_id,
+                is_development: DEVELOPMENT_IDS.contains(&chain.chain_id)
+                    || matches!(chain.preset, Some(Preset::Dev)),
                 endpoints,
                 confirmations,
                 finality_depth,

@@ -234,6 +234,7 @@ fn names_ids_and_words_are_checked() {
         "7: achievements[0].on_retract = \"burn\": `burn` is not one of `revoke`, `alert`, \
          `keep`; choose \"revoke\", \"alert\" or \"keep\""
     );
+    assert!(only(&format!("urgency = \"now\"\n{when}")).contains("`now` is not one of `low`"));
 }
 
 #[test]

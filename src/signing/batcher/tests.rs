@@ -21,6 +21,8 @@ const LIMITS: BatchLimits = BatchLimits {
     gas_per_item: 100_000,
 };
 
+const NONE: BTreeSet<Name> = BTreeSet::new();
+
 fn item(n: u8, contract: &str, rule_set: &str, since: u64) -> Item {
     let request = UnlockRequest {
         id: UnlockId(B256::repeat_byte(n)),
@@ -31,6 +33,7 @@ fn item(n: u8, contract: &str, rule_set: &str, since: u64) -> Item {
         signer: Name::new("awards").unwrap(),
         user: Address::repeat_byte(n),
         on_retract: crate::domain::OnRetract::Revoke,
+        urgency: crate::domain::Urgency::Normal,
         evidence: Evidence { rule_version: B256::ZERO, items: vec![], total: 0 },
     };
     let order = MessageOrder { stream_created_unix_ms: 0, sequence: 1 };
@@ -60,11 +63,11 @@ fn batch(next: Next) -> Vec<UnlockId> {
 fn a_batch_goes_when_it_is_full_or_its_oldest_waited_long_enough() {
     let items: Vec<Item> = (1..=3).map(|n| item(n, "awards", "votes", u64::from(n))).collect();
     let mut batcher = Batcher::default();
-    assert_eq!(batcher.next(&ready(&[]), &LIMITS, 0), Next::Idle);
-    assert_eq!(batcher.next(&ready(&items), &LIMITS, 50), Next::WaitUntil(101));
-    assert_eq!(batch(batcher.next(&ready(&items), &LIMITS, 101)), ids(&[1, 2, 3]));
+    assert_eq!(batcher.next(&ready(&[]), &LIMITS, &NONE, 0), Next::Idle);
+    assert_eq!(batcher.next(&ready(&items), &LIMITS, &NONE, 50), Next::WaitUntil(101));
+    assert_eq!(batch(batcher.next(&ready(&items), &LIMITS, &NONE, 101)), ids(&[1, 2, 3]));
     let full: Vec<Item> = (1..=6).map(|n| item(n, "awards", "votes", u64::from(n))).collect();
-    assert_eq!(batch(batcher.next(&ready(&full), &LIMITS, 7)), ids(&[1, 2, 3, 4]));
+    assert_eq!(batch(batcher.next(&ready(&full), &LIMITS, &NONE, 7)), ids(&[1, 2, 3, 4]));
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn a_flood_from_one_rule_set_delays_only_itself() {
     let mut items: Vec<Item> = (1..=50).map(|n| item(n, "awards", "flood", 0)).collect();
     items.push(item(100, "awards", "quiet", 9));
     items.push(item(101, "awards", "quiet", 8));
-    let chosen = batch(Batcher::default().next(&ready(&items), &LIMITS, 10));
+    let chosen = batch(Batcher::default().next(&ready(&items), &LIMITS, &NONE, 10));
     assert_eq!(chosen, ids(&[1, 101, 2, 100]));
 }
 
@@ -82,7 +85,7 @@ fn rule_sets_take_turns_at_the_first_place_too() {
     let items = [item(1, "awards", "alpha", 0), item(2, "awards", "beta", 0)];
     let mut batcher = Batcher::default();
     let ready = ready(&items);
-    let turns: Vec<_> = (0..4).map(|_| batch(batcher.next(&ready, &one, 0))[0]).collect();
+    let turns: Vec<_> = (0..4).map(|_| batch(batcher.next(&ready, &one, &NONE, 0))[0]).collect();
     assert_eq!(turns, ids(&[1, 2, 1, 2]));
 }
 
@@ -93,7 +96,7 @@ fn a_transaction_calls_one_contract() {
         item(2, "badges", "votes", 0),
         item(3, "awards", "votes", 2),
     ];
-    let next = Batcher::default().next(&ready(&items), &LIMITS, 200);
+    let next = Batcher::default().next(&ready(&items), &LIMITS, &NONE, 200);
     assert_eq!(next, Next::Batch { contract: Name::new("badges").unwrap(), items: ids(&[2]) });
 }
 
@@ -112,13 +115,55 @@ fn revokes_go_first_and_suspects_alone_in_turn_with_batches() {
     assert!(revoked.retract(&Name::new("votes").unwrap(), order(2), 100));
     let with_revoke = ready(&[&items[..], &[revoked]].concat());
     // Its wish may come back: others go on meanwhile.
-    assert_eq!(batcher.next(&with_revoke, &LIMITS, 149), Next::Single(ids(&[1])[0]));
+    assert_eq!(batcher.next(&with_revoke, &LIMITS, &NONE, 149), Next::Single(ids(&[1])[0]));
     let mut batcher = Batcher::default();
-    assert_eq!(batcher.next(&with_revoke, &LIMITS, 200), Next::Revoke(ids(&[4])[0]));
+    assert_eq!(batcher.next(&with_revoke, &LIMITS, &NONE, 200), Next::Revoke(ids(&[4])[0]));
     let ready = ready(&items);
-    assert_eq!(batcher.next(&ready, &LIMITS, 200), Next::Single(ids(&[1])[0]));
-    assert_eq!(batch(batcher.next(&ready, &LIMITS, 200)), ids(&[3]));
-    assert_eq!(batcher.next(&ready, &LIMITS, 200), Next::Single(ids(&[1])[0]));
+    assert_eq!(batcher.next(&ready, &LIMITS, &NONE, 200), Next::Single(ids(&[1])[0]));
+    assert_eq!(batch(batcher.next(&ready, &LIMITS, &NONE, 200)), ids(&[3]));
+    assert_eq!(batcher.next(&ready, &LIMITS, &NONE, 200), Next::Single(ids(&[1])[0]));
+}
+
+fn urgent(n: u8, urgency: Urgency, since: u64) -> Item {
+    let mut item = item(n, "awards", "votes", since);
+    let mut request = item.request().clone();
+    request.urgency = urgency;
+    let order = MessageOrder { stream_created_unix_ms: 0, sequence: 2 };
+    let want = Want { request, wanted: true, on_retract: OnRetract::Revoke, order };
+    assert!(item.request_again(want, since));
+    item
+}
+
+#[test]
+fn what_is_urgent_goes_first_and_at_once_and_starves_nobody() {
+    let one = BatchLimits { max_items: 1, ..LIMITS };
+    let low = urgent(1, Urgency::Low, 0);
+    let normal = urgent(2, Urgency::Normal, 10);
+    let next = |items: &[Item], now| Batcher::default().next(&ready(items), &LIMITS, &NONE, now);
+    assert_eq!(next(std::slice::from_ref(&low), 500), Next::WaitUntil(1_000));
+    assert_eq!(next(&[low.clone(), normal.clone()], 50), Next::WaitUntil(110));
+    let high = urgent(3, Urgency::High, 40);
+    let all = [low, normal, high];
+    assert_eq!(batch(next(&all, 50)), ids(&[3, 2, 1]), "the others fill the batch");
+    let first = |now| batch(Batcher::default().next(&ready(&all), &one, &NONE, now));
+    assert_eq!(first(1_000), ids(&[3]));
+    assert_eq!(first(STARVING_MS), ids(&[1]), "it waited for too long");
+}
+
+#[test]
+fn a_held_rule_set_waits_and_the_others_go_on() {
+    let mut suspect = item(2, "awards", "alpha", 0);
+    suspect.suspect = true;
+    let mut revoked = item(3, "awards", "alpha", 0);
+    revoked.landed = Some(Landing { tx_hash: None, block: 1 });
+    let order = MessageOrder { stream_created_unix_ms: 0, sequence: 2 };
+    assert!(revoked.retract(&Name::new("alpha").unwrap(), order, 0));
+    let items = [item(1, "awards", "alpha", 0), suspect, revoked, item(4, "awards", "beta", 0)];
+    let held = BTreeSet::from([Name::new("alpha").unwrap()]);
+    let mut batcher = Batcher::default();
+    assert_eq!(batch(batcher.next(&ready(&items), &LIMITS, &held, 1_000)), ids(&[4]));
+    assert_eq!(batcher.next(&ready(&items[..3]), &LIMITS, &held, 1_000), Next::Idle);
+    assert_eq!(batcher.next(&ready(&items), &LIMITS, &NONE, 1_000), Next::Revoke(ids(&[3])[0]));
 }
 
 #[test]
@@ -160,7 +205,7 @@ proptest! {
         let mut ready = ready(&all);
         let mut rounds = 0;
         while !ready.is_empty() {
-            let chosen = batch(batcher.next(&ready, &limits, 100));
+            let chosen = batch(batcher.next(&ready, &limits, &NONE, 100));
             prop_assert!(!chosen.is_empty() && chosen.len() <= max_items);
             if chosen.len() > 1 {
                 prop_assert!(calls::unlock_calldata_len(chosen.len()) <= max_calldata);

@@ -44,6 +44,7 @@ pub(super) fn request_of(n: u8, rule_set: &str) -> UnlockRequest {
         signer: name("signer"),
         user: Address::repeat_byte(n),
         on_retract: crate::domain::OnRetract::Revoke,
+        urgency: crate::domain::Urgency::Normal,
         evidence: Evidence { rule_version: B256::ZERO, items: Vec::new(), total: 0 },
     }
 }

@@ -73,6 +73,9 @@ pub enum Input {
         /// Seconds since the Unix epoch.
         now_unix_s: u64,
     },
+    /// A person paused what it does, or let it go on: while it is held nothing
+    /// is sent or asked for, and the chain is watched all the same.
+    Held(bool),
     /// A replacement can't be had now: its fee is above the cap or the budget.
     /// It is asked for again after `bump_after_s`.
     BumpRefused,

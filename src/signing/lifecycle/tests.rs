@@ -321,6 +321,25 @@ fn each_refusal_has_its_answer() {
     }
 }
 
+#[test]
+fn what_is_held_is_watched_and_not_sent() {
+    let mut machine = machine();
+    assert!(machine.step(Input::Held(true)).is_empty());
+    let look_up = Output::LookUp(vec![hash(1)]);
+    let outputs = machine.step(Input::Tick { now_unix_s: 500 });
+    assert_eq!(outputs, std::slice::from_ref(&look_up));
+    assert!(machine.step(answer(1, SendOutcome::FeeTooLow)).is_empty());
+    assert_eq!(reports(&machine.step(looked(9, NONCE, Lookup::Pending))).len(), 1);
+    // Dropped meanwhile.
+    let outputs = machine.step(looked(9, NONCE, Lookup::Unknown));
+    assert_eq!(outputs, [Output::Report(Report::Dropped { hash: hash(1) })]);
+    let _ = machine.step(Input::Tick { now_unix_s: 500 });
+    assert!(machine.step(Input::Held(false)).is_empty());
+    // At once, and without a bump for the time that it was held.
+    let outputs = machine.step(Input::Tick { now_unix_s: 501 });
+    assert_eq!(outputs, [Output::Broadcast(bytes(1)), look_up]);
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     let outcome = prop_oneof![
         Just(SendOutcome::Accepted),
@@ -341,6 +360,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         (0..20_u64, 4..8_u64, found).prop_map(|(head, latest, found)| looked(head, latest, found)),
         (1..4_u8).prop_map(replacement),
         Just(Input::BumpRefused),
+        any::<bool>().prop_map(Input::Held),
     ]
 }
 

@@ -18,8 +18,21 @@ fn wrong_usage_exits_2_and_shows_the_usage() {
 
 #[test]
 fn every_subcommand_helps_with_an_example() {
-    for command in ["run", "demo", "check", "status", "explain", "verify", "replay"] {
-        let ended = meritd(&[command, "--help"]);
+    for command in [
+        "run",
+        "demo",
+        "check",
+        "status",
+        "explain",
+        "resume",
+        "verify",
+        "replay",
+        "keys create",
+        "keys import",
+        "keys address",
+    ] {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let ended = meritd(&words);
         ended.says(0, &[]);
         ended.prints(&["Usage:", "Example:", &format!("  meritd {command}")]);
     }

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use alloy::signers::local::LocalSigner;
 
-use super::place::{Place, WHOLE};
+use super::place::{Ended, Place, WHOLE};
 
 const PASSPHRASE: &str = "correct-horse-battery";
 
@@ -108,4 +108,74 @@ fn secrets_that_are_nowhere_are_told_before_anything_starts() {
     ended.says(2, &["chains[0].endpoints[0].url = `env:RPC`", "http"]);
     ended.says(2, &["signers[0].key.raw = `env:AWARDS_KEY`", "is not set"]);
     ended.repeats_not("s3cr3t");
+}
+
+#[test]
+fn an_unencrypted_key_signs_for_development_chains_only() {
+    let real = WHOLE.replace("chain_id = 31337", "chain_id = 1");
+    let place = Place::new(&real);
+    let key = "development.toml: signers[0].key.raw = `env:AWARDS_KEY`: an unencrypted key signs";
+    place.refused().says(2, &[key, "chain `local`", "meritd keys import", "--insecure"]);
+    place.meritd(&["check", "--offline", "--insecure"]).says(0, &[]);
+    let known = real.replace("chain_id = 1\n", "chain_id = 1\npreset = \"dev\"\n");
+    Place::new(known).meritd(&["check", "--offline"]).says(0, &[]);
+}
+
+#[test]
+fn a_keystore_is_made_once_and_opens_with_its_passphrase() {
+    let mut place = Place::new(WHOLE);
+    place.set("PASSPHRASE", PASSPHRASE);
+    place.set("WRONG", "wrong-horse-battery");
+    let keys = |arguments: &str| {
+        let words: Vec<&str> = arguments.split(' ').collect();
+        let ended = Ended::of(place.command(&[&["keys"], words.as_slice()].concat()));
+        ended.repeats_not("horse-battery");
+        ended
+    };
+    let made = keys("import awards.json --from env:AWARDS_KEY --passphrase env:PASSPHRASE");
+    made.says(0, &[]);
+    let file = place.folder().join("awards.json");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // As another implementation reads it, and with geth's parameters.
+    let other = LocalSigner::decrypt_keystore(&file, PASSPHRASE).unwrap();
+    assert_eq!(made.stdout.trim(), other.address().to_checksum(None));
+    let text = fs::read_to_string(&file).unwrap();
+    let keystore: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(keystore["crypto"]["kdfparams"]["n"], 262_144);
+    assert_eq!(keystore["address"], other.address().to_string()[2..].to_lowercase());
+    keys("address awards.json --passphrase env:PASSPHRASE").prints(&[made.stdout.trim()]);
+    keys("address awards.json --passphrase env:WRONG").says(1, &["does not open", "awards.json"]);
+    // Nothing is written over it.
+    keys("create awards.json --light --passphrase env:PASSPHRASE").says(1, &["exists already"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+
+    let new = keys("create new.json --light --json --passphrase env:PASSPHRASE");
+    let told: serde_json::Value = serde_json::from_str(&new.stdout).unwrap();
+    let opened = keys("address new.json --json --passphrase env:PASSPHRASE");
+    assert_eq!(told, serde_json::from_str::<serde_json::Value>(&opened.stdout).unwrap());
+}
+
+#[test]
+fn what_makes_no_keystore_leaves_no_file() {
+    let mut place = Place::new(WHOLE);
+    place.set("PASSPHRASE", PASSPHRASE);
+    place.set("SHORT", "horse");
+    place.set("NO_KEY", "0xhunter2");
+    for (arguments, code, says) in [
+        ("create k.json --passphrase env:SHORT", 2, "fewer than 8 characters"),
+        ("create k.json --passphrase env:NOWHERE", 2, "`NOWHERE` is not set"),
+        ("create k.json --passphrase hunter2", 2, "give env:NAME or file:PATH"),
+        ("create k.json", 2, "there is no terminal to ask on"),
+        ("create no/such/k.json --passphrase env:PASSPHRASE", 1, "no/such/k.json"),
+        ("import k.json --from env:NO_KEY --passphrase env:PASSPHRASE", 1, "not 32 bytes in hex"),
+        ("import k.json --passphrase env:PASSPHRASE", 2, "give --from env:NAME"),
+        ("address k.json --passphrase env:PASSPHRASE", 1, "can't be read"),
+    ] {
+        let words: Vec<&str> = arguments.split(' ').collect();
+        let ended = Ended::of(place.command(&[&["keys"], words.as_slice()].concat()));
+        ended.says(code, &[says]);
+        ended.repeats_not("hunter2");
+        assert!(!place.folder().join("k.json").exists(), "{arguments}");
+    }
 }
