@@ -8,6 +8,7 @@
 mod broker;
 mod build;
 mod contracts;
+mod letters;
 mod operator;
 mod pauses;
 mod plan;

@@ -16,7 +16,6 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    domain::Name,
     store::{StoreError, Table, Write},
     streams::{
         PublishError, StreamError,
@@ -24,7 +23,7 @@ use crate::{
         fence::Fence,
         kv::{Bucket, PutOutcome},
         publish::OutMessage,
-        subjects::{StreamId, Writer, WriterKind},
+        subjects::{StreamId, Writer},
     },
 };
 
@@ -328,16 +327,7 @@ fn lost(shared: &Shared, owner: &str, letter: &Outgoing, error: &OutboxError) {
 
 /// The writer whose name an outbox has: `rule_set-quests`.
 fn writer_of(owner: &str) -> Option<Writer> {
-    let kinds = [
-        WriterKind::Contract,
-        WriterKind::RuleSet,
-        WriterKind::Governor,
-        WriterKind::Signer,
-        WriterKind::Notifier,
-    ];
-    let name = Name::new(owner.split_once('-')?.1).ok()?;
-    let writers = kinds.map(|kind| Writer::new(kind, name.clone()));
-    writers.into_iter().find(|writer| writer.to_string() == owner)
+    owner.parse().ok()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! from an actor it asks with a limit. It knows nothing of how the daemon is
 //! built: it is handed an [`Operator`].
 
+mod letters;
 mod pause;
 mod problem;
 mod replay;
@@ -21,6 +22,7 @@ use futures::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+pub use letters::{LetterAsk, LettersQuery};
 pub use pause::PauseBody;
 pub use problem::ApiProblem;
 
@@ -66,6 +68,8 @@ pub trait Operator: Send + Sync + 'static {
         scope: Scope,
         paused: bool,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
+    /// Lists, shows, replays or discards dead letters.
+    fn dead_letters(&self, ask: LetterAsk) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
     /// Starts an actor again that was given up.
     fn retry(&self, actor: &str) -> LocalBoxFuture<'static, Result<(), ApiProblem>>;
     /// Has a contract tell the events of these blocks once more.
@@ -135,6 +139,10 @@ impl Api {
                 .route("/api/v1/chains/{chain}/resume", web::post().to(resume))
                 .route("/api/v1/pause", web::post().to(pause::pause))
                 .route("/api/v1/resume", web::post().to(pause::resume))
+                .route("/api/v1/dead-letters", web::get().to(letters::list))
+                .route("/api/v1/dead-letters/{sequence}", web::get().to(letters::show))
+                .route("/api/v1/dead-letters/{sequence}", web::delete().to(letters::discard))
+                .route("/api/v1/dead-letters/{sequence}/replay", web::post().to(letters::replay))
                 .route("/api/v1/actors/{actor:.*}/retry", web::post().to(retry))
                 .route("/api/v1/contracts/{contract}/replay", web::post().to(replay::start))
                 .route("/api/v1/contracts/{contract}/replay", web::get().to(replay::progress))

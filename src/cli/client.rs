@@ -63,6 +63,18 @@ impl DaemonArgs {
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<T, Unanswered> {
+        let (base, url) = self.at(path)?;
+        ask(&base, |client| client.post(url).json(body))
+    }
+
+    /// Deletes what a path of the API, given as its segments, stands for.
+    pub(super) fn delete<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Unanswered> {
+        let (base, url) = self.at(path)?;
+        ask(&base, |client| client.delete(url))
+    }
+
+    /// The base URL, and that of a path below it.
+    fn at(&self, path: &[&str]) -> Result<(String, reqwest::Url), Failure> {
         let base = self.base()?;
         let wrong = |why: String| Failure::Usage(format!("--api {base}: {why}"));
         let mut url = reqwest::Url::parse(&base).map_err(|error| wrong(error.to_string()))?;
@@ -70,7 +82,7 @@ impl DaemonArgs {
             .map_err(|()| wrong("not the address of an API".to_owned()))?
             .pop_if_empty()
             .extend(path);
-        ask(&base, |client| client.post(url).json(body))
+        Ok((base, url))
     }
 }
 

@@ -6,6 +6,7 @@ mod backfill;
 mod bars;
 mod check;
 mod client;
+mod dead_letters;
 pub mod demo;
 mod explain;
 mod keys;
@@ -56,6 +57,8 @@ enum Command {
         after_help = "Example:\n  meritd explain first-vote 0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
     )]
     Explain(explain::ExplainArgs),
+    /// What could not be processed: list it, look at it, try again, discard it
+    DeadLetters(dead_letters::DeadLettersArgs),
     /// Make keystores for signers, and show their addresses
     Keys(keys::KeysArgs),
     /// Keep a signer, a rule set or everything from signing and sending
@@ -170,6 +173,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::DeadLetters(args) => dead_letters::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Pause(args) => pause::run(&args),
         Command::Resume(args) => resume::run(&args),

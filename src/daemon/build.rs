@@ -11,7 +11,11 @@ use alloy::primitives::Address;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::{
-    DaemonState, Plan, StartError, broker::Broker, contracts::spawn_contracts, pauses::PauseDesk,
+    DaemonState, Plan, StartError,
+    broker::Broker,
+    contracts::spawn_contracts,
+    letters::{LetterDesk, Signers},
+    pauses::PauseDesk,
 };
 use crate::{
     actors::{
@@ -145,9 +149,13 @@ pub(super) fn spawn_all(
     state.headed_by(heads);
     let governors = plan.governors.keys().cloned().collect();
     state.benefits_from(governors, Arc::clone(&shared.benefits));
-    state.replayed_by(spawn_contracts(config, &plan, tree, &shared)?);
+    let contracts = Arc::new(spawn_contracts(config, &plan, tree, &shared)?);
+    state.replayed_by(Arc::clone(&contracts));
     spawn_folds(config, &plan, tree, &shared, state)?;
-    spawn_signers(config, &plan, tree, &shared)
+    let signers = Arc::new(spawn_signers(config, &plan, tree, &shared)?);
+    let connection = shared.connection.clone();
+    state.keeps_letters_at(LetterDesk { connection, contracts, signers });
+    Ok(())
 }
 
 /// Has endpoints announce heads, where they have a WebSocket.
@@ -249,7 +257,8 @@ fn spawn_signers(
     plan: &Plan,
     tree: &Tree,
     shared: &Shared,
-) -> Result<(), StartError> {
+) -> Result<Signers, StartError> {
+    let mut signers = Signers::new();
     for signer in &config.signers {
         let (Some(key), Some(chain), Some(link)) = (
             plan.keys.get(&signer.name).cloned(),
@@ -282,9 +291,10 @@ fn spawn_signers(
         let actor = tree.spawn_steps(child, limits, move || SignerActor::new(spec.clone()))?;
         // Set once. A round that is faster than this finds no address, and mans
         // its nonces in the next.
-        let _ = own.set(actor);
+        let _ = own.set(actor.clone());
+        signers.insert(signer.name.clone(), actor);
     }
-    Ok(())
+    Ok(signers)
 }
 
 /// Longest step of a signer: it asks the chain many times over.

@@ -10,6 +10,7 @@ use futures::future::LocalBoxFuture;
 use serde_json::{Value as Json, json};
 
 use super::{
+    letters::LetterDesk,
     pauses::PauseDesk,
     replay::{self, Contracts},
 };
@@ -21,7 +22,7 @@ use crate::{
         rule_set::{Explain, RuleSetActor},
         shared::BenefitsCache,
     },
-    api::{ApiProblem, NotReady, Operator},
+    api::{ApiProblem, LetterAsk, NotReady, Operator},
     breakers::{BreakerState, Guard},
     chain::client::ChainClient,
     config::Config,
@@ -45,7 +46,8 @@ pub struct DaemonState {
     heads: OnceLock<Heads>,
     /// Names of the actors that read each chain's contracts.
     contracts: BTreeMap<Name, Vec<String>>,
-    replays: OnceLock<Contracts>,
+    replays: OnceLock<Arc<Contracts>>,
+    letters: OnceLock<LetterDesk>,
     pauses: OnceLock<PauseDesk>,
 }
 
@@ -75,6 +77,7 @@ impl DaemonState {
             heads: OnceLock::new(),
             contracts,
             replays: OnceLock::new(),
+            letters: OnceLock::new(),
             pauses: OnceLock::new(),
         }
     }
@@ -130,8 +133,12 @@ impl DaemonState {
         let _ = self.pauses.set(desk);
     }
 
-    pub(super) fn replayed_by(&self, contracts: Contracts) {
+    pub(super) fn replayed_by(&self, contracts: Arc<Contracts>) {
         let _ = self.replays.set(contracts);
+    }
+
+    pub(super) fn keeps_letters_at(&self, desk: LetterDesk) {
+        let _ = self.letters.set(desk);
     }
 }
 
@@ -284,19 +291,27 @@ impl Operator for DaemonState {
         })
     }
 
+    fn dead_letters(&self, ask: LetterAsk) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let desk = self.letters.get().cloned();
+        Box::pin(async move {
+            let starting = || ApiProblem::Unavailable("the daemon is starting".to_owned());
+            desk.ok_or_else(starting)?.answer(ask).await
+        })
+    }
+
     fn replay(
         &self,
         contract: &str,
         from_block: u64,
         to_block: u64,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
-        let found = replay::find(self.replays.get(), contract);
+        let found = replay::find(self.replays.get().map(|contracts| &**contracts), contract);
         let ask = StartReplay { from_block, to_block };
         Box::pin(async move { replay::start(found?, ask, ASK_LIMIT).await })
     }
 
     fn replay_progress(&self, contract: &str) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
-        let found = replay::find(self.replays.get(), contract);
+        let found = replay::find(self.replays.get().map(|contracts| &**contracts), contract);
         Box::pin(async move { replay::progress(found?, ASK_LIMIT).await })
     }
 

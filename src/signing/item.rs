@@ -240,6 +240,16 @@ impl Item {
         true
     }
 
+    /// Takes a refusal back. False when there was none.
+    pub(super) fn forgive(&mut self, now_unix_ms: u64) -> bool {
+        if self.rejected.take().is_none() {
+            return false;
+        }
+        self.reverts = 0;
+        self.since_unix_ms = now_unix_ms;
+        true
+    }
+
     fn want_of(&mut self, rule_set: &Name) -> Option<&mut Want> {
         std::iter::once(&mut self.first)
             .chain(&mut self.more)

@@ -20,6 +20,7 @@ mod publish_error;
 pub mod read;
 mod server_config;
 pub mod setup;
+pub mod single;
 mod stale;
 pub mod subjects;
 #[cfg(test)]

@@ -6,7 +6,8 @@ use async_nats::{
     HeaderMap,
     jetstream::{
         consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-        stream::LastRawMessageErrorKind,
+        message::StreamMessage,
+        stream::{LastRawMessageError, LastRawMessageErrorKind},
     },
 };
 use bytes::Bytes;
@@ -76,6 +77,15 @@ pub async fn last_by_subject(
         .bounded(&what, call)
         .await?
         .map_err(|reason| StreamError::Unavailable { what: what.clone(), reason })?;
+    stored(answer, what, stream)
+}
+
+/// A message as the stream's leader answered it.
+pub(super) fn stored(
+    answer: Result<StreamMessage, LastRawMessageError>,
+    what: String,
+    stream: StreamId,
+) -> Result<Option<Stored>, StreamError> {
     match answer {
         Ok(message) => Ok(Some(Stored {
             sequence: message.sequence,
@@ -94,6 +104,24 @@ pub async fn last_by_subject(
             }
         },
     }
+}
+
+/// What a stream holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The last sequence that it gave out.
+    pub last_sequence: u64,
+    /// How many messages are in it.
+    pub messages: u64,
+}
+
+/// How far a stream reaches.
+///
+/// # Errors
+/// When it does not exist or NATS does not answer.
+pub async fn extent(connection: &Connection, stream: StreamId) -> Result<Extent, StreamError> {
+    let state = setup::info(connection, stream).await?.state;
+    Ok(Extent { last_sequence: state.last_sequence, messages: state.messages })
 }
 
 /// What matches the filter among the stream's last `sequences` sequences.

@@ -1,7 +1,7 @@
 //! Every subject that meritd publishes on. A subject is only ever built
 //! here, from [`Name`]s, so that no token can hold a dot or a wildcard.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use alloy::primitives::Address;
 use serde::{Deserialize, Serialize};
@@ -138,6 +138,30 @@ impl fmt::Display for Writer {
             WriterKind::Notifier => "notifier",
         };
         write!(f, "{kind}-{}", self.name)
+    }
+}
+
+/// A text that names no actor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this names no actor; write it like signer-awards")]
+pub struct InvalidWriter;
+
+/// The inverse of its `Display`.
+impl FromStr for Writer {
+    type Err = InvalidWriter;
+
+    fn from_str(text: &str) -> Result<Self, InvalidWriter> {
+        let kinds = [
+            WriterKind::Contract,
+            WriterKind::RuleSet,
+            WriterKind::Governor,
+            WriterKind::Signer,
+            WriterKind::Notifier,
+        ];
+        let name = text.split_once('-').and_then(|(_, name)| Name::new(name).ok());
+        let name = name.ok_or(InvalidWriter)?;
+        let mut writers = kinds.into_iter().map(|kind| Writer::new(kind, name.clone()));
+        writers.find(|writer| writer.to_string() == text).ok_or(InvalidWriter)
     }
 }
 

@@ -1,34 +1,17 @@
 //! A person stops what signs, and lets it go on.
 
-use std::process::Output;
+use alloy::primitives::Address;
+use meritd::cli::demo::world::World;
 
-use alloy::primitives::{Address, U256, keccak256};
-use meritd::cli::demo::{contracts::IInbox, world::World};
-
-use crate::support::{self, Daemon, PATIENCE, endpoint::ScriptedEndpoint, until};
+use crate::support::{self, Daemon, PATIENCE, contribute, endpoint::ScriptedEndpoint, says, until};
 
 const CONTRIBUTOR: u64 = 7;
-
-async fn contribute(world: &World, member: Address) {
-    let call = IInbox::contributeCall {
-        topic: keccak256("translations"),
-        amount: U256::from(100),
-        note: "pages translated".into(),
-    };
-    world.member_call("contribute", member, world.inbox, call).await.unwrap();
-}
 
 async fn lands(world: &World, member: Address) {
     until("the unlock is on chain", PATIENCE, async || {
         world.has_achievement(member, CONTRIBUTOR).await.unwrap().then_some(())
     })
     .await;
-}
-
-fn says(ended: &Output, code: i32, text: &str) {
-    let told = String::from_utf8_lossy(&ended.stdout) + String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(code), "{told}");
-    assert!(told.contains(text), "{told}");
 }
 
 /// Has somebody earn something while it is paused, and many blocks pass.

@@ -3,9 +3,8 @@
 
 use std::{fs, time::Duration};
 
-use alloy::primitives::{U256, keccak256};
 use meritd::{
-    cli::demo::{anvil::Mining, contracts::IInbox, world::World},
+    cli::demo::{anvil::Mining, world::World},
     domain::{Event, Watermark},
     streams::subjects::StreamId,
 };
@@ -13,17 +12,8 @@ use serde_json::Value as Json;
 
 use crate::{
     schemas::Schemas,
-    support::{Daemon, PATIENCE, truth::told, until},
+    support::{Daemon, PATIENCE, contribute, truth::told, until},
 };
-
-async fn contribute(world: &World) {
-    let call = IInbox::contributeCall {
-        topic: keccak256("translations"),
-        amount: U256::from(100),
-        note: "pages translated".into(),
-    };
-    world.member_call("contribute", world.anvil.account(2), world.inbox, call).await.unwrap();
-}
 
 /// What is said of unconfirmed blocks, in order.
 async fn said(daemon: &Daemon) -> Vec<(String, Json)> {
@@ -57,7 +47,7 @@ async fn unconfirmed_events_are_told_early_and_taken_back_by_a_reorg() {
     world.anvil.mine(60).await.unwrap();
     daemon.start().await;
 
-    contribute(&world).await;
+    contribute(&world, world.anvil.account(2)).await;
     let early =
         until("it is told early", PATIENCE, async || events(&daemon).await.into_iter().next())
             .await;
@@ -86,7 +76,7 @@ async fn unconfirmed_events_are_told_early_and_taken_back_by_a_reorg() {
     })
     .await;
 
-    contribute(&world).await;
+    contribute(&world, world.anvil.account(2)).await;
     let known = until("the second one is confirmed", PATIENCE, async || {
         let known: Vec<Event> = confirmed().await;
         (!known.is_empty()).then_some(known)

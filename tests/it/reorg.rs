@@ -2,29 +2,12 @@
 
 use std::time::Duration;
 
-use alloy::{
-    primitives::{Address, U256, keccak256},
-    providers::Provider as _,
-    rpc::types::Filter,
-    sol_types::SolEvent as _,
-};
-use meritd::cli::demo::{
-    contracts::{IAchievements, IInbox},
-    world::World,
-};
+use alloy::{providers::Provider as _, rpc::types::Filter, sol_types::SolEvent as _};
+use meritd::cli::demo::{contracts::IAchievements, world::World};
 
-use crate::support::{self, Daemon, PATIENCE, until};
+use crate::support::{self, Daemon, PATIENCE, contribute, until};
 
 const CONTRIBUTOR: u64 = 7;
-
-async fn contribute(world: &World, member: Address) {
-    let call = IInbox::contributeCall {
-        topic: keccak256("translations"),
-        amount: U256::from(100),
-        note: "pages translated".into(),
-    };
-    world.member_call("contribute", member, world.inbox, call).await.unwrap();
-}
 
 /// Lands an unlock, and takes its blocks off the chain, but not the
 /// contribution that earned it. Tells how deep the reorg was.

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use alloy::{
-    primitives::{Address, B256, U256, keccak256},
+    primitives::{Address, B256},
     providers::Provider as _,
     rpc::types::Filter,
     sol_types::SolEvent as _,
@@ -14,23 +14,13 @@ use meritd::{
 };
 
 use crate::support::{
-    self, Daemon, PATIENCE,
+    self, Daemon, PATIENCE, contribute,
     endpoint::{Fault, Script, ScriptedEndpoint, When},
     truth::told,
     until,
 };
 
 const FAR_ID: u64 = 4242;
-
-async fn contribute(world: &World, member: usize) {
-    let call = IInbox::contributeCall {
-        topic: keccak256("translations"),
-        amount: U256::from(7),
-        note: "pages translated".into(),
-    };
-    let member = world.anvil.account(member);
-    world.member_call("contribute", member, world.inbox, call).await.unwrap();
-}
 
 async fn truth(world: &World, inbox: Address, through: u64) -> Vec<(B256, u64)> {
     let filter = Filter::new()
@@ -88,7 +78,10 @@ address = "{}"
     );
     fs::write(&file, fs::read_to_string(&file).unwrap() + &more).unwrap();
     for member in 1..5 {
-        tokio::join!(contribute(&near, member), contribute(&far, member));
+        tokio::join!(
+            contribute(&near, near.anvil.account(member)),
+            contribute(&far, far.anvil.account(member))
+        );
     }
     daemon.start().await;
     assert_eq!(assert_complete(&daemon, &near, "contributions").await.len(), 4);
@@ -98,8 +91,8 @@ address = "{}"
 
     // The far chain's endpoint does not answer any more; the near one goes on.
     endpoint.set(Script::honest().chain_id(FAR_ID).fault(When::always(), Fault::Hang));
-    contribute(&far, 1).await;
-    contribute(&near, 1).await;
+    contribute(&far, far.anvil.account(1)).await;
+    contribute(&near, near.anvil.account(1)).await;
     let near_events = assert_complete(&daemon, &near, "contributions").await;
     assert_eq!(near_events.len(), 5);
     let stuck = told(&daemon).await;
@@ -108,7 +101,7 @@ address = "{}"
 
     // It comes back on another branch.
     far.anvil.reorg(4).await.unwrap();
-    contribute(&far, 2).await;
+    contribute(&far, far.anvil.account(2)).await;
     endpoint.set(Script::honest().chain_id(FAR_ID));
     endpoint.release();
     let there = assert_complete(&daemon, &far, "far-contributions").await;

@@ -8,11 +8,15 @@ mod heard;
 mod processes;
 pub mod truth;
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Output,
+    time::{Duration, Instant},
+};
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, U256, keccak256};
 use meritd::cli::demo::{
-    anvil::Mining, oracle::ACHIEVEMENT_NAMES, outcome::Outcome, story::Story, world::World,
+    anvil::Mining, contracts::IInbox, oracle::ACHIEVEMENT_NAMES, outcome::Outcome, story::Story,
+    world::World,
 };
 
 pub use daemon::Daemon;
@@ -101,6 +105,24 @@ pub async fn assert_right_outcome(world: &World, story: &Story<'_>) -> Outcome {
     );
     assert!(!outcome.expected.is_empty(), "the story earns something");
     outcome
+}
+
+/// A contribution that is worth an achievement, mined.
+pub async fn contribute(world: &World, member: Address) {
+    let call = IInbox::contributeCall {
+        topic: keccak256("translations"),
+        amount: U256::from(100),
+        note: "pages translated".into(),
+    };
+    world.member_call("contribute", member, world.inbox, call).await.unwrap();
+}
+
+/// Asserts how a command ended, and that it said so, on stdout or stderr.
+#[track_caller]
+pub fn says(ended: &Output, code: i32, text: &str) {
+    let told = String::from_utf8_lossy(&ended.stdout) + String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(code), "{told}");
+    assert!(told.contains(text), "`{text}` is not in {told}");
 }
 
 /// Looks again and again until there is something to see.

@@ -1,6 +1,6 @@
 //! Logs that become no event: dead letters, for which nothing waits.
 
-use alloy::rpc::types::Log;
+use alloy::{primitives::U64, rpc::types::Log};
 use serde_json::{Value as Json, json};
 
 use super::{ContractActor, Trouble};
@@ -25,6 +25,7 @@ impl ContractActor {
             json!({
                 "transactionHash": log.transaction_hash,
                 "blockHash": log.block_hash,
+                "blockNumber": log.block_number.map(U64::from),
                 "logIndex": log.log_index,
                 "dataBytes": log.data().data.len(),
             })
@@ -54,6 +55,7 @@ fn oversized(event: &Event) -> (String, Json) {
     let origin = json!({
         "transactionHash": event.origin.transaction_hash,
         "blockHash": event.block.hash,
+        "blockNumber": U64::from(event.block.number),
         "logIndex": log_index,
         "event": event.id,
     });

@@ -7,6 +7,7 @@
 //! commit fails, the books in memory are dropped and read again.
 
 mod books;
+mod forgiving;
 mod noting;
 mod reopening;
 mod replacing;
@@ -28,6 +29,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
 use self::books::Books;
+pub use self::forgiving::{NotRetried, Retry};
 use super::{
     messages::MessageError,
     outbox::OutboxError,
@@ -87,6 +89,8 @@ pub struct SignerActor {
     books: Option<Books>,
     batcher: Batcher,
     reports: VecDeque<FromTransaction>,
+    /// Unlocks to be tried again, and who waits to hear of it.
+    retries: VecDeque<Retry>,
     /// Each live nonce's record, as its transaction actor sees it.
     records: BTreeMap<u64, watch::Sender<NonceRecord>>,
     actors: BTreeMap<u64, ActorRef<Stepper<TransactionActor>>>,
@@ -200,6 +204,7 @@ impl SignerActor {
             books: None,
             batcher: Batcher::default(),
             reports: VecDeque::new(),
+            retries: VecDeque::new(),
             records: BTreeMap::new(),
             actors: BTreeMap::new(),
             reconcile: true,
@@ -237,6 +242,7 @@ impl SignerActor {
         };
         let heard = self.hear(&mut books).await?;
         self.note_reports(&mut books).await?;
+        self.forgive(&mut books).await?;
         self.say(&mut books).await?;
         // What is broadcast stands in the store and on the stream by now.
         self.man_nonces(&books);

@@ -333,6 +333,25 @@ impl Ledger {
         self.finish(step)
     }
 
+    /// A person had done what a refusal was about: the item gets attempts of
+    /// its own again. `false` when it was not rejected.
+    ///
+    /// # Errors
+    /// When the item is not in memory.
+    pub fn retry(
+        &mut self,
+        id: UnlockId,
+        now_unix_ms: u64,
+    ) -> Result<(bool, Changes), LedgerError> {
+        self.require_recalled(id)?;
+        let item = self.items.get_mut(&id).ok_or(LedgerError::UnknownItem { id })?;
+        if !item.forgive(now_unix_ms) {
+            return Ok((false, self.nothing(id)));
+        }
+        let step = Step { items: [id].into(), ..Step::default() };
+        Ok((true, self.finish(step)?))
+    }
+
     /// The contract refuses the item's next work for good.
     ///
     /// # Errors
