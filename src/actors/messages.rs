@@ -268,6 +268,23 @@ pub fn orphaned_but_kept(
     outgoing(StreamId::Operations, subjects::notice(topic), &envelope)
 }
 
+/// A notice of a signer to its operators.
+///
+/// # Errors
+/// When it can't be written as JSON.
+pub fn signer_notice(signer: &Name, text: &str, mark: &str) -> Result<Outgoing, MessageError> {
+    let envelope = Envelope::new(
+        format!("notice/{signer}/{mark}"),
+        format!("/meritd/signers/{signer}"),
+        "merit.v1.notice",
+        UnixTime(unix_s()),
+        json!({ "notice": text, "signer": signer }),
+    )
+    .about(signer.to_string())
+    .schema(schema("notice"));
+    outgoing(StreamId::Operations, subjects::notice(signer), &envelope)
+}
+
 /// Any message of an actor's outbox.
 ///
 /// # Errors

@@ -36,6 +36,7 @@ use crate::{
         send_errors::{SendOutcome, classify_send},
     },
     supervisor::{ActorRef, Next, Receives, Stepper, Steps, Unreachable},
+    telemetry::Metrics,
 };
 
 /// What the signer hands to a new transaction actor.
@@ -52,6 +53,8 @@ pub struct TransactionSpec {
     pub contract: Address,
     /// Who the items of the record are, in its order: how logs are told apart.
     pub items: Vec<calls::Target>,
+    /// All metrics.
+    pub metrics: Metrics,
     /// The signer's name.
     pub signer: Name,
     /// The rule sets that asked for its items.
@@ -188,7 +191,10 @@ impl TransactionActor {
                 None => SendOutcome::UnknownFate,
             },
         });
-        outcomes.min_by_key(rank).unwrap_or(SendOutcome::UnknownFate)
+        let best = outcomes.min_by_key(rank).unwrap_or(SendOutcome::UnknownFate);
+        let labels = [self.spec.signer.as_str(), best.as_str()];
+        self.spec.metrics.send_outcomes_total.with_label_values(&labels).inc();
+        best
     }
 
     /// Asks where our attempts are. The count of nonces comes first: when it

@@ -9,7 +9,9 @@
 //! A refusal halves the rate, at most once a second (the calls of one wave are
 //! refused together), and the rate regrows in a line over a minute. An
 //! endpoint without a plan is not limited before its first refusal; then what
-//! was asked of it lately stands for its plan.
+//! was asked of it lately stands for its plan. That says little (a spell of
+//! refusals right after the start looks like a plan of nearly nothing), so its
+//! rate doubles every few seconds until it refuses again.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,6 +21,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 const WAVE: Duration = Duration::from_secs(1);
 /// Time for a rate to grow by the whole plan.
 const REGROW_S: f64 = 60.0;
+/// Time for the rate of an endpoint without a plan to double.
+const DOUBLE_S: f64 = 3.0;
 /// A cut rate is at least the plan divided by it.
 const DEEPEST: f64 = 32.0;
 /// Time over which the use of an endpoint without a plan is smoothed.
@@ -221,7 +225,10 @@ impl Bucket {
             self.level = (self.level + rate * flowing).min(burst);
         }
         let Some(cut) = &mut self.cut else { return };
-        cut.rate += cut.whole * flowing / REGROW_S;
+        match self.plan {
+            Some(_) => cut.rate += cut.whole * flowing / REGROW_S,
+            None => cut.rate *= (flowing / DOUBLE_S).exp2(),
+        }
         let enough = if self.plan.is_some() { cut.whole } else { cut.whole * FORGET };
         if cut.rate >= enough {
             self.cut = None;

@@ -264,8 +264,8 @@ pub struct Signer {
     pub max_fee_per_gas: U256,
     /// Highest worst-case spending of one UTC day, wei.
     pub daily_budget: U256,
-    /// Added to the node's gas estimate, percent.
-    pub gas_buffer_percent: u32,
+    /// Added to the node's gas estimate, percent; `None`: as receipts teach.
+    pub gas_buffer_percent: Option<u32>,
     /// Added to the fee computed from fee history, percent.
     pub price_margin_percent: u32,
     /// Depth at which an own transaction counts as landed.
@@ -278,6 +278,9 @@ pub struct Signer {
     pub max_in_flight: usize,
     /// A transaction pending for so long is replaced by a dearer one.
     pub bump_after: Duration,
+    /// A transaction that can't be outbid under the cap for so long is given up;
+    /// `None`: it waits for fees to fall.
+    pub give_up_after: Option<Duration>,
 }
 
 /// Where a signing key is.

@@ -292,6 +292,7 @@ pub(super) struct RawSigner {
     pub batch: RawBatch,
     pub max_in_flight: Option<usize>,
     pub bump_after_s: Option<u64>,
+    pub give_up_after_s: Option<u64>,
 }
 
 /// `{ keystore = …, passphrase = … }` or `{ raw = "env:…" }`.

@@ -118,6 +118,10 @@ fn each_bad_value_gets_file_key_value_and_remedy() {
             &["signers[0].daily_budget_eth = `-1`", "not an amount"],
         ),
         (
+            format!("{CHAIN}{SIGNER}give_up_after_s = 0"),
+            &["signers[0].give_up_after_s = `0`", "give 1 to 604800"],
+        ),
+        (
             format!("{CHAIN}{SIGNER}gas_buffer_percent = 5"),
             &["signers[0].gas_buffer_percent = `5`", "give 20 to 30"],
         ),

@@ -1,13 +1,13 @@
 //! From a configuration to its actors.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::{NonZeroU32, NonZeroUsize},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, U256};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::{
@@ -280,6 +280,7 @@ fn spawn_signers(
             config: signer.clone(),
             key,
             contracts: Arc::new(contracts),
+            set_budgets: Arc::new(set_budgets(plan, &signer.name)),
             decoder: Arc::new(RevertDecoder::new([])),
             tree: tree.clone(),
             own: Arc::clone(&own),
@@ -295,6 +296,17 @@ fn spawn_signers(
         signers.insert(signer.name.clone(), actor);
     }
     Ok(signers)
+}
+
+/// What each rule set with a budget may spend through a signer: of several
+/// signers each has an equal part.
+fn set_budgets(plan: &Plan, signer: &Name) -> BTreeMap<Name, U256> {
+    let of = |set: &Arc<crate::rules::RuleSet>| {
+        let signers: BTreeSet<&Name> = set.achievements().iter().map(|it| &it.signer).collect();
+        let budget = set.daily_budget().filter(|_| signers.contains(signer))?;
+        Some((set.id().clone(), budget / U256::from(signers.len())))
+    };
+    plan.rule_sets.iter().filter_map(of).collect()
 }
 
 /// Longest step of a signer: it asks the chain many times over.

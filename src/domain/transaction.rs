@@ -21,14 +21,18 @@ pub enum TransactionState {
     Confirmed,
     /// It is in a block and had no effect.
     Reverted,
-    /// No pool holds it any more, a reorg took it off the chain, or a foreign
-    /// transaction used its nonce.
+    /// No pool holds it any more, or a foreign transaction used its nonce.
     Dropped,
+    /// A reorg took it off the chain; it is sent again.
+    Reorged,
+    /// An empty transaction of the same nonce is deep enough in its place: it was
+    /// given up, and its effect gets another nonce if it is still wanted.
+    Cancelled,
 }
 
 impl TransactionState {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Signed,
         Self::Sent,
         Self::Replaced,
@@ -36,6 +40,8 @@ impl TransactionState {
         Self::Confirmed,
         Self::Reverted,
         Self::Dropped,
+        Self::Reorged,
+        Self::Cancelled,
     ];
 
     /// The subject token.
@@ -49,6 +55,8 @@ impl TransactionState {
             Self::Confirmed => "confirmed",
             Self::Reverted => "reverted",
             Self::Dropped => "dropped",
+            Self::Reorged => "reorged",
+            Self::Cancelled => "cancelled",
         }
     }
 }

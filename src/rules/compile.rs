@@ -18,7 +18,8 @@ use super::{
 };
 use crate::domain::{FieldType, Name};
 
-const SET_KEYS: [&str; 4] = ["id", "signer", "achievements_contract", "achievements"];
+const SET_KEYS: [&str; 5] =
+    ["id", "signer", "achievements_contract", "daily_budget", "achievements"];
 const ACHIEVEMENT_KEYS: [&str; 7] =
     ["name", "id", "signer", "on_retract", "urgency", "requires", "when"];
 const NAME_REMEDY: &str = "give a name in quotes, like \"first-vote\"";
@@ -66,6 +67,10 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     let contract = root
         .require("achievements_contract", errors, "name the contract of kind achievements")
         .and_then(|node| achievements_contract(&node, catalog, errors));
+    let daily_budget = match root.get("daily_budget") {
+        Some(node) => budget(&node, errors).map(Some),
+        None => Some(None),
+    };
     let remedy_list = "add [[achievements]] with name, id and when";
     let nodes = root
         .require("achievements", errors, remedy_list)
@@ -96,7 +101,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         }
     }
     prerequisites::check(&seen.requires, &seen.names, errors);
-    let (id, contract) = (id?, contract?);
+    let (id, contract, daily_budget) = (id?, contract?, daily_budget?);
     if !whole || !errors.list.is_empty() {
         return None;
     }
@@ -114,9 +119,24 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         })
         .collect();
     let index = Index::of(&achievements);
-    let mut set = RuleSet { id, contract, achievements, read, index, version: B256::ZERO };
+    let version = B256::ZERO;
+    let mut set = RuleSet { id, contract, daily_budget, achievements, read, index, version };
     set.version = canonical::version(&set);
     Some(set)
+}
+
+/// Wei that landing this set's achievements may cost in a UTC day.
+fn budget(node: &Node<'_>, errors: &mut Errors<'_>) -> Option<U256> {
+    let remedy = "write it like \"0.05 ether\", more than 0";
+    match literal::number(&FieldType::Uint, node.value) {
+        Ok(Number::Uint(wei)) if !wei.is_zero() => return Some(wei),
+        Ok(_) => {
+            let (min, max) = ("1".to_owned(), U256::MAX.to_string());
+            errors.report(node, Problem::OutOfRange { number: "0".into(), min, max }, remedy);
+        }
+        Err((problem, _)) => errors.report(node, problem, remedy),
+    }
+    None
 }
 
 fn resolved(name: &Name, contract: &CatalogContract) -> ContractRef {

@@ -17,6 +17,8 @@ pub struct RuleSet {
     pub(super) id: Name,
     /// Where the achievements are kept.
     pub(super) contract: ContractRef,
+    /// What landing them may cost in a UTC day, in wei.
+    pub(super) daily_budget: Option<U256>,
     /// In order of their names, so that the order in the file means nothing.
     pub(super) achievements: Vec<Achievement>,
     /// The contracts that events are read from.
@@ -177,6 +179,13 @@ impl RuleSet {
     #[must_use]
     pub fn achievements_contract(&self) -> &Name {
         &self.contract.name
+    }
+
+    /// What landing its achievements may cost in a UTC day, in wei, if that is
+    /// limited.
+    #[must_use]
+    pub fn daily_budget(&self) -> Option<U256> {
+        self.daily_budget
     }
 
     /// The achievements in order of their names.

@@ -2,8 +2,10 @@
 //!
 //! All prices are wei per gas.
 
-use super::decimal_u128;
 use serde::{Deserialize, Serialize};
+
+use super::decimal_u128;
+use crate::domain::Urgency;
 
 /// What one transaction offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,11 +51,11 @@ impl Fees {
 /// What the chain asks at present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Market {
-    /// From `eth_feeHistory` with percentile 50.
+    /// From `eth_feeHistory` with one percentile, see [`percentile`].
     Dynamic {
         /// Base fee of the next block: the last of `baseFeePerGas`.
         next_base_fee: u128,
-        /// The 50th percentile's reward of each recent block that has transactions.
+        /// That percentile's reward of each recent block that has transactions.
         rewards: Vec<u128>,
     },
     /// From `eth_gasPrice`.
@@ -61,6 +63,16 @@ pub enum Market {
         /// What it says.
         gas_price: u128,
     },
+}
+
+/// Which of the tips that recent blocks took is offered, in percent.
+#[must_use]
+pub fn percentile(urgency: Urgency) -> f64 {
+    match urgency {
+        Urgency::Low => 25.0,
+        Urgency::Normal => 50.0,
+        Urgency::High => 90.0,
+    }
 }
 
 /// A signer's prices.
@@ -141,6 +153,16 @@ impl FeePolicy {
             // Outbidding ourselves below the base fee would only spend the headroom.
             refused => refused,
         }
+    }
+
+    /// The price of an empty transfer that takes the place of one at `old`: as
+    /// [`Self::replace`], but the cap may be passed by the one step that the
+    /// clients' rule asks for above it. It is a hundredth of a batch's gas, and without
+    /// it a transaction at the cap could never be given up.
+    #[must_use]
+    pub fn cancel(&self, old: Fees, market: &Market) -> Decision {
+        let cap = outbid(self.max_fee_per_gas);
+        Self { max_fee_per_gas: cap, ..*self }.replace(old, market)
     }
 
     // What we would like to offer, and what the next block asks at least.
@@ -236,6 +258,23 @@ mod tests {
         assert_eq!(
             POLICY.replace(old, &dynamic(10, &[1])),
             Decision::AtCap { needed: 1_013, cap: 1_000 }
+        );
+    }
+
+    #[test]
+    fn what_is_at_the_cap_can_still_be_cancelled() {
+        let old = Fees::Dynamic { max_fee_per_gas: 1_000, max_priority_fee_per_gas: 10 };
+        assert!(matches!(POLICY.replace(old, &dynamic(10, &[1])), Decision::AtCap { .. }));
+        let fees = Fees::Dynamic { max_fee_per_gas: 1_125, max_priority_fee_per_gas: 12 };
+        assert_eq!(POLICY.cancel(old, &dynamic(10, &[1])), Decision::Pay(fees));
+        // The next block would not take it.
+        assert!(matches!(POLICY.cancel(old, &dynamic(2_000, &[1])), Decision::Wait { .. }));
+        // One step above the cap, and no more.
+        assert!(matches!(POLICY.cancel(fees, &dynamic(10, &[1])), Decision::AtCap { .. }));
+        let below = Fees::Dynamic { max_fee_per_gas: 100, max_priority_fee_per_gas: 10 };
+        assert_eq!(
+            POLICY.cancel(below, &dynamic(10, &[1])),
+            POLICY.replace(below, &dynamic(10, &[1]))
         );
     }
 

@@ -45,6 +45,9 @@ pub struct Pace {
     pub rebroadcast_every_s: u64,
     /// A replacement is asked for when nothing was mined for so long.
     pub bump_after_s: u64,
+    /// What can't be outbid under the cap is cancelled so long after its first
+    /// signature; `None`: it waits for fees to fall.
+    pub give_up_after_s: Option<u64>,
 }
 
 /// Where the nonce is.
@@ -66,6 +69,7 @@ pub enum State {
 #[derive(Clone, Debug)]
 pub struct Lifecycle {
     nonce: u64,
+    signed_at_unix_s: u64,
     pace: Pace,
     attempts: Vec<SignedBytes>,
     state: State,
@@ -107,6 +111,7 @@ impl Lifecycle {
         };
         Some(Self {
             nonce: record.nonce,
+            signed_at_unix_s: record.attempts.first()?.signed_at_unix_s.min(now_unix_s),
             pace,
             state,
             broadcast_at_unix_s: None,
@@ -186,7 +191,12 @@ impl Lifecycle {
         }
         outputs.push(self.look_up());
         if now_unix_s.saturating_sub(self.waiting_since_unix_s) >= self.pace.bump_after_s {
-            outputs.extend(self.ask(Asked::Bump));
+            let given_up = self.stuck == Some(StuckReason::AtCap)
+                && self
+                    .pace
+                    .give_up_after_s
+                    .is_some_and(|limit| now_unix_s.saturating_sub(self.signed_at_unix_s) >= limit);
+            outputs.extend(self.ask(if given_up { Asked::Cancel } else { Asked::Bump }));
         }
         outputs
     }

@@ -33,12 +33,17 @@ pub fn open_nonces(
                     record.sent = true;
                 }
             }
-            TransactionState::Confirmed => _ = records.remove(&message.nonce),
+            TransactionState::Confirmed | TransactionState::Cancelled => {
+                records.remove(&message.nonce);
+            }
             // Without a hash of ours: a foreign transaction used the nonce.
             TransactionState::Dropped if message.code.as_deref() == Some(DISPLACED) => {
                 records.remove(&message.nonce);
             }
-            TransactionState::Mined | TransactionState::Reverted | TransactionState::Dropped => {}
+            TransactionState::Mined
+            | TransactionState::Reverted
+            | TransactionState::Dropped
+            | TransactionState::Reorged => {}
         }
     }
     records.into_values().collect()

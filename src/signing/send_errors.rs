@@ -57,6 +57,29 @@ pub enum SendOutcome {
     UnknownFate,
 }
 
+impl SendOutcome {
+    /// Its word in metrics: stable.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::AlreadyKnown => "already_known",
+            Self::NonceTooLow => "nonce_too_low",
+            Self::NonceTooHigh => "nonce_too_high",
+            Self::ReplacementUnderpriced => "replacement_underpriced",
+            Self::FeeTooLow => "fee_too_low",
+            Self::AboveNodeCap => "above_node_cap",
+            Self::InsufficientFunds => "insufficient_funds",
+            Self::PoolFull => "pool_full",
+            Self::SenderLimit => "sender_limit",
+            Self::RateLimited => "rate_limited",
+            Self::NeverAcceptable { .. } => "never_acceptable",
+            Self::Reverted { .. } => "reverted",
+            Self::UnknownFate => "unknown_fate",
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Meaning {
     Known,

@@ -1,17 +1,22 @@
-//! What a signer spends per UTC day, against its budget.
+//! What a signer spends per UTC day, against its budget and those of the rule
+//! sets that it lands achievements for.
 //!
 //! A transaction reserves its worst case (gas limit × highest price) before
 //! it is signed and settles for what its receipt says. Reservations outlive
-//! midnight, since they may still be spent; what was spent does not.
+//! midnight, since they may still be spent; what was spent does not. A rule
+//! set answers for its share of a batch's items.
 
 use std::collections::BTreeMap;
 
 use alloy::primitives::U256;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::unlock::decimal;
+use crate::domain::{Name, unlock::decimal};
 
 const SECONDS_PER_DAY: u64 = 86_400;
+
+/// How many items each rule set has in a transaction.
+pub type Shares = BTreeMap<Name, u64>;
 
 /// One signer's day. The shell keeps it with the ledger's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,53 +27,95 @@ pub struct Spending {
     spent_wei: U256,
     // By nonce: all attempts of a nonce cost once.
     reserved_wei: BTreeMap<u64, U256>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    shares: BTreeMap<u64, Shares>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    spent_by_set_wei: BTreeMap<Name, U256>,
 }
 
-/// A reservation would pass the day's budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// What may be spent in a day, in wei.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// By the signer.
+    pub signer: U256,
+    /// For the rule sets that have a budget of their own.
+    pub rule_sets: BTreeMap<Name, U256>,
+}
+
+/// A reservation would pass a day's budget.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the day's budget of {budget_wei} wei has {left_wei} wei left, {needed_wei} are needed; \
-     it is whole again at {resets_at_unix_s} (Unix time), or raise `daily_budget_eth`"
+    "the day's budget {}of {budget_wei} wei has {left_wei} wei left, {needed_wei} are needed; \
+     it is whole again at {resets_at_unix_s} (Unix time), or raise `{}`",
+    self.whose(), self.key()
 )]
 pub struct OverBudget {
+    /// Of this rule set; of the signer where there is none.
+    pub rule_set: Option<Name>,
     /// The budget.
     pub budget_wei: U256,
     /// What is neither spent nor reserved.
     pub left_wei: U256,
-    /// The worst case of the transaction.
+    /// The worst case of the transaction, or of the rule set's share of it.
     pub needed_wei: U256,
     /// The next UTC midnight, in seconds since the Unix epoch.
     pub resets_at_unix_s: u64,
 }
 
+impl OverBudget {
+    fn whose(&self) -> String {
+        self.rule_set.as_ref().map_or_else(String::new, |set| format!("of rule set `{set}` "))
+    }
+
+    fn key(&self) -> &'static str {
+        if self.rule_set.is_some() { "daily_budget" } else { "daily_budget_eth" }
+    }
+}
+
 impl Spending {
     /// Reserves the worst case of a nonce's newest attempt, in place of what
-    /// was reserved for the nonce before.
+    /// was reserved for the nonce before. `shares` are the items of each rule
+    /// set in it; a nonce without items is the signer's own affair.
     ///
     /// # Errors
-    /// When that would pass the budget; the earlier reservation then stands.
+    /// When that would pass a budget; the earlier reservation then stands.
     pub fn reserve(
         &mut self,
         nonce: u64,
         worst_case_wei: U256,
-        budget_wei: U256,
+        shares: &Shares,
+        budgets: &Budgets,
         now_unix_s: u64,
-    ) -> Result<(), OverBudget> {
+    ) -> Result<(), Box<OverBudget>> {
         self.roll(now_unix_s);
-        let others = self
-            .reserved_wei
-            .iter()
-            .filter(|(held, _)| **held != nonce)
-            .fold(self.spent_wei, |sum, (_, wei)| sum.saturating_add(*wei));
-        if others.saturating_add(worst_case_wei) > budget_wei {
-            return Err(OverBudget {
-                budget_wei,
-                left_wei: budget_wei.saturating_sub(others),
-                needed_wei: worst_case_wei,
-                resets_at_unix_s: (self.day + 1).saturating_mul(SECONDS_PER_DAY),
+        let resets_at_unix_s = (self.day + 1).saturating_mul(SECONDS_PER_DAY);
+        let fits = |rule_set: Option<&Name>, held: U256, needed_wei: U256, budget_wei: U256| {
+            if held.saturating_add(needed_wei) <= budget_wei {
+                return Ok(());
+            }
+            let left_wei = budget_wei.saturating_sub(held);
+            let rule_set = rule_set.cloned();
+            let over = OverBudget { rule_set, budget_wei, left_wei, needed_wei, resets_at_unix_s };
+            Err(Box::new(over))
+        };
+        let others = || self.reserved_wei.iter().filter(|(held, _)| **held != nonce);
+        let held = others().fold(self.spent_wei, |sum, (_, wei)| sum.saturating_add(*wei));
+        fits(None, held, worst_case_wei, budgets.signer)?;
+        for set in shares.keys() {
+            let Some(budget) = budgets.rule_sets.get(set) else { continue };
+            let spent = self.spent_by_set_wei.get(set).copied().unwrap_or_default();
+            let held = others().fold(spent, |sum, (nonce, wei)| {
+                let shares = self.shares.get(nonce);
+                sum.saturating_add(shares.map_or(U256::ZERO, |shares| part(*wei, shares, set)))
             });
+            fits(Some(set), held, part(worst_case_wei, shares, set), *budget)?;
         }
         self.reserved_wei.insert(nonce, worst_case_wei);
+        if shares.is_empty() {
+            self.shares.remove(&nonce);
+        } else {
+            self.shares.insert(nonce, shares.clone());
+        }
         Ok(())
     }
 
@@ -76,8 +123,14 @@ impl Spending {
     /// again, it changes nothing.
     pub fn settle(&mut self, nonce: u64, cost_wei: U256, now_unix_s: u64) {
         self.roll(now_unix_s);
-        if self.reserved_wei.remove(&nonce).is_some() {
-            self.spent_wei = self.spent_wei.saturating_add(cost_wei);
+        let shares = self.shares.remove(&nonce).unwrap_or_default();
+        if self.reserved_wei.remove(&nonce).is_none() {
+            return;
+        }
+        self.spent_wei = self.spent_wei.saturating_add(cost_wei);
+        for set in shares.keys() {
+            let spent = self.spent_by_set_wei.entry(set.clone()).or_default();
+            *spent = spent.saturating_add(part(cost_wei, &shares, set));
         }
     }
 
@@ -87,64 +140,35 @@ impl Spending {
         self.spent_wei
     }
 
+    /// Spent today for a rule set, without reservations.
+    #[must_use]
+    pub fn spent_for_wei(&self, rule_set: &Name) -> U256 {
+        self.spent_by_set_wei.get(rule_set).copied().unwrap_or_default()
+    }
+
     // A clock that steps back must not open a second budget for a day.
     fn roll(&mut self, now_unix_s: u64) {
         let today = now_unix_s / SECONDS_PER_DAY;
         if today > self.day {
             self.day = today;
             self.spent_wei = U256::ZERO;
+            self.spent_by_set_wei.clear();
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn wei(n: u64) -> U256 {
-        U256::from(n)
+/// A rule set's part of a cost, rounded up: parts never come to less than the
+/// whole.
+fn part(wei: U256, shares: &Shares, set: &Name) -> U256 {
+    let all: u64 = shares.values().sum();
+    let own = shares.get(set).copied().unwrap_or_default();
+    if own >= all {
+        return wei;
     }
-
-    #[test]
-    fn reservations_and_costs_share_one_budget() {
-        let mut spending = Spending::default();
-        spending.reserve(1, wei(60), wei(100), 0).unwrap();
-        let refused = spending.reserve(2, wei(50), wei(100), 0).unwrap_err();
-        assert_eq!((refused.left_wei, refused.resets_at_unix_s), (wei(40), SECONDS_PER_DAY));
-        spending.settle(1, wei(20), 0);
-        spending.reserve(2, wei(80), wei(100), 0).unwrap();
-        assert_eq!(spending.spent_wei(), wei(20));
-    }
-
-    #[test]
-    fn a_replacement_takes_the_place_of_its_nonces_reservation() {
-        let mut spending = Spending::default();
-        spending.reserve(1, wei(60), wei(100), 0).unwrap();
-        spending.reserve(1, wei(90), wei(100), 0).unwrap();
-        assert!(spending.reserve(1, wei(101), wei(100), 0).is_err());
-        spending.settle(1, wei(30), 0);
-        spending.settle(1, wei(30), 0);
-        assert_eq!(spending.spent_wei(), wei(30));
-    }
-
-    #[test]
-    fn midnight_forgets_what_was_spent_but_not_what_is_reserved() {
-        let mut spending = Spending::default();
-        spending.reserve(1, wei(50), wei(100), 10).unwrap();
-        spending.settle(1, wei(50), 20);
-        spending.reserve(2, wei(40), wei(100), 30).unwrap();
-        assert!(spending.reserve(3, wei(70), wei(100), SECONDS_PER_DAY).is_err());
-        spending.reserve(3, wei(60), wei(100), SECONDS_PER_DAY).unwrap();
-        // A clock that steps back stays in the new day.
-        assert!(spending.reserve(4, wei(1), wei(100), 0).is_err());
-    }
-
-    #[test]
-    fn a_day_survives_its_record() {
-        let mut spending = Spending::default();
-        spending.reserve(7, U256::MAX, U256::MAX, 0).unwrap();
-        let record = serde_json::to_vec(&spending).unwrap();
-        assert_eq!(serde_json::from_slice::<Spending>(&record).unwrap(), spending);
-    }
+    // Above 2^192 wei nothing is left that a share could be taken of.
+    let (own, all) = (U256::from(own), U256::from(all));
+    wei.checked_mul(own).map_or(wei, |product| product.div_ceil(all))
 }
+
+#[cfg(test)]
+mod tests;

@@ -321,6 +321,10 @@ metrics! {
         "Nonce of the next transaction.";
     signer_balance_ether: GaugeVec ["signer"],
         "Balance of the signer's address, in ether.";
+    signer_oldest_transaction_seconds: IntGaugeVec ["signer"],
+        "Age of the oldest transaction that is not confirmed, in seconds; 0 without any.";
+    send_outcomes_total: IntCounterVec ["signer", "outcome"],
+        "Answers of endpoints to broadcasts, the best of each, by what they mean.";
     signer_spent_today_ether: GaugeVec ["signer"],
         "Fees paid since midnight UTC, in ether.";
     transaction_gas_used_ratio: HistogramVec ["signer"] in GAS_RATIO,
@@ -359,6 +363,7 @@ mod tests {
             "_block",
             "_nonce",
             "_quarantined",
+            "_paused",
         ];
         let units =
             ["_blocks", "_messages", "_unlocks", "_transactions", "_ether", "_bytes", "_seconds"];

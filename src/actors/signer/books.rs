@@ -15,6 +15,7 @@ use crate::{
     domain::{Name, TransactionMessage, TransactionState, UnlockMessage, UnlockState},
     signing::{
         calls::Target,
+        gas::GasBook,
         item::{Item, MessageOrder},
         ledger::{Changes, Ledger, NonceRecord, Purpose},
         lifecycle::Pace,
@@ -33,6 +34,8 @@ use crate::{
 pub(super) struct Books {
     pub ledger: Ledger,
     pub spending: Spending,
+    /// What receipts taught.
+    pub gas: GasBook,
     pub outbox: Outbox,
     pub inbox: Inbox,
     pub fences: Vec<(StreamId, Fence)>,
@@ -62,6 +65,7 @@ const REMOVE_LIMIT: Duration = Duration::from_secs(5);
 /// Longer than a round may take.
 const ACK_WAIT: Duration = Duration::from_secs(120);
 const SPENDING: &[u8] = b"spending";
+const GAS: &[u8] = b"gas";
 
 impl SignerActor {
     /// Takes the fences, reads the books, and gives every live nonce a fresh
@@ -80,11 +84,14 @@ impl SignerActor {
         let prefix = owned_key(&owner, &[]);
         let rows = shared.store.scan_all(Table::Ledger, &prefix).await?;
         let mut spending = Spending::default();
+        let mut gas = GasBook::default();
         let mut records = Vec::with_capacity(rows.len());
         for (key, value) in rows {
             let key = key.get(prefix.len()..).unwrap_or_default().to_vec();
             if key == SPENDING {
                 spending = serde_json::from_slice(&value).unwrap_or_default();
+            } else if key == GAS {
+                gas = serde_json::from_slice(&value).unwrap_or_default();
             } else {
                 records.push((key, value));
             }
@@ -113,6 +120,7 @@ impl SignerActor {
         let books = Books {
             ledger,
             spending,
+            gas,
             outbox,
             inbox,
             fences,
@@ -213,6 +221,7 @@ impl SignerActor {
                 outgoing.push(messages::rejected(&self.writer(), message, &mark)?);
             }
         }
+        outgoing.append(&mut self.notices);
         for request in &changes.alerts {
             let mark = self.mark();
             outgoing.push(messages::orphaned_but_kept(self.name(), request, &mark)?);
@@ -226,11 +235,15 @@ impl SignerActor {
                 value: write.value,
             })
             .collect();
-        writes.push(Write {
+        let kept = [
+            (SPENDING, serde_json::to_vec(&books.spending).ok()),
+            (GAS, serde_json::to_vec(&books.gas).ok()),
+        ];
+        writes.extend(kept.map(|(key, value)| Write {
             table: Table::Ledger,
-            key: owned_key(&owner, SPENDING),
-            value: serde_json::to_vec(&books.spending).ok(),
-        });
+            key: owned_key(&owner, key),
+            value,
+        }));
         writes.push(Write {
             table: Table::Positions,
             key: owner.into_bytes(),
@@ -308,12 +321,14 @@ impl SignerActor {
             record: receiver,
             contract: record.call.to,
             items: requests().map(Target::from).collect(),
+            metrics: self.spec.shared.metrics.clone(),
             signer: self.name().clone(),
             rule_sets: requests().map(|request| request.rule_set.clone()).collect(),
             pauses: self.spec.shared.pauses.watch(),
             pace: Pace {
                 rebroadcast_every_s: (self.spec.config.bump_after.as_secs() / 4).max(5),
                 bump_after_s: self.spec.config.bump_after.as_secs(),
+                give_up_after_s: self.spec.config.give_up_after.map(|after| after.as_secs()),
             },
             confirmations: self.spec.config.confirmations,
             poll: self.spec.poll,

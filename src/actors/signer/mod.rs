@@ -7,6 +7,7 @@
 //! commit fails, the books in memory are dropped and read again.
 
 mod books;
+mod budgets;
 mod forgiving;
 mod noting;
 mod reopening;
@@ -28,11 +29,11 @@ use alloy::{
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
-use self::books::Books;
 pub use self::forgiving::{NotRetried, Retry};
+use self::{books::Books, budgets::Exhausted};
 use super::{
     messages::MessageError,
-    outbox::OutboxError,
+    outbox::{OutboxError, Outgoing},
     shared::{ChainLink, Shared},
     transaction::TransactionActor,
 };
@@ -70,6 +71,8 @@ pub struct SignerSpec {
     pub key: Arc<SignerKey>,
     /// Addresses of the contracts that keep achievements.
     pub contracts: Arc<BTreeMap<Name, Address>>,
+    /// What the rule sets that have a budget may spend of this signer's, in wei a day.
+    pub set_budgets: Arc<BTreeMap<Name, U256>>,
     /// Explains reverts.
     pub decoder: Arc<RevertDecoder>,
     /// Where transaction actors are spawned.
@@ -94,6 +97,12 @@ pub struct SignerActor {
     /// Each live nonce's record, as its transaction actor sees it.
     records: BTreeMap<u64, watch::Sender<NonceRecord>>,
     actors: BTreeMap<u64, ActorRef<Stepper<TransactionActor>>>,
+    /// What the node estimated for each live nonce of this incarnation.
+    estimates: BTreeMap<u64, u64>,
+    /// Budgets that are used up.
+    exhausted: Exhausted,
+    /// Go out with the next commit.
+    notices: Vec<Outgoing>,
     reconcile: bool,
     balance: Option<(U256, u64)>,
     marks: u64,
@@ -207,6 +216,9 @@ impl SignerActor {
             retries: VecDeque::new(),
             records: BTreeMap::new(),
             actors: BTreeMap::new(),
+            estimates: BTreeMap::new(),
+            exhausted: Exhausted::default(),
+            notices: Vec::new(),
             reconcile: true,
             balance: None,
             marks: 0,
@@ -340,6 +352,13 @@ impl SignerActor {
             .signer_next_nonce
             .with_label_values(&label)
             .set(i64::try_from(books.ledger.next_nonce()).unwrap_or(i64::MAX));
+        let signed_at = |record: &NonceRecord| Some(record.attempts.first()?.signed_at_unix_s);
+        let oldest = books.ledger.live_nonces().filter_map(signed_at).min();
+        let age = oldest.map_or(0, |at| (unix_ms() / 1000).saturating_sub(at));
+        metrics
+            .signer_oldest_transaction_seconds
+            .with_label_values(&label)
+            .set(i64::try_from(age).unwrap_or(i64::MAX));
         if let Some((wei, _)) = self.balance {
             metrics.signer_balance_ether.with_label_values(&label).set(ether(wei));
         }
@@ -415,6 +434,8 @@ impl Steps for SignerActor {
             "queued": books.map(|books| books.ledger.ready().len()),
             "in_flight": books.map(|books| books.ledger.live_nonces().count()),
             "caught_up": books.map(|books| books.caught_up),
+            "gas_per_unlock": books.map(|books| books.gas.per_item()),
+            "over_budget": self.exhausted.shown(),
             "balance_ether": self.balance.map(|(wei, _)| format_ether(wei)),
             "paused": self.spec.shared.pauses.now().signer(self.name()),
             "not_ready": self.trouble,

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     domain::TransactionState,
     signing::{
-        ledger::{Changes, Execution, Fate, NonceRecord, Purpose},
+        gas::GasReceipt,
+        ledger::{AttemptKind, Changes, Execution, Fate, Mined, NonceRecord, Outcome, Purpose},
         retold::DISPLACED,
     },
 };
@@ -58,6 +59,7 @@ impl SignerActor {
                 }
                 told.push(message);
                 books.spending.settle(nonce, cost, unix_ms() / 1000);
+                self.learn(books, &record, mined, *gas_used);
                 self.spec
                     .shared
                     .metrics
@@ -67,7 +69,7 @@ impl SignerActor {
                 books.ledger.mined(nonce, mined.clone())?
             }
             Reported::Unmined(hash) => {
-                let mut message = self.transaction(&record, TransactionState::Dropped, Some(*hash));
+                let mut message = self.transaction(&record, TransactionState::Reorged, Some(*hash));
                 message.reason = Some(ORPHANED.into());
                 told.push(message);
                 books.ledger.unmined(nonce)?
@@ -78,7 +80,12 @@ impl SignerActor {
                     Fate::Mined(mined) => Some(mined.hash),
                     _ => None,
                 };
-                told.push(self.transaction(&record, TransactionState::Confirmed, hash));
+                let kind = hash.and_then(|hash| record.attempt(hash)).map(|attempt| attempt.kind);
+                let state = match kind {
+                    Some(AttemptKind::Cancel) => TransactionState::Cancelled,
+                    _ => TransactionState::Confirmed,
+                };
+                told.push(self.transaction(&record, state, hash));
                 books.ledger.confirmed(nonce)?
             }
             Reported::Displaced => {
@@ -117,8 +124,33 @@ impl SignerActor {
         } else {
             self.records.remove(&nonce);
             self.actors.remove(&nonce);
+            self.estimates.remove(&nonce);
         }
         Ok(())
+    }
+
+    /// What the receipt teaches of estimates and items.
+    fn learn(&mut self, books: &mut Books, record: &NonceRecord, mined: &Mined, used: u64) {
+        let is_effect =
+            record.attempt(mined.hash).is_some_and(|attempt| attempt.kind == AttemptKind::Effect);
+        if !is_effect || record.purpose.effect().is_none() {
+            return;
+        }
+        let items = match &mined.execution {
+            Execution::Succeeded { outcomes }
+                if outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Unlocked) =>
+            {
+                outcomes.len() as u64
+            }
+            Execution::Succeeded { .. } | Execution::Reverted { .. } => 0,
+        };
+        let reverted = matches!(mined.execution, Execution::Reverted { .. });
+        books.gas.learn(&GasReceipt {
+            estimate: self.estimates.get(&record.nonce).copied(),
+            used,
+            items,
+            ran_out: reverted && used >= record.call.gas_limit,
+        });
     }
 
     /// How long the unlocks of a nonce waited, from request to confirmation.

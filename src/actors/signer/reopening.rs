@@ -69,7 +69,7 @@ impl SignerActor {
         for id in record.purpose.items() {
             self.recall(books, *id, &Changes::default()).await?;
         }
-        let mut message = self.transaction(record, TransactionState::Dropped, Some(mined.hash));
+        let mut message = self.transaction(record, TransactionState::Reorged, Some(mined.hash));
         message.reason = Some(ORPHANED.into());
         let changes = books.ledger.unmined(record.nonce)?;
         self.commit(books, changes, vec![message]).await?;

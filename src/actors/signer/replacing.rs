@@ -3,7 +3,7 @@
 
 use alloy::primitives::U256;
 
-use super::{Replace, SignerActor, Trouble, books::Books, unix_ms};
+use super::{Replace, SignerActor, Trouble, books::Books, sending::urgency};
 use crate::{
     domain::TransactionState,
     signing::{
@@ -27,7 +27,8 @@ impl SignerActor {
             self.refuse(nonce);
             return Ok(());
         }
-        let Ok(market) = self.market().await else {
+        let urgency = urgency(books, record.purpose.items());
+        let Ok(market) = self.market(urgency).await else {
             self.refuse(nonce);
             return Ok(());
         };
@@ -38,22 +39,26 @@ impl SignerActor {
             },
             Market::Legacy { .. } => Fees::Legacy { gas_price: newest.max_fee_per_gas },
         };
-        let Decision::Pay(fees) = self.policy().replace(old, &market) else {
-            self.refuse(nonce);
-            return Ok(());
-        };
-        let worst = U256::from(record.call.gas_limit) * U256::from(fees.max_per_gas());
-        let budget = self.spec.config.daily_budget;
-        if let Err(over) = books.spending.reserve(nonce, worst, budget, unix_ms() / 1000) {
-            tracing::warn!(signer = %self.name(), nonce, "{over}");
-            self.refuse(nonce);
-            return Ok(());
-        }
         // A cancelled nonce stays cancelled.
         let kind = match (what, newest.kind) {
             (Replace::Bump, AttemptKind::Effect) => AttemptKind::Effect,
             (Replace::Cancel, _) | (_, AttemptKind::Cancel) => AttemptKind::Cancel,
         };
+        let decision = match kind {
+            AttemptKind::Effect => self.policy().replace(old, &market),
+            AttemptKind::Cancel => self.policy().cancel(old, &market),
+        };
+        let Decision::Pay(fees) = decision else {
+            self.refuse(nonce);
+            return Ok(());
+        };
+        // Whichever attempt is mined: the effect's gas may still be used.
+        let worst = U256::from(record.call.gas_limit) * U256::from(fees.max_per_gas());
+        if let Err(over) = self.reserve(books, nonce, worst, record.purpose.items()) {
+            tracing::warn!(signer = %self.name(), nonce, "{over}");
+            self.refuse(nonce);
+            return Ok(());
+        }
         let changes = self.sign(books, nonce, kind, fees)?;
         self.write_down(books, nonce, changes, TransactionState::Replaced).await?;
         if let Some(actor) = self.actors.get(&nonce) {

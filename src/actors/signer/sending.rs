@@ -9,12 +9,12 @@ use futures::future::join_all;
 use super::{SignerActor, Trouble, books::Books, unix_ms};
 use crate::{
     chain::rpc::RpcError,
-    domain::{Name, TransactionState, UnlockId},
+    domain::{Name, TransactionState, UnlockId, Urgency},
     signing::{
         batcher::{BatchLimits, Next as Choice},
         calls::{self, Target},
-        fees::{Decision, FeePolicy, Fees, Market},
-        gas::{BufferPercent, gas_limit},
+        fees::{Decision, FeePolicy, Fees, Market, percentile},
+        gas::{BufferPercent, GasBook, gas_limit},
         item::{Effect, Rejection},
         ledger::{AttemptKind, Call, Changes, Purpose, ReconcileAction},
         reverts::{Revert, RevertClass},
@@ -22,15 +22,17 @@ use crate::{
     },
 };
 
+/// As urgent as its most urgent item.
+pub(super) fn urgency(books: &Books, items: &[UnlockId]) -> Urgency {
+    let items = items.iter().filter_map(|id| books.ledger.item(*id));
+    items.map(|item| item.request().urgency).max().unwrap_or_default()
+}
+
 /// How long a retraction must last before it is acted on: longer than a rule
 /// set takes to say a whole history again.
 const REVOKE_WAIT_MS: u64 = 5_000;
 /// Nodes refuse transactions above 128 KiB.
 const MAX_CALLDATA_BYTES: usize = 120 * 1024;
-/// Gas of a batch without items, and of each item: only to size batches; the
-/// limit comes from the node's estimate.
-const BASE_GAS: u64 = 60_000;
-const GAS_PER_ITEM: u64 = 180_000;
 /// Share of a block that one batch may need.
 const BLOCK_SHARE: u64 = 2;
 /// Gas of an empty transfer (yellow paper, G_transaction).
@@ -61,10 +63,10 @@ impl SignerActor {
             revoke_wait_ms: REVOKE_WAIT_MS,
             max_calldata_bytes: MAX_CALLDATA_BYTES,
             max_gas: head.gas_limit / BLOCK_SHARE,
-            base_gas: BASE_GAS,
-            gas_per_item: GAS_PER_ITEM,
+            base_gas: GasBook::BASE,
+            gas_per_item: books.gas.per_item(),
         };
-        let held = self.spec.shared.pauses.now().rule_sets;
+        let held = self.held_sets();
         let ready = books.ledger.ready();
         let (effect, chosen) = match self.batcher.next(ready, &limits, &held, unix_ms()) {
             Choice::Revoke(id) => (Effect::Revoke, vec![id]),
@@ -92,9 +94,7 @@ impl SignerActor {
                 return self.refused(books, contract, &chosen, effect, revert).await;
             }
         };
-        let buffer =
-            BufferPercent::new(u64::from(self.spec.config.gas_buffer_percent)).unwrap_or_default();
-        let gas_limit = match gas_limit(estimate, buffer, head.gas_limit) {
+        let gas_limit = match gas_limit(estimate, self.gas_buffer(books), head.gas_limit) {
             Ok(limit) => limit,
             Err(error) => {
                 let changes = match chosen.as_slice() {
@@ -109,7 +109,8 @@ impl SignerActor {
                 return Ok(true);
             }
         };
-        let fees = match self.policy().price(&self.market().await?) {
+        let urgency = urgency(books, &chosen);
+        let fees = match self.policy().price(&self.market(urgency).await?) {
             Decision::Pay(fees) => fees,
             Decision::Wait { needed, cap } | Decision::AtCap { needed, cap } => {
                 return Err(Trouble::Held(format!(
@@ -124,11 +125,12 @@ impl SignerActor {
         };
         let call = Call { to: contract, calldata, gas_limit };
         let worst = U256::from(gas_limit) * U256::from(fees.max_per_gas());
-        let now_s = unix_ms() / 1000;
-        books
-            .spending
-            .reserve(books.ledger.next_nonce(), worst, self.spec.config.daily_budget, now_s)
-            .map_err(|over| Trouble::Held(over.to_string()))?;
+        let nonce = books.ledger.next_nonce();
+        if let Err(over) = self.reserve(books, nonce, worst, purpose.items()) {
+            // A rule set's stops the set alone: the next batch is without it.
+            return self.over_budget(books, over).await;
+        }
+        self.estimates.insert(nonce, estimate);
         let (nonce, mut changes) = books.ledger.allocate(purpose, call)?;
         changes.then(self.sign(books, nonce, AttemptKind::Effect, fees)?);
         self.write_down(books, nonce, changes, TransactionState::Signed).await?;
@@ -203,7 +205,9 @@ impl SignerActor {
                 }
                 ReconcileAction::FillGap { nonce } => {
                     tracing::warn!(signer = %self.name(), nonce, "filling a gap in the nonces");
-                    let Decision::Pay(fees) = self.policy().price(&self.market().await?) else {
+                    let Decision::Pay(fees) =
+                        self.policy().price(&self.market(Urgency::Normal).await?)
+                    else {
                         continue;
                     };
                     let mut changes = books.ledger.fill_gap(nonce, TRANSFER_GAS)?;
@@ -224,10 +228,11 @@ impl SignerActor {
         }
     }
 
-    pub(super) async fn market(&self) -> Result<Market, Trouble> {
+    /// What the chain asks, at the tips that an urgency offers.
+    pub(super) async fn market(&self, urgency: Urgency) -> Result<Market, Trouble> {
         let client = &self.spec.link.client;
         let latest = BlockNumberOrTag::Latest;
-        let history = client.fee_history(FEE_BLOCKS, latest, &[50.0]).await?;
+        let history = client.fee_history(FEE_BLOCKS, latest, &[percentile(urgency)]).await?;
         // A chain without EIP-1559 has no base fees, or zeros.
         match history.base_fee_per_gas.last().copied() {
             Some(next_base_fee) if history.base_fee_per_gas.iter().any(|fee| *fee > 0) => {
@@ -239,6 +244,12 @@ impl SignerActor {
             }
             _ => Ok(Market::Legacy { gas_price: client.gas_price().await? }),
         }
+    }
+
+    fn gas_buffer(&self, books: &Books) -> BufferPercent {
+        let fixed = self.spec.config.gas_buffer_percent;
+        let fixed = fixed.and_then(|percent| BufferPercent::new(percent.into()).ok());
+        fixed.unwrap_or_else(|| books.gas.buffer())
     }
 
     /// The decoded revert, if the call was answered by one.

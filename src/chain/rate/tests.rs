@@ -132,6 +132,25 @@ fn without_a_plan_what_was_borne_stands_for_it_until_it_is_outgrown() {
     let rate = bucket.rate().unwrap();
     assert!((45.0..55.0).contains(&rate), "half of 100 per second: {rate}");
     assert!(bucket.wait(now, 10.0) > ms(0));
+    bucket.charge(now + Duration::from_secs(3), 0.0);
+    let doubled = bucket.rate().unwrap() / rate;
+    assert!((1.99..2.01).contains(&doubled), "{doubled}");
     bucket.charge(now + Duration::from_secs(600), 0.0);
     assert_eq!(bucket.rate(), None);
+}
+
+#[test]
+fn a_spell_of_refusals_at_the_start_is_outgrown_in_half_a_minute() {
+    let mut bucket = Bucket::new(None);
+    let mut now = Duration::ZERO;
+    for _ in 0..20 {
+        now += WAVE;
+        let _ = bucket.reserve(now, 1.0, ms(0));
+        bucket.refused(now, None);
+    }
+    assert!(bucket.rate().unwrap() < 1.0, "{bucket:?}");
+    bucket.charge(now + Duration::from_secs(15), 0.0);
+    assert!(bucket.rate().unwrap() >= SEEN_MIN, "{bucket:?}");
+    bucket.charge(now + Duration::from_secs(30), 0.0);
+    assert_eq!(bucket.rate(), None, "no limit again");
 }

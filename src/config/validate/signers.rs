@@ -44,8 +44,9 @@ pub(super) fn check_signers(
             };
         let max_fee_per_gas = amount("max_fee_gwei", signer.max_fee_gwei, "100", 9);
         let daily_budget = amount("daily_budget_eth", signer.daily_budget_eth, "0.5", 18);
-        let gas_buffer_percent =
-            c.bounded(&key("gas_buffer_percent"), signer.gas_buffer_percent, 25, 20, 30);
+        let gas_buffer_percent = signer
+            .gas_buffer_percent
+            .map(|given| c.bounded(&key("gas_buffer_percent"), Some(given), 25, 20, 30));
         let price_margin_percent =
             c.bounded(&key("price_margin_percent"), signer.price_margin_percent, 10, 0, 100);
         let confirmations = c.bounded(&key("confirmations"), signer.confirmations, 3, 1, 10_000);
@@ -66,6 +67,10 @@ pub(super) fn check_signers(
             1,
             86_400,
         ));
+        let give_up_after = signer.give_up_after_s.map(|given| {
+            let seconds = c.bounded(&key("give_up_after_s"), Some(given), 3600, 1, 604_800);
+            Duration::from_secs(seconds)
+        });
         if let (Some(name), Some(chain), Some(source)) = (name, chain, source) {
             signers.push(Signer {
                 name,
@@ -80,6 +85,7 @@ pub(super) fn check_signers(
                 batch_max_wait,
                 max_in_flight,
                 bump_after,
+                give_up_after,
             });
         }
     }

@@ -234,6 +234,12 @@ fn names_ids_and_words_are_checked() {
         "7: achievements[0].on_retract = \"burn\": `burn` is not one of `revoke`, `alert`, \
          `keep`; choose \"revoke\", \"alert\" or \"keep\""
     );
+    for (budget, says) in
+        [("0", "0 is out of range"), ("\"1 eth\"", "`1 eth` is not"), ("0.5", "expected")]
+    {
+        let budget = format!("daily_budget = {budget}\nachievements_contract =");
+        assert!(replaced("achievements_contract =", &budget).contains(says), "{says}");
+    }
     assert!(only(&format!("urgency = \"now\"\n{when}")).contains("`now` is not one of `low`"));
 }
 

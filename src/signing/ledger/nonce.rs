@@ -182,7 +182,9 @@ impl NonceRecord {
         self.attempts.last()
     }
 
-    pub(super) fn attempt(&self, hash: B256) -> Option<&Attempt> {
+    /// An attempt by its hash.
+    #[must_use]
+    pub fn attempt(&self, hash: B256) -> Option<&Attempt> {
         self.attempts.iter().find(|attempt| attempt.hash == hash)
     }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 const NONCE: u64 = 5;
-const PACE: Pace = Pace { rebroadcast_every_s: 10, bump_after_s: 60 };
+const PACE: Pace = Pace { rebroadcast_every_s: 10, bump_after_s: 60, give_up_after_s: Some(500) };
 
 fn hash(n: u8) -> B256 {
     B256::repeat_byte(n)
@@ -319,6 +319,25 @@ fn each_refusal_has_its_answer() {
     for (outcome, outputs) in cases {
         assert_eq!(machine().step(answer(1, outcome.clone())), outputs, "{outcome:?}");
     }
+}
+
+#[test]
+fn what_cannot_be_outbid_for_too_long_is_cancelled() {
+    let asks = |machine: &mut Lifecycle, now_unix_s| -> Vec<Output> {
+        let outputs = machine.step(Input::Tick { now_unix_s });
+        outputs.into_iter().filter(|it| matches!(it, Output::Bump | Output::Cancel)).collect()
+    };
+    let mut machine = machine();
+    // A transaction that only waits for its block is not given up.
+    assert_eq!(asks(&mut machine, 600), [Output::Bump]);
+    let _ = machine.step(Input::BumpRefused);
+    assert_eq!(machine.stuck(), Some(StuckReason::AtCap));
+    assert_eq!(asks(&mut machine, 650), []);
+    assert_eq!(asks(&mut machine, 660), [Output::Cancel]);
+    // Where nobody asks for that it waits for fees to fall.
+    machine.pace.give_up_after_s = None;
+    let _ = machine.step(Input::BumpRefused);
+    assert_eq!(asks(&mut machine, 720), [Output::Bump]);
 }
 
 #[test]
