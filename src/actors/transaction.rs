@@ -5,6 +5,8 @@
 //! It owns nothing that must survive: a new incarnation starts from the
 //! signer's ledger and asks the chain again.
 
+mod looking;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
@@ -12,11 +14,7 @@ use std::{
 };
 
 use actix::Message;
-use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::{Address, B256},
-    rpc::types::TransactionReceipt,
-};
+use alloy::primitives::Address;
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
@@ -26,12 +24,11 @@ use super::{
     signer::{FromTransaction, Replace, Reported, SignerActor},
 };
 use crate::{
-    chain::rpc::RpcError,
-    domain::{BlockRef, Name},
+    domain::Name,
     signing::{
         calls,
-        ledger::{Execution, Mined, NonceRecord},
-        lifecycle::{Heads, Input, Lifecycle, Lookup, Output, Pace, Receipt, Report, SignedBytes},
+        ledger::{Mined, NonceRecord},
+        lifecycle::{Input, Lifecycle, Output, Pace, Receipt, Report, SignedBytes},
         reverts::RevertDecoder,
         send_errors::{SendOutcome, classify_send},
     },
@@ -78,6 +75,8 @@ pub struct TransactionActor {
     machine: Option<Lifecycle>,
     /// The last mined attempt that was looked at, and what it did.
     seen: Option<(Mined, u64, u128)>,
+    /// The receipt that a second source agreed to.
+    seconded: Option<Receipt>,
     /// How many of the record's attempts the machine knows.
     known: usize,
     refused: bool,
@@ -119,6 +118,7 @@ impl TransactionActor {
             signer,
             machine,
             seen: None,
+            seconded: None,
             known,
             refused: false,
             trouble: None,
@@ -197,61 +197,6 @@ impl TransactionActor {
         best
     }
 
-    /// Asks where our attempts are. The count of nonces comes first: when it
-    /// has passed ours before the receipts are looked at, a missing receipt
-    /// is no race.
-    async fn look_up(&mut self, hashes: &[B256]) -> Result<Input, RpcError> {
-        let client = self.spec.link.client.clone();
-        let head = self.spec.link.block(BlockNumberOrTag::Latest).await?.block.number;
-        let latest = BlockNumberOrTag::Latest;
-        let latest_nonce = client.transaction_count(self.spec.from, latest).await?;
-        let heads = Heads { head, confirmed: (head + 1).saturating_sub(self.spec.confirmations) };
-        let mut found = Lookup::Unknown;
-        for hash in hashes {
-            if let Some(receipt) = client.receipt(*hash).await? {
-                if let Some(receipt) = self.believe(receipt).await? {
-                    found = Lookup::Mined(receipt);
-                    break;
-                }
-            } else if found == Lookup::Unknown && client.knows_transaction(*hash).await? {
-                found = Lookup::Pending;
-            }
-        }
-        Ok(Input::LookedUp { heads, latest_nonce, found })
-    }
-
-    /// A receipt counts when its block is on the chain that the daemon
-    /// follows. What it did to each item is read before the machine hears of
-    /// it, so that a report is never made without.
-    async fn believe(&mut self, found: TransactionReceipt) -> Result<Option<Receipt>, RpcError> {
-        let (Some(number), Some(hash)) = (found.block_number, found.block_hash) else {
-            return Ok(None);
-        };
-        // The branch that the daemon follows, as far as it is in view.
-        let seen = self.spec.link.view.borrow().as_ref().and_then(|v| v.header(number).copied());
-        let block = match seen {
-            Some(block) => block,
-            None => self.spec.link.block(number.into()).await?.block,
-        };
-        if block.hash != hash {
-            return Ok(None);
-        }
-        let receipt = Receipt { hash: found.transaction_hash, block, success: found.status() };
-        let known = |mined: &Mined| mined.hash == receipt.hash && mined.block == block;
-        if !self.seen.as_ref().is_some_and(|(mined, ..)| known(mined)) {
-            let execution = if receipt.success {
-                let logs = found.logs().iter().map(|log| &log.inner);
-                let outcomes = calls::outcomes(self.spec.contract, &self.spec.items, logs);
-                Execution::Succeeded { outcomes }
-            } else {
-                self.why_reverted(block).await?
-            };
-            let mined = Mined { hash: receipt.hash, block, execution };
-            self.seen = Some((mined, found.gas_used, found.effective_gas_price));
-        }
-        Ok(Some(receipt))
-    }
-
     async fn ask(&mut self, what: Replace) -> Result<(), TransactionFailure> {
         self.tell_signer(Reported::Wants(what)).await
     }
@@ -296,22 +241,6 @@ impl TransactionActor {
             .tell(FromTransaction { nonce, what }, TELL_LIMIT)
             .await
             .map_err(|source| TransactionFailure::Untold { nonce, source })
-    }
-
-    /// Runs the call again on the block before, where the revert's data is had.
-    async fn why_reverted(&self, block: BlockRef) -> Result<Execution, RpcError> {
-        let call = self.spec.record.borrow().call.clone();
-        let at = block.number.saturating_sub(1).into();
-        let again = self.spec.link.call(Some(self.spec.from), call.to, &call.calldata, at).await;
-        let revert = match again {
-            // It runs through on the block before: what ran in between decides.
-            Ok(_) => self.spec.decoder.explain("", None),
-            Err(error) => match error.semantic() {
-                Some(refusal) => self.spec.decoder.explain(&refusal.message, refusal.data.as_ref()),
-                None => return Err(error),
-            },
-        };
-        Ok(Execution::Reverted { code: revert.code, reason: revert.text })
     }
 }
 

@@ -141,6 +141,19 @@ impl ChainClient {
         Self { only: Some(endpoint), ..self.clone() }
     }
 
+    /// A client for each endpoint that may be asked now, the best first; all
+    /// of the same chain, each like [`Self::only`].
+    #[must_use]
+    pub fn singly(&self) -> Vec<Self> {
+        let order = self.order();
+        // Who asks then hears why there is nobody.
+        if order.is_empty() {
+            vec![self.clone()]
+        } else {
+            order.into_iter().map(|it| self.only(it)).collect()
+        }
+    }
+
     /// A client of the same chain whose calls can wait: those of others go
     /// first, and always find a place and a rest of the rate.
     #[must_use]

@@ -134,6 +134,13 @@ impl Spending {
         }
     }
 
+    /// What nonces under way may cost at most, but for this one.
+    #[must_use]
+    pub fn reserved_but_for(&self, nonce: u64) -> U256 {
+        let others = self.reserved_wei.iter().filter(|(held, _)| **held != nonce);
+        others.fold(U256::ZERO, |sum, (_, wei)| sum.saturating_add(*wei))
+    }
+
     /// Spent today, without reservations.
     #[must_use]
     pub fn spent_wei(&self) -> U256 {

@@ -24,6 +24,7 @@ mod reorg;
 mod replay;
 mod schemas;
 mod scripted;
+mod sending;
 mod shutdown;
 mod store;
 mod stream_truth;

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy::primitives::U256;
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{U256, utils::format_ether},
+};
 use serde_json::{Value as Json, json};
 
 use super::{SignerActor, Trouble, books::Books, unix_ms};
@@ -63,6 +66,29 @@ impl SignerActor {
         let mut held = self.spec.shared.pauses.now().rule_sets;
         held.extend(self.exhausted.sets(unix_ms() / 1000).cloned());
         held
+    }
+
+    /// Refuses what the signer could not pay for beside all that is under way:
+    /// a node would take it or not, and no later nonce could be mined before it.
+    pub(super) async fn require_balance(
+        &mut self,
+        books: &Books,
+        nonce: u64,
+        worst_wei: U256,
+    ) -> Result<(), Trouble> {
+        let address = self.spec.key.address();
+        let client = self.spec.link.client.clone();
+        let balance = client.balance(address, BlockNumberOrTag::Latest).await?;
+        self.balance = Some((balance, self.balance.map_or(0, |(_, at)| at)));
+        let needed = books.spending.reserved_but_for(nonce).saturating_add(worst_wei);
+        if balance >= needed {
+            return Ok(());
+        }
+        Err(Trouble::Held(format!(
+            "{address} has {} ether, and what is under way and next may cost {}: fund it",
+            format_ether(balance),
+            format_ether(needed)
+        )))
     }
 
     /// Reserves a nonce's worst case, not yet durably.

@@ -6,8 +6,9 @@ use alloy::{
 };
 use futures::future::join_all;
 
-use super::{SignerActor, Trouble, books::Books, unix_ms};
+use super::{SignerActor, SignerSpec, Trouble, books::Books, unix_ms};
 use crate::{
+    actors::messages,
     chain::rpc::RpcError,
     domain::{Name, TransactionState, UnlockId, Urgency},
     signing::{
@@ -21,6 +22,12 @@ use crate::{
         send_errors::{SendOutcome, classify_send},
     },
 };
+
+/// The key's transactions, with those in the pool.
+async fn pending_count(spec: &SignerSpec) -> Result<u64, RpcError> {
+    let (client, address) = (&spec.link.client, spec.key.address());
+    client.transaction_count(address, BlockNumberOrTag::Pending).await
+}
 
 /// As urgent as its most urgent item.
 pub(super) fn urgency(books: &Books, items: &[UnlockId]) -> Urgency {
@@ -126,6 +133,12 @@ impl SignerActor {
         let call = Call { to: contract, calldata, gas_limit };
         let worst = U256::from(gas_limit) * U256::from(fees.max_per_gas());
         let nonce = books.ledger.next_nonce();
+        if pending_count(&self.spec).await? > nonce {
+            // Somebody else's transaction waits there: ours would push it out.
+            self.reconcile = true;
+            return Ok(true);
+        }
+        self.require_balance(books, nonce, worst).await?;
         if let Err(over) = self.reserve(books, nonce, worst, purpose.items()) {
             // A rule set's stops the set alone: the next batch is without it.
             return self.over_budget(books, over).await;
@@ -196,6 +209,7 @@ impl SignerActor {
                 ReconcileAction::AdoptForeign { next_nonce }
                 | ReconcileAction::Rewind { next_nonce } => {
                     tracing::info!(signer = %self.name(), next_nonce, "nonce adopted from the chain");
+                    self.tell_of_foreign(books.ledger.next_nonce(), next_nonce)?;
                     let changes = books.ledger.move_next_nonce(next_nonce)?;
                     self.commit(books, changes, Vec::new()).await?;
                 }
@@ -217,6 +231,23 @@ impl SignerActor {
             }
         }
         self.man_nonces(books);
+        Ok(())
+    }
+
+    /// Nonces that somebody else used are told of; the first ones of new books
+    /// are the key's past.
+    fn tell_of_foreign(&mut self, ours: u64, theirs: u64) -> Result<(), Trouble> {
+        if ours == 0 || theirs <= ours {
+            return Ok(());
+        }
+        let (address, last) = (self.spec.key.address(), theirs - 1);
+        let text = format!(
+            "nonces {ours} to {last} of {address} were used by somebody else; keep the key for \
+             meritd alone"
+        );
+        tracing::warn!(signer = %self.name(), "{text}");
+        let mark = self.mark();
+        self.notices.push(messages::signer_notice(self.name(), &text, &mark)?);
         Ok(())
     }
 

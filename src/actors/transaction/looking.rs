@@ -1,0 +1,182 @@
+//! Where our attempts are, as the chain's endpoints see them.
+//!
+//! The answers of one look come from one endpoint, or they would contradict
+//! each other whenever one lags: a nonce that is used here and a receipt that
+//! is missing there look like a foreign transaction. What is deep enough is
+//! believed when a second endpoint says the same, or where there is none, when
+//! the block's logs do.
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::B256,
+    rpc::types::{Log, TransactionReceipt},
+};
+
+use super::TransactionActor;
+use crate::{
+    chain::{answers::LogFilter, client::ChainClient, rpc::RpcError},
+    domain::BlockRef,
+    signing::{
+        calls,
+        ledger::{Execution, Mined},
+        lifecycle::{Heads, Input, Lookup, Receipt},
+    },
+};
+
+impl TransactionActor {
+    /// Asks one endpoint where our attempts are, the next one when it fails.
+    pub(super) async fn look_up(&mut self, hashes: &[B256]) -> Result<Input, RpcError> {
+        let all = self.spec.link.client.singly();
+        let mut failure = None;
+        for (place, client) in all.iter().enumerate() {
+            let others = all.iter().enumerate().filter(|(other, _)| *other != place);
+            let others: Vec<&ChainClient> = others.map(|(_, client)| client).collect();
+            match self.look_up_at(client, &others, hashes).await {
+                Ok(input) => return Ok(input),
+                Err(error) => failure = Some(error),
+            }
+        }
+        let nobody = || RpcError::NoEndpoint { chain: self.spec.link.name.to_string() };
+        Err(failure.unwrap_or_else(nobody))
+    }
+
+    /// The count of nonces comes first: when it has passed ours before the
+    /// receipts are looked at, a missing receipt is no race.
+    async fn look_up_at(
+        &mut self,
+        client: &ChainClient,
+        others: &[&ChainClient],
+        hashes: &[B256],
+    ) -> Result<Input, RpcError> {
+        let latest = BlockNumberOrTag::Latest;
+        let head = client.header(latest).await?.map_or(0, |header| header.block.number);
+        let latest_nonce = client.transaction_count(self.spec.from, latest).await?;
+        let confirmed = (head + 1).saturating_sub(self.spec.confirmations);
+        let heads = Heads { head, confirmed };
+        let mut found = Lookup::Unknown;
+        for hash in hashes {
+            if let Some(receipt) = client.receipt(*hash).await? {
+                if let Some(told) = self.believe(client, receipt).await? {
+                    if told.block.number <= confirmed {
+                        self.second(client, others, told).await?;
+                    }
+                    found = Lookup::Mined(told);
+                    break;
+                }
+            } else if found == Lookup::Unknown && client.knows_transaction(*hash).await? {
+                found = Lookup::Pending;
+            }
+        }
+        Ok(Input::LookedUp { heads, latest_nonce, found })
+    }
+
+    /// A receipt counts when its block is on the chain that the daemon
+    /// follows. What it did to each item is read before the machine hears of
+    /// it, so that a report is never made without.
+    async fn believe(
+        &mut self,
+        client: &ChainClient,
+        found: TransactionReceipt,
+    ) -> Result<Option<Receipt>, RpcError> {
+        let (Some(number), Some(hash)) = (found.block_number, found.block_hash) else {
+            return Ok(None);
+        };
+        // The branch that the daemon follows, as far as it is in view.
+        let seen = self.spec.link.view.borrow().as_ref().and_then(|v| v.header(number).copied());
+        let block = match seen {
+            Some(block) => block,
+            None => match client.header(number.into()).await? {
+                Some(header) => header.block,
+                None => return Ok(None),
+            },
+        };
+        if block.hash != hash {
+            return Ok(None);
+        }
+        let receipt = Receipt { hash: found.transaction_hash, block, success: found.status() };
+        let known = |mined: &Mined| mined.hash == receipt.hash && mined.block == block;
+        if !self.seen.as_ref().is_some_and(|(mined, ..)| known(mined)) {
+            let execution = if receipt.success {
+                let logs = found.logs().iter().map(|log| &log.inner);
+                let outcomes = calls::outcomes(self.spec.contract, &self.spec.items, logs);
+                Execution::Succeeded { outcomes }
+            } else {
+                self.why_reverted(block).await?
+            };
+            let mined = Mined { hash: receipt.hash, block, execution };
+            self.seen = Some((mined, found.gas_used, found.effective_gas_price));
+        }
+        Ok(Some(receipt))
+    }
+
+    /// Asks somebody else about a receipt that would be final: another endpoint,
+    /// or where there is none, the logs of its block.
+    ///
+    /// # Errors
+    /// `Unproven`, when they say otherwise: the next endpoint is asked then.
+    async fn second(
+        &mut self,
+        client: &ChainClient,
+        others: &[&ChainClient],
+        told: Receipt,
+    ) -> Result<(), RpcError> {
+        if self.seconded == Some(told) {
+            return Ok(());
+        }
+        let mut contradicted = false;
+        for other in others {
+            // One that is away, or has not got so far, says nothing.
+            let Ok(Some(receipt)) = other.receipt(told.hash).await else { continue };
+            let same = receipt.block_hash == Some(told.block.hash)
+                && receipt.status() == told.success
+                && self.has_outcomes_of(receipt.logs());
+            if same {
+                self.seconded = Some(told);
+                return Ok(());
+            }
+            contradicted = true;
+        }
+        if !contradicted {
+            let filter = LogFilter { addresses: vec![self.spec.contract], topics0: Vec::new() };
+            let mut logs = client.logs_of_block(&filter, told.block.hash, None).await?;
+            logs.retain(|log| log.transaction_hash == Some(told.hash));
+            let same = if told.success { self.has_outcomes_of(&logs) } else { logs.is_empty() };
+            if same {
+                self.seconded = Some(told);
+                return Ok(());
+            }
+        }
+        // Whoever is asked next is heard afresh.
+        self.seen = None;
+        let against = if contradicted { "another endpoint" } else { "the logs of its block" };
+        Err(RpcError::Unproven {
+            chain: self.spec.link.name.as_str().into(),
+            block: told.block.number,
+            reason: format!("{against} contradicts the receipt of {}", told.hash),
+        })
+    }
+
+    /// Whether these logs say of our items what we heard first.
+    fn has_outcomes_of(&self, logs: &[Log]) -> bool {
+        let Some((mined, ..)) = &self.seen else { return false };
+        let Execution::Succeeded { outcomes } = &mined.execution else { return true };
+        let logs = logs.iter().map(|log| &log.inner);
+        calls::outcomes(self.spec.contract, &self.spec.items, logs) == *outcomes
+    }
+
+    /// Runs the call again on the block before, where the revert's data is had.
+    async fn why_reverted(&self, block: BlockRef) -> Result<Execution, RpcError> {
+        let call = self.spec.record.borrow().call.clone();
+        let at = block.number.saturating_sub(1).into();
+        let again = self.spec.link.call(Some(self.spec.from), call.to, &call.calldata, at).await;
+        let revert = match again {
+            // It runs through on the block before: what ran in between decides.
+            Ok(_) => self.spec.decoder.explain("", None),
+            Err(error) => match error.semantic() {
+                Some(refusal) => self.spec.decoder.explain(&refusal.message, refusal.data.as_ref()),
+                None => return Err(error),
+            },
+        };
+        Ok(Execution::Reverted { code: revert.code, reason: revert.text })
+    }
+}

@@ -1,0 +1,116 @@
+//! Fees, budgets and balances.
+
+use alloy::{consensus::Transaction as _, primitives::U256, providers::Provider as _};
+use meritd::streams::subjects::StreamId;
+use serde_json::json;
+
+use super::{CONTRIBUTOR, Scene, gwei};
+use crate::support::{PATIENCE, contribute, until};
+
+#[tokio::test]
+async fn fee_spike_waits_under_cap() {
+    let scene = Scene::start("bump_after_s = 2").await;
+    scene.earns(scene.member(4)).await;
+    // Twice the cap; empty blocks bring it down again by an eighth each.
+    scene.anvil("anvil_setNextBlockBaseFeePerGas", json!([gwei(300)])).await;
+    contribute(&scene.world, scene.member(5)).await;
+    scene.signer_says("above the cap").await;
+    scene.lands(scene.member(5)).await;
+    for transaction in scene.transactions().await {
+        assert!(transaction.max_fee_per_gas() <= 100_000_000_000, "{transaction:?}");
+    }
+    scene.is_right().await;
+}
+
+#[tokio::test]
+async fn what_the_market_left_behind_is_cancelled_at_its_nonce_and_lands_with_another() {
+    let scene = Scene::start("bump_after_s = 1\ngive_up_after_s = 3").await;
+    scene.mine_by_hand().await;
+    contribute_unmined(&scene).await;
+    until("the transaction is in the pool", PATIENCE, async || {
+        (scene.broadcasts() > 0).then_some(())
+    })
+    .await;
+    // The market is just above the cap until it is cancelled.
+    until("it is given up", PATIENCE, async || {
+        scene.anvil("anvil_setNextBlockBaseFeePerGas", json!([gwei(105)])).await;
+        scene.anvil("anvil_mine", json!(["0x1"])).await;
+        let said = scene.daemon.stream(StreamId::Transactions).await;
+        let cancelled = said.iter().any(|(subject, _)| subject.ends_with(".cancelled"));
+        cancelled.then_some(())
+    })
+    .await;
+    scene.anvil("anvil_setNextBlockBaseFeePerGas", json!([gwei(1)])).await;
+    scene.mine_again().await;
+    scene.lands(scene.member(5)).await;
+    scene.is_right().await;
+}
+
+/// A contribution that is deep enough to count, with mining by hand.
+async fn contribute_unmined(scene: &Scene) {
+    let miner = async {
+        loop {
+            scene.anvil("anvil_mine", json!(["0x1"])).await;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = contribute(&scene.world, scene.member(5)) => {}
+        () = miner => {}
+    }
+    scene.anvil("anvil_mine", json!(["0x3"])).await;
+}
+
+#[tokio::test]
+async fn a_drained_signer_waits_for_money_and_loses_nothing() {
+    let scene = Scene::start("bump_after_s = 2").await;
+    scene.earns(scene.member(4)).await;
+    scene.world.anvil.set_balance(scene.signer(), U256::ZERO).await.unwrap();
+    contribute(&scene.world, scene.member(5)).await;
+    scene.signer_says("may cost").await;
+    assert!(!scene.has(scene.member(5)).await);
+    scene.world.anvil.set_balance(scene.signer(), gwei(1_000_000_000)).await.unwrap();
+    scene.lands(scene.member(5)).await;
+    scene.is_right().await;
+}
+
+#[tokio::test]
+async fn a_rule_set_that_used_its_budget_up_holds_no_other() {
+    let scene = Scene::start("bump_after_s = 2").await;
+    let file = scene.daemon.setting.config().join("rules/participation.toml");
+    let rules = std::fs::read_to_string(&file).unwrap();
+    let poor = format!("daily_budget = \"1 wei\"\n{rules}");
+    std::fs::write(&file, poor).unwrap();
+    let rich = r#"
+id = "rich"
+signer = "awards"
+achievements_contract = "achievements"
+[[achievements]]
+name = "thanks"
+id = 6
+when = { event = "contributions.contributed", subject = "member" }
+"#;
+    std::fs::write(scene.daemon.setting.config().join("rules/rich.toml"), rich).unwrap();
+    let Scene { world, endpoint, mut daemon } = scene;
+    daemon.kill().await;
+    daemon.start().await;
+    let scene = Scene { world, endpoint, daemon };
+    contribute(&scene.world, scene.member(5)).await;
+    until("the other rule set's lands", PATIENCE, async || {
+        scene.world.has_achievement(scene.member(5), 6).await.unwrap().then_some(())
+    })
+    .await;
+    scene
+        .signer_is("the budget is told of", |signer| {
+            signer["over_budget"] == json!(["participation"])
+        })
+        .await;
+    scene.blocks_pass(6).await;
+    assert!(!scene.world.has_achievement(scene.member(5), CONTRIBUTOR).await.unwrap());
+    let notices = scene.daemon.stream(StreamId::Operations).await;
+    let told = notices
+        .iter()
+        .filter(|(_, body)| String::from_utf8_lossy(body).contains("of rule set `participation`"));
+    assert_eq!(told.count(), 1, "told once");
+    assert!(scene.world.anvil.provider().get_balance(scene.signer()).await.unwrap() > U256::ZERO);
+}
