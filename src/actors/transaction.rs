@@ -26,7 +26,7 @@ use super::{
 use crate::{
     domain::Name,
     signing::{
-        calls,
+        calls::{Calls, Target},
         ledger::{Mined, NonceRecord},
         lifecycle::{Input, Lifecycle, Output, Pace, Receipt, Report, SignedBytes},
         reverts::RevertDecoder,
@@ -48,8 +48,10 @@ pub struct TransactionSpec {
     pub record: watch::Receiver<NonceRecord>,
     /// The contract that the record calls.
     pub contract: Address,
+    /// How it is called.
+    pub calls: Arc<Calls>,
     /// Who the items of the record are, in its order: how logs are told apart.
-    pub items: Vec<calls::Target>,
+    pub items: Vec<Target>,
     /// All metrics.
     pub metrics: Metrics,
     /// The signer's name.

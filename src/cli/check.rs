@@ -13,10 +13,10 @@ use serde_json::json;
 use super::{ConfigArgs, Failure, KeyArgs, print};
 use crate::{
     chain::transport::{EndpointUrl, HttpLimits, connect},
-    config::{Chain, Config, ContractKind, Creation, Endpoint, Nats, Place},
+    config::{Chain, Config, ContractKind, Creation, Delivery, Endpoint, Nats, Place},
     daemon::{self, Plan, StartError},
     domain::{Name, OnRetract},
-    signing::calls::{self, Role},
+    signing::calls::{self, Calls, Role},
     streams::{
         connection::Connection,
         find_nats_server, nats_server_version,
@@ -153,6 +153,14 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
         };
         for contract in config.contracts.iter().filter(keeps) {
             let Some(address) = contract.address() else { continue };
+            let Some(calls) = plan.calls.get(&contract.name) else { continue };
+            findings.push(Finding::good(
+                format!("contract/{}", contract.name),
+                delivery(contract.delivery, calls),
+            ));
+            if !calls.is_reference() {
+                continue;
+            }
             for role in roles(plan, &signer.name) {
                 let what = format!("signer/{}", signer.name);
                 let calldata = calls::has_role(role, key.address());
@@ -178,6 +186,21 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
             }
         }
     }
+}
+
+/// What is promised of a contract's unlocks, and by what.
+fn delivery(delivery: Delivery, calls: &Calls) -> String {
+    let batch = if calls.has_batch() { "in batches" } else { "one a transaction" };
+    let promise = match (calls.can_ask(), delivery) {
+        (true, _) => "exactly once: the contract is asked who has what",
+        (false, Delivery::AtLeastOnce) => {
+            "at least once: the contract can't be asked, and what is in doubt is sent again"
+        }
+        (false, Delivery::AtMostOnce | Delivery::ExactlyOnce) => {
+            "at most once: the contract can't be asked, and what is in doubt is held for a person"
+        }
+    };
+    format!("unlocks land {promise}; {batch}")
 }
 
 /// The rights that a signer's achievements need: to revoke only where one is

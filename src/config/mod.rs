@@ -32,7 +32,9 @@ pub use files::RuleFile;
 pub use load::load;
 pub use presets::Preset;
 pub use problem::{ConfigError, Problem};
-pub use raw::{Completeness, Confirmations, ContractKind, GovernorClock, LogFormat, StackKind};
+pub use raw::{
+    Completeness, Confirmations, ContractKind, Delivery, GovernorClock, LogFormat, StackKind,
+};
 pub use secret::{Secret, SecretError, SecretRef};
 
 use crate::domain::Name;
@@ -208,6 +210,23 @@ pub struct Contract {
     /// Whether events of blocks that are not confirmed yet are told, too, on
     /// subjects of their own.
     pub provisional: bool,
+    /// How it is called to keep achievements, where it is not the reference.
+    pub calls: Option<Calls>,
+    /// What is done when nothing tells whether an unlock landed.
+    pub delivery: Delivery,
+}
+
+/// Signatures of the calls that keep achievements, as they are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calls {
+    /// Gives one.
+    pub unlock: String,
+    /// Gives several.
+    pub batch: Option<String>,
+    /// Answers whether a user has one.
+    pub has: Option<String>,
+    /// Takes one back.
+    pub revoke: Option<String>,
 }
 
 impl Contract {

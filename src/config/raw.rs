@@ -200,6 +200,31 @@ pub(super) struct RawContract {
     pub clock: Option<GovernorClock>,
     #[serde(default)]
     pub provisional: bool,
+    pub calls: Option<RawCalls>,
+    pub delivery: Option<Delivery>,
+}
+
+/// How an achievements contract is called, where it is not the reference.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCalls {
+    pub unlock: String,
+    pub batch: Option<String>,
+    pub has: Option<String>,
+    pub revoke: Option<String>,
+}
+
+/// What is done when nothing tells whether an unlock landed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// That can't happen: the contract can be asked.
+    #[default]
+    ExactlyOnce,
+    /// It is held for a person.
+    AtMostOnce,
+    /// It is sent again.
+    AtLeastOnce,
 }
 
 /// `{ contract = …, event = …, field = … }`.

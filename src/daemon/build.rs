@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::U256;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::{
@@ -26,7 +26,7 @@ use crate::{
         pauses::Pauses,
         rule_set::{RuleSetActor, Rules},
         shared::{ChainLink, Shared},
-        signer::{SignerActor, SignerSpec},
+        signer::{Keeper, SignerActor, SignerSpec},
         store::StoreActor,
         wake::{WakeActor, WakeSpec},
     },
@@ -267,11 +267,17 @@ fn spawn_signers(
         ) else {
             continue;
         };
-        let contracts: BTreeMap<Name, Address> = config
+        let keeper = |contract: &config::Contract| {
+            let calls = plan.calls.get(&contract.name).cloned().unwrap_or_default();
+            let keeper =
+                Keeper { address: contract.address()?, calls, delivery: contract.delivery };
+            Some((contract.name.clone(), keeper))
+        };
+        let keepers: BTreeMap<Name, Keeper> = config
             .contracts
             .iter()
             .filter(|c| c.chain == signer.chain && c.kind == ContractKind::Achievements)
-            .filter_map(|c| Some((c.name.clone(), c.address()?)))
+            .filter_map(keeper)
             .collect();
         let own = Arc::new(OnceLock::new());
         let spec = SignerSpec {
@@ -279,7 +285,7 @@ fn spawn_signers(
             link,
             config: signer.clone(),
             key,
-            contracts: Arc::new(contracts),
+            keepers: Arc::new(keepers),
             set_budgets: Arc::new(set_budgets(plan, &signer.name)),
             decoder: Arc::new(RevertDecoder::new([])),
             tree: tree.clone(),

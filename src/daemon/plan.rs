@@ -10,10 +10,13 @@ use crate::{
     config::{
         self, Config, ContractKind, GovernorClock, Place, SecretError, SignerKeySource, StackKind,
     },
-    domain::{FieldType, Name},
+    domain::{FieldType, Name, OnRetract},
     governance::{BenefitRule, Clock, Governance, InvalidSettings, Settings, Stack},
     rules::{Catalog, CatalogContract, RuleError, RuleSet},
-    signing::keys::{KeyError, KeySpec, SignerKey},
+    signing::{
+        calls::{BadCall, Calls, Signatures},
+        keys::{KeyError, KeySpec, SignerKey},
+    },
 };
 
 /// What a configuration means, checked as far as no chain is needed.
@@ -27,6 +30,8 @@ pub struct Plan {
     pub governors: BTreeMap<Name, Governance>,
     /// Keys by signer.
     pub keys: BTreeMap<Name, Arc<SignerKey>>,
+    /// How achievements contracts are called.
+    pub calls: BTreeMap<Name, Arc<Calls>>,
 }
 
 /// Why a configuration means nothing; all that was found.
@@ -64,6 +69,17 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
             format!("{file}: contracts[{i}].created_by.{key} (`{}`): {why}", contract.name)
         }));
     }
+    let mut calls = BTreeMap::new();
+    for (i, contract) in config.contracts.iter().enumerate() {
+        match calls_of(contract) {
+            Ok(found) => _ = calls.insert(contract.name.clone(), Arc::new(found)),
+            Err((key, error)) => problems.push(format!(
+                "{}: contracts[{i}].calls.{key} (`{}`): {error}",
+                config.said_by("contracts"),
+                contract.name,
+            )),
+        }
+    }
     let catalog = catalog(config, &adapters);
     let mut rule_sets: Vec<Arc<RuleSet>> = Vec::new();
     for file in &config.rules {
@@ -77,6 +93,7 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
                     ));
                 }
                 problems.extend(misplaced_signers(config, &shown, &set));
+                problems.extend(irrevocable(&calls, &shown, &set));
                 rule_sets.push(Arc::new(set));
             }
             Err(errors) => problems.extend(errors.iter().map(RuleError::to_string)),
@@ -114,7 +131,7 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
         }
     }
     if problems.is_empty() {
-        Ok(Plan { adapters, rule_sets, governors, keys })
+        Ok(Plan { adapters, rule_sets, governors, keys, calls })
     } else {
         Err(PlanError { problems })
     }
@@ -132,6 +149,30 @@ fn whole(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+fn calls_of(contract: &config::Contract) -> Result<Calls, (&'static str, BadCall)> {
+    let Some(config::Calls { unlock, batch, has, revoke }) = contract.calls.clone() else {
+        return Ok(Calls::default());
+    };
+    Calls::custom(&Signatures { unlock, batch, has, revoke })
+}
+
+/// What can't be taken back must not be promised to be.
+fn irrevocable(calls: &BTreeMap<Name, Arc<Calls>>, file: &str, set: &RuleSet) -> Vec<String> {
+    let contract = set.achievements_contract();
+    if calls.get(contract).is_none_or(|calls| calls.can_revoke()) {
+        return Vec::new();
+    }
+    let revoked = set.achievements().iter().filter(|it| it.on_retract == OnRetract::Revoke);
+    let told = |achievement: &crate::rules::Achievement| {
+        format!(
+            "{file}: achievement `{}`: contract `{contract}` has no call to take it back; give \
+             `calls.revoke` there, or say on_retract = \"alert\" or \"keep\" here",
+            achievement.name
+        )
+    };
+    revoked.map(told).collect()
 }
 
 /// A signer can only reach contracts of its own chain.

@@ -61,6 +61,15 @@ impl BatchLimits {
     }
 }
 
+/// Who is an exception.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exceptions {
+    /// Rule sets that nothing goes out for now.
+    pub held: BTreeSet<Name>,
+    /// Contracts that unlock one item a call.
+    pub singles: BTreeSet<Name>,
+}
+
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -89,22 +98,23 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// The next transaction's items, none of a rule set that is `held`. They
+    /// The next transaction's items, none of a rule set that is held. They
     /// stay in `ready` until the ledger binds them: asked again without that,
     /// it may choose the same.
     pub fn next(
         &mut self,
         ready: &Ready,
         limits: &BatchLimits,
-        held: &BTreeSet<Name>,
+        exceptions: &Exceptions,
         now_unix_ms: u64,
     ) -> Next {
+        let held = &exceptions.held;
         let revoke = oldest(&ready.revokes, held);
         let due = |since: u64| since.saturating_add(limits.revoke_wait_ms);
         if let Some(oldest) = revoke.filter(|oldest| due(oldest.since_unix_ms) <= now_unix_ms) {
             return Next::Revoke(oldest.id);
         }
-        let batch = match (self.batch(ready, limits, held, now_unix_ms), revoke) {
+        let batch = match (self.batch(ready, limits, exceptions, now_unix_ms), revoke) {
             (Next::Idle, Some(oldest)) => Next::WaitUntil(due(oldest.since_unix_ms)),
             (Next::WaitUntil(at), Some(oldest)) => {
                 Next::WaitUntil(at.min(due(oldest.since_unix_ms)))
@@ -128,10 +138,11 @@ impl Batcher {
         &mut self,
         ready: &Ready,
         limits: &BatchLimits,
-        held: &BTreeSet<Name>,
+        Exceptions { held, singles }: &Exceptions,
         now_unix_ms: u64,
     ) -> Next {
-        let capacity = limits.capacity();
+        let capacity_of =
+            |contract: &Name| if singles.contains(contract) { 1 } else { limits.capacity() };
         let mut waiting: BTreeMap<&Name, Waiting> = BTreeMap::new();
         for (lane, items) in ready.lanes.iter().filter(|(lane, _)| !held.contains(&lane.rule_set)) {
             let Some(oldest) = items.first() else { continue };
@@ -144,13 +155,16 @@ impl Batcher {
             entry.due_at = entry.due_at.min(due_at);
             entry.count += items.len();
         }
-        let is_due = |it: &Waiting| it.count >= capacity || it.due_at <= now_unix_ms;
+        let is_due = |contract: &Name, it: &Waiting| {
+            it.count >= capacity_of(contract) || it.due_at <= now_unix_ms
+        };
         let due = waiting
             .iter()
-            .filter(|(_, it)| is_due(it))
+            .filter(|(contract, it)| is_due(contract, it))
             .min_by_key(|(_, it)| (std::cmp::Reverse(it.urgency), it.due_at));
         match (due, waiting.values().map(|it| it.due_at).min()) {
             (Some((contract, _)), _) => {
+                let capacity = capacity_of(contract);
                 let items = self.take_turns(ready, contract, capacity, held, now_unix_ms);
                 Next::Batch { contract: (*contract).clone(), items }
             }

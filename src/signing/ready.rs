@@ -61,6 +61,11 @@ impl Ready {
         self.places.is_empty()
     }
 
+    /// All that wait, in no order.
+    pub fn ids(&self) -> impl Iterator<Item = UnlockId> {
+        self.places.keys().copied()
+    }
+
     /// Items about which the chain must be asked before they go on, oldest first.
     pub fn unsure(&self) -> impl Iterator<Item = UnlockId> {
         self.unsure.iter().map(|queued| queued.id)

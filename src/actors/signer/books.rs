@@ -1,8 +1,9 @@
 //! The signer's books: the ledger, what it spends, its inbox and outbox, and
 //! how they are read and committed together.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use alloy::primitives::Address;
 use futures::future::join_all;
 
 use super::{SignerActor, Trouble, unix_ms};
@@ -14,7 +15,7 @@ use crate::{
     },
     domain::{Name, TransactionMessage, TransactionState, UnlockMessage, UnlockState},
     signing::{
-        calls::Target,
+        calls::{Calls, Target},
         gas::GasBook,
         item::{Item, MessageOrder},
         ledger::{Changes, Ledger, NonceRecord, Purpose},
@@ -320,6 +321,7 @@ impl SignerActor {
             from: self.spec.key.address(),
             record: receiver,
             contract: record.call.to,
+            calls: self.calls_at(record.call.to),
             items: requests().map(Target::from).collect(),
             metrics: self.spec.shared.metrics.clone(),
             signer: self.name().clone(),
@@ -348,6 +350,12 @@ impl SignerActor {
                 tracing::warn!(signer = %self.name(), nonce, "{error}");
             }
         }
+    }
+
+    /// How the contract at an address is called; the signer's own has no items.
+    fn calls_at(&self, address: Address) -> Arc<Calls> {
+        let keeper = self.spec.keepers.values().find(|keeper| keeper.address == address);
+        keeper.map_or_else(Arc::default, |keeper| Arc::clone(&keeper.calls))
     }
 
     /// Tells a transaction actor that there is no replacement for now.

@@ -6,6 +6,7 @@
 //! actors report, send what is due. Each part commits before it acts. When a
 //! commit fails, the books in memory are dropped and read again.
 
+mod asking;
 mod books;
 mod budgets;
 mod forgiving;
@@ -16,7 +17,7 @@ mod retelling;
 mod sending;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -43,6 +44,7 @@ use crate::{
     domain::Name,
     signing::{
         batcher::Batcher,
+        calls::Calls,
         keys::{KeyError, SignerKey},
         ledger::{LedgerError, Mined, NonceRecord},
         lifecycle::StuckReason,
@@ -69,8 +71,8 @@ pub struct SignerSpec {
     pub config: config::Signer,
     /// The key, loaded once.
     pub key: Arc<SignerKey>,
-    /// Addresses of the contracts that keep achievements.
-    pub contracts: Arc<BTreeMap<Name, Address>>,
+    /// The contracts that keep achievements.
+    pub keepers: Arc<BTreeMap<Name, Keeper>>,
     /// What the rule sets that have a budget may spend of this signer's, in wei a day.
     pub set_budgets: Arc<BTreeMap<Name, U256>>,
     /// Explains reverts.
@@ -85,12 +87,25 @@ pub struct SignerSpec {
     pub finality_depth: u64,
 }
 
+/// A contract that keeps achievements.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    /// Where it is.
+    pub address: Address,
+    /// How it is called.
+    pub calls: Arc<Calls>,
+    /// What is done when nothing tells whether an unlock landed.
+    pub delivery: config::Delivery,
+}
+
 /// What it owns: the books.
 pub struct SignerActor {
     spec: SignerSpec,
     holder: String,
     books: Option<Books>,
     batcher: Batcher,
+    /// Contracts that unlock one item a call.
+    singles: BTreeSet<Name>,
     reports: VecDeque<FromTransaction>,
     /// Unlocks to be tried again, and who waits to hear of it.
     retries: VecDeque<Retry>,
@@ -207,11 +222,14 @@ impl SignerActor {
     #[must_use]
     pub fn new(spec: SignerSpec) -> Self {
         let holder = spec.shared.incarnation();
+        let singles = spec.keepers.iter().filter(|(_, keeper)| !keeper.calls.has_batch());
+        let singles = singles.map(|(name, _)| name.clone()).collect();
         Self {
             spec,
             holder,
             books: None,
             batcher: Batcher::default(),
+            singles,
             reports: VecDeque::new(),
             retries: VecDeque::new(),
             records: BTreeMap::new(),
@@ -331,6 +349,9 @@ impl SignerActor {
                 "these books are new and {} earlier transactions of {address} are not final yet",
                 pending - settled
             )));
+        }
+        if settled > 0 {
+            self.doubt_all(books).await?;
         }
         books.fresh = false;
         Ok(())

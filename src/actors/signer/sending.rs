@@ -4,22 +4,18 @@ use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Bytes, U256},
 };
-use futures::future::join_all;
 
 use super::{SignerActor, SignerSpec, Trouble, books::Books, unix_ms};
 use crate::{
     actors::messages,
     chain::rpc::RpcError,
-    domain::{Name, TransactionState, UnlockId, Urgency},
+    domain::{TransactionState, UnlockId, Urgency},
     signing::{
-        batcher::{BatchLimits, Next as Choice},
-        calls::{self, Target},
+        batcher::{BatchLimits, Exceptions, Next as Choice},
         fees::{Decision, FeePolicy, Fees, Market, percentile},
         gas::{BufferPercent, GasBook, gas_limit},
         item::{Effect, Rejection},
         ledger::{AttemptKind, Call, Changes, Purpose, ReconcileAction},
-        reverts::{Revert, RevertClass},
-        send_errors::{SendOutcome, classify_send},
     },
 };
 
@@ -48,8 +44,6 @@ const TRANSFER_GAS: u64 = 21_000;
 const MIN_TIP: u128 = 1_000_000;
 /// Blocks whose tips are looked at.
 const FEE_BLOCKS: u64 = 10;
-/// Calls to the contract at once while a batch is looked at.
-const CALLS_AT_ONCE: usize = 8;
 
 impl SignerActor {
     /// Signs and hands over the next transaction, if one is due and there is
@@ -73,32 +67,34 @@ impl SignerActor {
             base_gas: GasBook::BASE,
             gas_per_item: books.gas.per_item(),
         };
-        let held = self.held_sets();
+        let exceptions = Exceptions { held: self.held_sets(), singles: self.singles.clone() };
         let ready = books.ledger.ready();
-        let (effect, chosen) = match self.batcher.next(ready, &limits, &held, unix_ms()) {
+        let (effect, chosen) = match self.batcher.next(ready, &limits, &exceptions, unix_ms()) {
             Choice::Revoke(id) => (Effect::Revoke, vec![id]),
             Choice::Single(id) => (Effect::Unlock, vec![id]),
             Choice::Batch { items, .. } => (Effect::Unlock, items),
             Choice::WaitUntil(_) | Choice::Idle => return Ok(false),
         };
-        let Some(contract) = self.contract_of(books, &chosen).await? else { return Ok(true) };
+        let Some(keeper) = self.keeper_of(books, &chosen).await? else { return Ok(true) };
         // What is true only near the head may be orphaned: facts are deep.
         let deep = (head.block.number + 1).saturating_sub(self.spec.config.confirmations);
-        let chosen = self.leave_out_done(books, &chosen, contract, deep).await?;
+        let chosen = self.leave_out_done(books, &chosen, &keeper, deep).await?;
         let targets = self.targets(books, &chosen);
         if targets.is_empty() {
             return Ok(true);
         }
         let calldata = match effect {
-            Effect::Unlock => calls::unlock(&targets),
-            Effect::Revoke => targets.first().map(calls::revoke).unwrap_or_default(),
+            Effect::Unlock => keeper.calls.unlock(&targets),
+            Effect::Revoke => {
+                targets.first().map(|target| keeper.calls.revoke(target)).unwrap_or_default()
+            }
         };
-        let from = self.spec.key.address();
+        let (from, contract) = (self.spec.key.address(), keeper.address);
         let estimate = match self.spec.link.estimate_gas(from, contract, &calldata).await {
             Ok(estimate) => estimate,
             Err(error) => {
                 let Some(revert) = self.revert_of(&error) else { return Err(error.into()) };
-                return self.refused(books, contract, &chosen, effect, revert).await;
+                return self.refused(books, &keeper, &chosen, effect, revert).await;
             }
         };
         let gas_limit = match gas_limit(estimate, self.gas_buffer(books), head.gas_limit) {
@@ -281,198 +277,5 @@ impl SignerActor {
         let fixed = self.spec.config.gas_buffer_percent;
         let fixed = fixed.and_then(|percent| BufferPercent::new(percent.into()).ok());
         fixed.unwrap_or_else(|| books.gas.buffer())
-    }
-
-    /// The decoded revert, if the call was answered by one.
-    fn revert_of(&self, error: &RpcError) -> Option<Revert> {
-        let refusal = error.semantic()?;
-        Some(self.spec.decoder.explain(&refusal.message, refusal.data.as_ref()))
-    }
-
-    fn targets(&self, books: &Books, ids: &[UnlockId]) -> Vec<Target> {
-        ids.iter()
-            .filter_map(|id| books.ledger.item(*id))
-            .map(|item| Target::from(item.request()))
-            .collect()
-    }
-
-    /// The address of the contract that all of a choice belong to; items of a
-    /// contract that the configuration no longer has are rejected.
-    async fn contract_of(
-        &mut self,
-        books: &mut Books,
-        ids: &[UnlockId],
-    ) -> Result<Option<alloy::primitives::Address>, Trouble> {
-        let name: Option<Name> =
-            ids.first().and_then(|id| books.ledger.item(*id)).map(|i| i.request().contract.clone());
-        let found = name.as_ref().and_then(|name| self.spec.contracts.get(name)).copied();
-        if found.is_none() {
-            let reason = format!(
-                "contract `{}` is not configured",
-                name.map_or_else(String::new, |name| name.to_string())
-            );
-            for id in ids {
-                let why = Rejection { code: "unknown_contract".into(), reason: reason.clone() };
-                let changes = books.ledger.reject(*id, why)?;
-                self.commit(books, changes, Vec::new()).await?;
-            }
-        }
-        Ok(found)
-    }
-
-    /// Asks the contract who has what already, and drops those from the
-    /// choice: unlocked by somebody else, or revoked already.
-    async fn leave_out_done(
-        &mut self,
-        books: &mut Books,
-        ids: &[UnlockId],
-        contract: alloy::primitives::Address,
-        block: u64,
-    ) -> Result<Vec<UnlockId>, Trouble> {
-        let mut answers = Vec::new();
-        for part in ids.chunks(CALLS_AT_ONCE) {
-            let targets = self.targets(books, part);
-            let asked = targets.iter().map(|target| {
-                let link = &self.spec.link;
-                let calldata = calls::has(target);
-                async move { link.call(None, contract, &calldata, block.into()).await }
-            });
-            for (target, answer) in targets.iter().zip(join_all(asked).await) {
-                let has = calls::decode_bool(&answer?).ok_or_else(|| {
-                    Trouble::Held(format!(
-                        "{contract} does not answer hasAchievement(address,uint256): is it the \
-                         right address?"
-                    ))
-                })?;
-                answers.push((target.id, has));
-            }
-        }
-        // Nothing is asked between the first change and the commit: trouble
-        // there would leave the books ahead of the store.
-        let mut left = Vec::new();
-        let mut all = Changes::default();
-        for (id, has) in answers {
-            let changes = books.ledger.found(id, has, block)?;
-            if changes.is_empty() {
-                left.push(id);
-            } else {
-                all.then(changes);
-            }
-        }
-        if !all.is_empty() {
-            self.commit(books, all, Vec::new()).await?;
-        }
-        Ok(left)
-    }
-
-    /// Whether a lone item's effect is on chain already, not deep enough yet.
-    async fn done_near_head(
-        &self,
-        books: &Books,
-        contract: alloy::primitives::Address,
-        ids: &[UnlockId],
-        effect: Effect,
-    ) -> Result<bool, Trouble> {
-        let targets = self.targets(books, ids);
-        let [target] = targets.as_slice() else { return Ok(false) };
-        let calldata = calls::has(target);
-        let latest = BlockNumberOrTag::Latest;
-        let answer = self.spec.link.call(None, contract, &calldata, latest).await?;
-        Ok(calls::decode_bool(&answer) == Some(effect == Effect::Unlock))
-    }
-
-    /// Asks the chain about items whose fate a deep reorg left open.
-    pub(super) async fn check_unsure(&mut self, books: &mut Books) -> Result<(), Trouble> {
-        let unsure: Vec<UnlockId> =
-            books.ledger.ready().unsure().take(self.spec.config.batch_max_items).collect();
-        if unsure.is_empty() {
-            return Ok(());
-        }
-        let head = self.spec.link.block(BlockNumberOrTag::Latest).await?.block.number;
-        let deep = (head + 1).saturating_sub(self.spec.config.confirmations);
-        for id in unsure {
-            if let Some(contract) = self.contract_of(books, &[id]).await? {
-                self.leave_out_done(books, &[id], contract, deep).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A simulation reverted: find whose fault it is.
-    async fn refused(
-        &mut self,
-        books: &mut Books,
-        contract: alloy::primitives::Address,
-        ids: &[UnlockId],
-        effect: Effect,
-        revert: Revert,
-    ) -> Result<bool, Trouble> {
-        if let SendOutcome::InsufficientFunds = classify_send(0, &revert.text, None, None) {
-            return Err(Trouble::Held(format!(
-                "{} has no money for gas; fund it",
-                self.spec.key.address()
-            )));
-        }
-        if revert.class != RevertClass::Business {
-            // Rights, a pause, a wrong address: no item is to blame.
-            return Err(Trouble::Held(format!(
-                "{contract} refuses every call: {} ({})",
-                revert.text, revert.code
-            )));
-        }
-        let mut changes = Changes::default();
-        if self.done_near_head(books, contract, ids, effect).await? {
-            // Somebody was faster, and it may still be orphaned: when it is
-            // deep it is found, and until then nothing is to be done.
-            return Ok(false);
-        }
-        if let [id] = ids {
-            let why = Rejection { code: revert.code, reason: revert.text };
-            changes = books.ledger.reject(*id, why)?;
-        } else {
-            // One by one, so that the poisoned are known and the others go on.
-            let mut poisoned = Vec::new();
-            for target in self.targets(books, ids) {
-                if let Some(why) = self.poison(contract, &target, effect).await? {
-                    poisoned.push((target.id, why));
-                }
-            }
-            for (id, why) in poisoned {
-                changes.then(books.ledger.reject(id, why)?);
-            }
-            if changes.is_empty() {
-                // Each passes alone and all together do not: send them alone.
-                changes = books.ledger.suspect(ids)?;
-            }
-        }
-        self.commit(books, changes, Vec::new()).await?;
-        Ok(true)
-    }
-
-    /// Why the contract refuses an item of a batch for good; `None` when it
-    /// passes alone, or is refused for what may change by itself.
-    async fn poison(
-        &self,
-        contract: alloy::primitives::Address,
-        target: &Target,
-        effect: Effect,
-    ) -> Result<Option<Rejection>, Trouble> {
-        let calldata = match effect {
-            Effect::Unlock => calls::unlock(std::slice::from_ref(target)),
-            Effect::Revoke => calls::revoke(target),
-        };
-        let from = Some(self.spec.key.address());
-        let latest = BlockNumberOrTag::Latest;
-        let Err(error) = self.spec.link.call(from, contract, &calldata, latest).await else {
-            return Ok(None);
-        };
-        let Some(revert) = self.revert_of(&error) else { return Err(error.into()) };
-        if revert.class != RevertClass::Business {
-            return Ok(None);
-        }
-        // What is done near the head already is found when it is deep.
-        let has = self.spec.link.call(None, contract, &calls::has(target), latest).await?;
-        let done = calls::decode_bool(&has) == Some(effect == Effect::Unlock);
-        Ok((!done).then_some(Rejection { code: revert.code, reason: revert.text }))
     }
 }

@@ -15,10 +15,9 @@ use alloy::{
 use super::TransactionActor;
 use crate::{
     chain::{answers::LogFilter, client::ChainClient, rpc::RpcError},
-    domain::BlockRef,
+    domain::{BlockRef, UnlockId},
     signing::{
-        calls,
-        ledger::{Execution, Mined},
+        ledger::{AttemptKind, Execution, Mined, Outcome},
         lifecycle::{Heads, Input, Lookup, Receipt},
     },
 };
@@ -97,9 +96,7 @@ impl TransactionActor {
         let known = |mined: &Mined| mined.hash == receipt.hash && mined.block == block;
         if !self.seen.as_ref().is_some_and(|(mined, ..)| known(mined)) {
             let execution = if receipt.success {
-                let logs = found.logs().iter().map(|log| &log.inner);
-                let outcomes = calls::outcomes(self.spec.contract, &self.spec.items, logs);
-                Execution::Succeeded { outcomes }
+                Execution::Succeeded { outcomes: self.outcomes(receipt.hash, found.logs()) }
             } else {
                 self.why_reverted(block).await?
             };
@@ -160,8 +157,16 @@ impl TransactionActor {
     fn has_outcomes_of(&self, logs: &[Log]) -> bool {
         let Some((mined, ..)) = &self.seen else { return false };
         let Execution::Succeeded { outcomes } = &mined.execution else { return true };
+        self.outcomes(mined.hash, logs) == *outcomes
+    }
+
+    /// What an attempt that succeeded did: an empty one nothing.
+    fn outcomes(&self, hash: B256, logs: &[Log]) -> Vec<(UnlockId, Outcome)> {
+        let record = self.spec.record.borrow();
+        let attempt = record.attempt(hash).filter(|it| it.kind == AttemptKind::Effect);
+        let effect = attempt.and_then(|_| record.purpose.effect());
         let logs = logs.iter().map(|log| &log.inner);
-        calls::outcomes(self.spec.contract, &self.spec.items, logs) == *outcomes
+        self.spec.calls.outcomes(self.spec.contract, &self.spec.items, effect, logs)
     }
 
     /// Runs the call again on the block before, where the revert's data is had.

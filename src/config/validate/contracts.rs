@@ -10,7 +10,8 @@ use alloy::primitives::Address;
 use super::{Checker, chains::check_confirmations};
 use crate::{
     config::{
-        Chain, Confirmations, Contract, Creation, GovernorClock, GovernorGroup, Place,
+        Calls, Chain, Confirmations, Contract, Creation, Delivery, GovernorClock, GovernorGroup,
+        Place,
         files::{Unusable, read_bounded},
         raw::{ContractKind, RawContract, RawCreation, RawGroup},
     },
@@ -67,6 +68,25 @@ pub(super) fn check_contracts(
             let why = "what a factory creates is known only once it is confirmed";
             c.problem(&key("provisional"), Some("true"), why, "remove the key");
         }
+        let calls = contract.calls.map(|calls| Calls {
+            unlock: calls.unlock,
+            batch: calls.batch,
+            has: calls.has,
+            revoke: calls.revoke,
+        });
+        let delivery = contract.delivery.unwrap_or_default();
+        if contract.kind == ContractKind::Achievements {
+            let blind = calls.as_ref().is_some_and(|calls| calls.has.is_none());
+            if blind && delivery == Delivery::ExactlyOnce {
+                let why = "without `has` nothing tells for sure what landed";
+                let remedy =
+                    "give `calls.has`, or choose delivery = \"at-most-once\" or \"at-least-once\"";
+                c.problem(&key("calls.has"), None, why, remedy);
+            }
+        } else if calls.is_some() || contract.delivery.is_some() {
+            let part = if calls.is_some() { "calls" } else { "delivery" };
+            c.problem(&key(part), None, "only kind `achievements` is called", "remove the key");
+        }
         let on = chains.iter().find(|known| Some(&known.name) == chain.as_ref());
         let inherited = on.map_or(Confirmations::Finalized, |chain| chain.confirmations);
         let confirmations = contract.confirmations.unwrap_or(inherited);
@@ -85,6 +105,8 @@ pub(super) fn check_contracts(
                 confirmations,
                 clock: contract.clock.unwrap_or(GovernorClock::Block),
                 provisional: contract.provisional,
+                calls,
+                delivery,
             });
         }
     }

@@ -21,7 +21,7 @@ const LIMITS: BatchLimits = BatchLimits {
     gas_per_item: 100_000,
 };
 
-const NONE: BTreeSet<Name> = BTreeSet::new();
+const NONE: Exceptions = Exceptions { held: BTreeSet::new(), singles: BTreeSet::new() };
 
 fn item(n: u8, contract: &str, rule_set: &str, since: u64) -> Item {
     let request = UnlockRequest {
@@ -160,10 +160,19 @@ fn a_held_rule_set_waits_and_the_others_go_on() {
     assert!(revoked.retract(&Name::new("alpha").unwrap(), order, 0));
     let items = [item(1, "awards", "alpha", 0), suspect, revoked, item(4, "awards", "beta", 0)];
     let held = BTreeSet::from([Name::new("alpha").unwrap()]);
+    let held = Exceptions { held, ..NONE };
     let mut batcher = Batcher::default();
     assert_eq!(batch(batcher.next(&ready(&items), &LIMITS, &held, 1_000)), ids(&[4]));
     assert_eq!(batcher.next(&ready(&items[..3]), &LIMITS, &held, 1_000), Next::Idle);
     assert_eq!(batcher.next(&ready(&items), &LIMITS, &NONE, 1_000), Next::Revoke(ids(&[3])[0]));
+}
+
+#[test]
+fn a_contract_without_a_batch_gets_one_item_a_call_and_at_once() {
+    let items = [item(1, "plain", "votes", 0), item(2, "plain", "votes", 1)];
+    let singles = BTreeSet::from([Name::new("plain").unwrap()]);
+    let alone = Exceptions { singles, ..NONE };
+    assert_eq!(batch(Batcher::default().next(&ready(&items), &LIMITS, &alone, 2)), ids(&[1]));
 }
 
 #[test]

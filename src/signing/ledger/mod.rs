@@ -333,6 +333,25 @@ impl Ledger {
         self.finish(step)
     }
 
+    /// Nothing tells whether the effect is there: it is given up until a person
+    /// decides. What waits for the first time is no less in doubt after books
+    /// were lost.
+    ///
+    /// # Errors
+    /// When the item is not in memory or is in flight.
+    pub fn doubt(&mut self, id: UnlockId, why: Rejection) -> Result<Changes, LedgerError> {
+        let item = self.items.get_mut(&id).ok_or(LedgerError::UnknownItem { id })?;
+        if let Some(bound) = item.bound {
+            return Err(LedgerError::InFlight { id, nonce: bound.nonce });
+        }
+        item.unsure = false;
+        item.landed = None;
+        let mut step = Step::default();
+        step.reject(item, why);
+        step.items.insert(id);
+        self.finish(step)
+    }
+
     /// A person had done what a refusal was about: the item gets attempts of
     /// its own again. `false` when it was not rejected.
     ///

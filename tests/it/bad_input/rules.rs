@@ -106,3 +106,48 @@ fn two_files_with_one_id_are_refused() {
     place.write("rules/b.toml", &rules);
     place.refused().says(2, &["rules/b.toml", "id = `r`", "give each its own"]);
 }
+
+/// A whole configuration with these keys of its achievements contract.
+fn called(keys: &str) -> String {
+    WHOLE.replace("kind = \"achievements\"\n", &format!("kind = \"achievements\"\n{keys}\n"))
+}
+
+#[test]
+fn calls_that_can_not_be_made_are_refused() {
+    let unlock = "unlock = \"mint(address user, uint256 id)\"";
+    for (keys, says) in [
+        (format!("calls = {{ {unlock} }}"), "contracts[3].calls.has: without `has` nothing tells"),
+        (
+            format!(
+                "delivery = \"at-most-once\"\ncalls = {{ {unlock}, batch = \"mint(address user)\" }}"
+            ),
+            "contracts[3].calls.batch (`achievements`): argument `user` has no meaning",
+        ),
+        (
+            "delivery = \"at-most-once\"\ncalls = { unlock = \"mint\" }".to_owned(),
+            "not a signature",
+        ),
+        ("delivery = \"twice\"".to_owned(), "twice"),
+        ("calls = { give = \"x\" }".to_owned(), "give"),
+    ] {
+        Place::new(called(&keys)).refused().says(2, &["development.toml", says]);
+    }
+    let badge =
+        WHOLE.replace("kind = \"erc721\"\n", "kind = \"erc721\"\ndelivery = \"at-most-once\"\n");
+    Place::new(badge).refused().says(2, &["contracts[1].delivery", "only kind `achievements`"]);
+
+    let place = Place::new(called(&format!("delivery = \"at-most-once\"\ncalls = {{ {unlock} }}")));
+    let rules = r#"
+id = "a"
+signer = "awards"
+achievements_contract = "achievements"
+[[achievements]]
+name = "b"
+id = 1
+when = { holds = { nft = "badge" } }
+"#;
+    place.write("rules/a.toml", rules);
+    place.refused().says(2, &["rules/a.toml", "achievement `b`", "no call to take it back"]);
+    place.write("rules/a.toml", rules.replace("id = 1", "id = 1\non_retract = \"keep\""));
+    place.meritd(&["check", "--offline"]).says(0, &[]);
+}
