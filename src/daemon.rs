@@ -13,6 +13,7 @@ mod operator;
 mod pauses;
 mod plan;
 mod reach;
+mod repair;
 mod replay;
 mod series;
 

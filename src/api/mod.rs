@@ -7,6 +7,7 @@
 mod letters;
 mod pause;
 mod problem;
+mod repair;
 mod replay;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -25,6 +26,7 @@ use serde_json::{Value as Json, json};
 pub use letters::{LetterAsk, LettersQuery};
 pub use pause::PauseBody;
 pub use problem::ApiProblem;
+pub use repair::RepairBody;
 
 use crate::actors::pauses::Scope;
 
@@ -67,6 +69,13 @@ pub trait Operator: Send + Sync + 'static {
         &self,
         scope: Scope,
         paused: bool,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
+    /// Compares what a signer has landed with the chain, and may have what is
+    /// missing landed again.
+    fn repair(
+        &self,
+        signer: &str,
+        ask: RepairBody,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
     /// Lists, shows, replays or discards dead letters.
     fn dead_letters(&self, ask: LetterAsk) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
@@ -139,6 +148,7 @@ impl Api {
                 .route("/api/v1/chains/{chain}/resume", web::post().to(resume))
                 .route("/api/v1/pause", web::post().to(pause::pause))
                 .route("/api/v1/resume", web::post().to(pause::resume))
+                .route("/api/v1/signers/{signer}/repair", web::post().to(repair::repair))
                 .route("/api/v1/dead-letters", web::get().to(letters::list))
                 .route("/api/v1/dead-letters/{sequence}", web::get().to(letters::show))
                 .route("/api/v1/dead-letters/{sequence}", web::delete().to(letters::discard))

@@ -63,8 +63,18 @@ impl DaemonArgs {
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<T, Unanswered> {
+        self.post_within(TIMEOUT, path, body)
+    }
+
+    /// The same, for what takes longer.
+    pub(super) fn post_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Unanswered> {
         let (base, url) = self.at(path)?;
-        ask(&base, |client| client.post(url).json(body))
+        ask(&base, |client| client.post(url).json(body).timeout(limit))
     }
 
     /// Deletes what a path of the API, given as its segments, stands for.

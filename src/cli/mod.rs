@@ -12,6 +12,7 @@ mod explain;
 mod keys;
 mod pause;
 mod progress;
+mod repair;
 mod replay;
 mod resume;
 mod run;
@@ -70,6 +71,12 @@ enum Command {
         after_help = "Example:\n  meritd resume --signer awards\n  meritd resume --chain main --from-block 19000000"
     )]
     Resume(resume::ResumeArgs),
+    /// Compare what a signer has landed with the chain, and land again what is missing
+    #[command(
+        after_help = "Example:\n  meritd repair --signer awards --dry-run\n  meritd repair --signer awards --all --apply\n\n\
+        Exit code 0: they agree, or what is missing lands again. 1: they differ."
+    )]
+    Repair(repair::RepairArgs),
     /// Compare the stream with the chain, independently of the daemon
     #[command(
         after_help = "Example:\n  meritd verify --chain home --sample 20 --config config --environment production\n\n\
@@ -177,6 +184,7 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&args),
         Command::Pause(args) => pause::run(&args),
         Command::Resume(args) => resume::run(&args),
+        Command::Repair(args) => repair::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Replay(args) => replay::run(&args),
     };

@@ -300,6 +300,8 @@ pub struct Signer {
     /// A transaction that can't be outbid under the cap for so long is given up;
     /// `None`: it waits for fees to fall.
     pub give_up_after: Option<Duration>,
+    /// How often what has landed is compared with the chain.
+    pub reconcile_every: Duration,
 }
 
 /// Where a signing key is.

@@ -318,6 +318,7 @@ pub(super) struct RawSigner {
     pub max_in_flight: Option<usize>,
     pub bump_after_s: Option<u64>,
     pub give_up_after_s: Option<u64>,
+    pub reconcile_every_s: Option<u64>,
 }
 
 /// `{ keystore = …, passphrase = … }` or `{ raw = "env:…" }`.

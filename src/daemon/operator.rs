@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use super::{
     letters::LetterDesk,
     pauses::PauseDesk,
+    repair,
     replay::{self, Contracts},
 };
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
         rule_set::{Explain, RuleSetActor},
         shared::BenefitsCache,
     },
-    api::{ApiProblem, LetterAsk, NotReady, Operator},
+    api::{ApiProblem, LetterAsk, NotReady, Operator, RepairBody},
     breakers::{BreakerState, Guard},
     chain::client::ChainClient,
     config::Config,
@@ -289,6 +290,16 @@ impl Operator for DaemonState {
             let starting = || ApiProblem::Unavailable("the daemon is starting".to_owned());
             desk.ok_or_else(starting)?.set(&scope, paused).await
         })
+    }
+
+    fn repair(
+        &self,
+        signer: &str,
+        ask: RepairBody,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let signers = self.letters.get().map(|desk| Arc::clone(&desk.signers));
+        let signer = signer.to_owned();
+        Box::pin(async move { repair::repair(signers, &signer, ask).await })
     }
 
     fn dead_letters(&self, ask: LetterAsk) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {

@@ -321,6 +321,8 @@ metrics! {
         "Nonce of the next transaction.";
     signer_balance_ether: GaugeVec ["signer"],
         "Balance of the signer's address, in ether.";
+    signer_drift_unlocks: IntGaugeVec ["signer"],
+        "Unlocks that had landed and were not on the chain when they were last compared.";
     signer_oldest_transaction_seconds: IntGaugeVec ["signer"],
         "Age of the oldest transaction that is not confirmed, in seconds; 0 without any.";
     send_outcomes_total: IntCounterVec ["signer", "outcome"],

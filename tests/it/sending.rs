@@ -5,6 +5,7 @@ mod delivery;
 mod money;
 mod nonces;
 mod refusals;
+mod repair;
 
 use std::{fs, time::Duration};
 

@@ -168,7 +168,7 @@ impl SignerActor {
 
     /// Whether a user has an achievement at a block. `Ok(None)` when that is no
     /// answer, or can't be asked.
-    async fn has(
+    pub(super) async fn has(
         &self,
         keeper: &Keeper,
         target: &Target,

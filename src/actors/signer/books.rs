@@ -217,6 +217,9 @@ impl SignerActor {
             metrics.unlocks_total.with_label_values(&[set, message.state.as_str()]).inc();
             let mark = self.mark();
             outgoing.push(messages::unlock(message, &mark)?);
+            if message.state == UnlockState::Unlocked {
+                self.audits.landed(message.request.id);
+            }
             if message.state == UnlockState::Rejected {
                 metrics.dead_letters_total.with_label_values(&[owner.as_str()]).inc();
                 outgoing.push(messages::rejected(&self.writer(), message, &mark)?);

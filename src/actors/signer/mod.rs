@@ -7,6 +7,7 @@
 //! commit fails, the books in memory are dropped and read again.
 
 mod asking;
+mod auditing;
 mod books;
 mod budgets;
 mod forgiving;
@@ -30,8 +31,11 @@ use alloy::{
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
-pub use self::forgiving::{NotRetried, Retry};
-use self::{books::Books, budgets::Exhausted};
+use self::{auditing::Audits, books::Books, budgets::Exhausted};
+pub use self::{
+    auditing::{Audit, AuditReport, Drifted},
+    forgiving::{NotRetried, Retry},
+};
 use super::{
     messages::MessageError,
     outbox::{OutboxError, Outgoing},
@@ -109,6 +113,7 @@ pub struct SignerActor {
     reports: VecDeque<FromTransaction>,
     /// Unlocks to be tried again, and who waits to hear of it.
     retries: VecDeque<Retry>,
+    audits: Audits,
     /// Each live nonce's record, as its transaction actor sees it.
     records: BTreeMap<u64, watch::Sender<NonceRecord>>,
     actors: BTreeMap<u64, ActorRef<Stepper<TransactionActor>>>,
@@ -232,6 +237,7 @@ impl SignerActor {
             singles,
             reports: VecDeque::new(),
             retries: VecDeque::new(),
+            audits: Audits::new(),
             records: BTreeMap::new(),
             actors: BTreeMap::new(),
             estimates: BTreeMap::new(),
@@ -289,10 +295,7 @@ impl SignerActor {
             // Heard and watched it is all the same.
             Ok(false)
         } else if books.retold && books.caught_up {
-            match self.look_at_chain(&mut books).await {
-                Ok(()) => self.send_next(&mut books).await,
-                Err(trouble) => Err(trouble),
-            }
+            self.look_and_send(&mut books).await
         } else {
             Ok(false)
         };
@@ -308,6 +311,13 @@ impl SignerActor {
             }
             Err(trouble) => Err(trouble),
         }
+    }
+
+    async fn look_and_send(&mut self, books: &mut Books) -> Result<bool, Trouble> {
+        self.look_at_chain(books).await?;
+        let sent = self.send_next(books).await?;
+        // What waits goes first.
+        if sent { Ok(true) } else { self.audit(books).await }
     }
 
     /// Compares nonces and balance with the chain, now and then, and looks for

@@ -71,6 +71,13 @@ pub(super) fn check_signers(
             let seconds = c.bounded(&key("give_up_after_s"), Some(given), 3600, 1, 604_800);
             Duration::from_secs(seconds)
         });
+        let reconcile_every = Duration::from_secs(c.bounded(
+            &key("reconcile_every_s"),
+            signer.reconcile_every_s,
+            600,
+            1,
+            86_400,
+        ));
         if let (Some(name), Some(chain), Some(source)) = (name, chain, source) {
             signers.push(Signer {
                 name,
@@ -86,6 +93,7 @@ pub(super) fn check_signers(
                 max_in_flight,
                 bump_after,
                 give_up_after,
+                reconcile_every,
             });
         }
     }

@@ -187,6 +187,26 @@ impl Ledger {
         self.archived.contains(&id)
     }
 
+    /// What is settled and not in memory, in no order.
+    pub fn archived(&self) -> impl Iterator<Item = UnlockId> {
+        self.archived.iter().copied()
+    }
+
+    /// The chain is to be asked about a settled item anew, and what it says
+    /// decides what is done: it was found to be otherwise than it had landed.
+    ///
+    /// # Errors
+    /// When the item is not in memory.
+    pub fn recheck(&mut self, id: UnlockId) -> Result<Changes, LedgerError> {
+        self.require_recalled(id)?;
+        let item = self.items.get_mut(&id).ok_or(LedgerError::UnknownItem { id })?;
+        if item.bound.is_some() || item.rejected.is_some() {
+            return Ok(self.nothing(id));
+        }
+        item.unsure = true;
+        self.finish(Step { items: [id].into(), ..Step::default() })
+    }
+
     /// Takes a settled item's record, read at [`item_key`], back into memory.
     /// The next step about it archives it again if nothing is to be done.
     ///
