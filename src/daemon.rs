@@ -22,6 +22,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use crate::{
     api::{Api, ApiError},
     config::Config,
+    failpoints,
     store::OpenError,
     streams::{ProgramError, StreamError, managed::ManagedError, setup::SetupError},
     supervisor::{NotSpawned, Tree, TreeLimits},
@@ -115,6 +116,10 @@ impl Daemon {
     /// When something that is the daemon's own can't be had. What others
     /// provide is waited for.
     pub async fn start(config: Config, plan: Plan, metrics: Metrics) -> Result<Self, StartError> {
+        if let Some(doom) = config.failpoint {
+            tracing::warn!(failpoint = %doom.at, hit = doom.nth, "the process will die on purpose");
+            failpoints::arm(doom);
+        }
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
         let database = crate::store::Database::open(config.data_dir.join("meritd.redb"))?;

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     domain::Name,
+    failpoints::Failpoint,
     signing::{
         calls::{Calls, Target},
         ledger::{Mined, NonceRecord},
@@ -175,12 +176,14 @@ impl TransactionActor {
     /// since one that took them is enough.
     async fn broadcast(&self, signed: &SignedBytes) -> SendOutcome {
         let mut pauses = self.spec.pauses.clone();
+        Failpoint::BeforeBroadcast.hit();
         let answers = tokio::select! {
             biased;
             // Also in the middle of its retries. Who asks ends with the daemon.
             _ = pauses.wait_for(|paused| self.is_held(paused)) => return SendOutcome::UnknownFate,
             answers = self.spec.link.client.send_raw(&signed.raw) => answers,
         };
+        Failpoint::AfterBroadcast.hit();
         let outcomes = answers.into_iter().map(|answer| match answer.result {
             Ok(_) => SendOutcome::Accepted,
             Err(error) => match error.refusal() {

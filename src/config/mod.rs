@@ -37,7 +37,7 @@ pub use raw::{
 };
 pub use secret::{Secret, SecretError, SecretRef};
 
-use crate::domain::Name;
+use crate::{domain::Name, failpoints::Doom};
 
 /// Everything the daemon is told.
 #[derive(Clone, Debug)]
@@ -70,6 +70,8 @@ pub struct Config {
     pub rules: Vec<RuleFile>,
     /// Whether actors may be crashed on request. Refused in production.
     pub fault_injection: bool,
+    /// Where the process dies on purpose.
+    pub failpoint: Option<Doom>,
     /// Who says each section that later checks may find fault with.
     said_by: BTreeMap<&'static str, String>,
 }

@@ -363,6 +363,7 @@ pub(super) struct RawBenefit {
 pub(super) struct RawDebug {
     #[serde(default)]
     pub fault_injection: bool,
+    pub failpoint: Option<String>,
 }
 
 /// A decimal number, written as text or as a TOML integer; never a float,

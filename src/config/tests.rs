@@ -118,6 +118,14 @@ fn each_bad_value_gets_file_key_value_and_remedy() {
             &["signers[0].daily_budget_eth = `-1`", "not an amount"],
         ),
         (
+            format!("{CHAIN}[debug]\nfault_injection = true\nfailpoint = \"after_lunch\""),
+            &["debug.failpoint = `after_lunch`", "like after_sign:1"],
+        ),
+        (
+            format!("{CHAIN}[debug]\nfailpoint = \"after_sign:1\""),
+            &["debug.failpoint = `after_sign:1`", "with fault_injection = true"],
+        ),
+        (
             format!("{CHAIN}{SIGNER}give_up_after_s = 0"),
             &["signers[0].give_up_after_s = `0`", "give 1 to 604800"],
         ),

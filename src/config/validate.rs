@@ -178,6 +178,14 @@ pub(super) fn check(
     let (chains, chain_names) = check_chains(&mut c, raw.chains);
     let (contracts, contract_names) = check_contracts(&mut c, raw.contracts, &chains, &chain_names);
     let governor_groups = check_groups(&mut c, raw.governor_groups, &contracts, &contract_names);
+    let failpoint = raw.debug.failpoint.as_deref().and_then(|text| {
+        let parsed = text.parse().ok().filter(|_| raw.debug.fault_injection);
+        if parsed.is_none() {
+            let remedy = "name a place and a hit, like after_sign:1, with fault_injection = true";
+            c.problem("debug.failpoint", Some(text), "not a failpoint that may be used", remedy);
+        }
+        parsed
+    });
     let signers = check_signers(&mut c, raw.signers, &chain_names);
     let benefits = check_benefits(&mut c, raw.benefits, &contracts, &contract_names);
     match (environment, listen, nats) {
@@ -196,6 +204,7 @@ pub(super) fn check(
             benefits,
             rules,
             fault_injection: raw.debug.fault_injection,
+            failpoint,
             said_by: ["chains", "nats", "contracts", "signers"]
                 .map(|section| (section, said_by(figment, section, fallback)))
                 .into(),

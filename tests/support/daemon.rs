@@ -72,6 +72,15 @@ impl Daemon {
         process
     }
 
+    /// Whether it ended by itself; then it can be started again.
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.process.as_mut().is_some_and(|process| process.ended().is_some());
+        if ended {
+            self.process = None;
+        }
+        ended
+    }
+
     /// SIGKILL; it must have been alive.
     pub async fn kill(&mut self) {
         self.running();

@@ -14,6 +14,7 @@ use crate::{
         transaction::{NoReplacement, TransactionActor, TransactionSpec},
     },
     domain::{Name, TransactionMessage, TransactionState, UnlockMessage, UnlockState},
+    failpoints::Failpoint,
     signing::{
         calls::{Calls, Target},
         gas::GasBook,
@@ -188,7 +189,9 @@ impl SignerActor {
         }
         books.position = Some(cursor);
         self.commit(books, all, Vec::new()).await?;
+        Failpoint::BeforeAck.hit();
         books.inbox.ack_through(through).await?;
+        Failpoint::AfterAck.hit();
         books.was_empty = false;
         books.caught_up = pending == 0;
         Ok(true)
@@ -254,13 +257,19 @@ impl SignerActor {
             value: serde_json::to_vec(&books.position).ok(),
         });
         writes.extend(books.outbox.add(outgoing));
+        Failpoint::BeforeCommit.hit();
         self.spec.shared.store.commit(writes).await?;
+        Failpoint::AfterCommit.hit();
         Ok(())
     }
 
     /// Publishes what was committed.
     pub(super) async fn say(&self, books: &mut Books) -> Result<(), Trouble> {
-        books.outbox.flush(&self.spec.shared, &books.fences).await?;
+        if !books.outbox.is_empty() {
+            Failpoint::BeforePublish.hit();
+            books.outbox.flush(&self.spec.shared, &books.fences).await?;
+            Failpoint::AfterPublish.hit();
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::{
     actors::messages,
     chain::rpc::RpcError,
     domain::{TransactionState, UnlockId, Urgency},
+    failpoints::Failpoint,
     signing::{
         batcher::{BatchLimits, Exceptions, Next as Choice},
         fees::{Decision, FeePolicy, Fees, Market, percentile},
@@ -165,7 +166,9 @@ impl SignerActor {
                 gas_limit: TRANSFER_GAS,
             },
         };
+        Failpoint::BeforeSign.hit();
         let signed = self.spec.key.sign(self.spec.link.chain_id, nonce, &call, fees)?;
+        Failpoint::AfterSign.hit();
         let attempt = signed.into_attempt(kind, unix_ms() / 1000);
         Ok(books.ledger.record_attempt(nonce, attempt)?)
     }
