@@ -216,7 +216,19 @@ pub fn dead_letter(
     why: &str,
     origin: &Json,
 ) -> Result<Outgoing, MessageError> {
-    let data = json!({ "actor": actor.to_string(), "reason": why, "origin": origin });
+    coded_letter(actor, id, (None, why), origin)
+}
+
+fn coded_letter(
+    actor: &Writer,
+    id: &str,
+    (code, why): (Option<&str>, &str),
+    origin: &Json,
+) -> Result<Outgoing, MessageError> {
+    let mut data = json!({ "actor": actor.to_string(), "reason": why, "origin": origin });
+    if let (Some(code), Some(data)) = (code, data.as_object_mut()) {
+        data.insert("code".to_owned(), json!(code));
+    }
     let envelope = Envelope::new(
         id,
         format!("/meritd/actors/{actor}"),
@@ -240,7 +252,7 @@ pub fn rejected(
     let id = format!("rejected/{}/{mark}", message.request.id);
     let why = message.reason.clone().unwrap_or_default();
     let origin = json!({ "unlock": message.request });
-    dead_letter(actor, &id, &why, &origin)
+    coded_letter(actor, &id, (message.code.as_deref(), &why), &origin)
 }
 
 /// A notice: an achievement stays though its evidence was orphaned.

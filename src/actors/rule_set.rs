@@ -79,7 +79,8 @@ impl Folding for Rules {
         // The version keeps a rebuilt fold, which counts anew, from using ids
         // that meant something else.
         let mark = format!("{}/{}", self.set.version(), emission.revision);
-        let message = UnlockMessage { state, request, transaction_hash: None, reason: None };
+        let message =
+            UnlockMessage { state, request, transaction_hash: None, code: None, reason: None };
         Ok(vec![messages::unlock(&message, &mark)?])
     }
 

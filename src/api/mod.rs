@@ -4,6 +4,7 @@
 //! from an actor it asks with a limit. It knows nothing of how the daemon is
 //! built: it is handed an [`Operator`].
 
+mod codes;
 mod letters;
 mod pause;
 mod problem;
@@ -146,6 +147,8 @@ impl Api {
                 .route("/api/v1/explain", web::get().to(explain))
                 .route("/api/v1/benefits/{governor}/{holder}", web::get().to(benefits))
                 .route("/api/v1/chains/{chain}/resume", web::post().to(resume))
+                .route("/api/v1/codes", web::get().to(codes::all))
+                .route("/api/v1/codes/{code}", web::get().to(codes::one))
                 .route("/api/v1/pause", web::post().to(pause::pause))
                 .route("/api/v1/resume", web::post().to(pause::resume))
                 .route("/api/v1/signers/{signer}/repair", web::post().to(repair::repair))

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 
 use super::{Failure, client::DaemonArgs, print};
+use crate::signing::texts::{self, Text};
 
 /// What to do with dead letters.
 #[derive(Debug, Args)]
@@ -121,7 +122,10 @@ fn line(letter: &Json) -> String {
 /// A letter with its origin.
 fn whole(letter: &Json) -> String {
     let origin = letter.get("origin").unwrap_or(&Json::Null);
-    format!("{}\n{origin:#}", line(letter))
+    let meaning = letter.get("code").and_then(Json::as_str).and_then(texts::text);
+    let meaning =
+        meaning.map_or_else(String::new, |Text { code, en, zh }| format!("\n{code}: {en} {zh}"));
+    format!("{}{meaning}\n{origin:#}", line(letter))
 }
 
 /// A time as people write it, UTC.

@@ -20,6 +20,7 @@ pub mod retold;
 pub mod reverts;
 pub mod send_errors;
 pub mod spending;
+pub mod texts;
 
 /// `u128` as a decimal string: JSON readers lose digits above 2^53.
 mod decimal_u128 {

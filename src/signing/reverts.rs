@@ -268,5 +268,19 @@ fn snake_case(name: &str) -> String {
     out
 }
 
+/// Every code that is known without an ABI.
+#[cfg(test)]
+pub(super) fn known_codes() -> Vec<String> {
+    let named = |signature: &str| AbiError::parse(signature).ok().map(|it| snake_case(&it.name));
+    let mut codes: Vec<String> =
+        KNOWN_ERRORS.iter().filter_map(|(_, signature)| named(signature)).collect();
+    codes.extend(KNOWN_REASONS.iter().map(|(_, code, _)| (*code).to_owned()));
+    codes.extend(PANICS.iter().map(|(_, code, _)| (*code).to_owned()));
+    let fixed = ["panic_unknown", "error_string", "custom_error", "no_reason", "out_of_gas"];
+    codes.extend(fixed.map(str::to_owned));
+    codes.extend(["invalid_opcode", "stack_underflow"].map(str::to_owned));
+    codes
+}
+
 #[cfg(test)]
 mod tests;

@@ -80,6 +80,29 @@ impl SendOutcome {
     }
 }
 
+#[cfg(test)]
+impl SendOutcome {
+    /// One of each.
+    pub(super) fn examples() -> Vec<Self> {
+        vec![
+            Self::Accepted,
+            Self::AlreadyKnown,
+            Self::NonceTooLow,
+            Self::NonceTooHigh,
+            Self::ReplacementUnderpriced,
+            Self::FeeTooLow,
+            Self::AboveNodeCap,
+            Self::InsufficientFunds,
+            Self::PoolFull,
+            Self::SenderLimit,
+            Self::RateLimited,
+            Self::NeverAcceptable { reason: String::new() },
+            Self::Reverted { reason: String::new(), data: None },
+            Self::UnknownFate,
+        ]
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Meaning {
     Known,

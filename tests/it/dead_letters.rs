@@ -61,6 +61,13 @@ async fn a_rejected_unlock_lands_when_a_person_mended_why_and_replays_its_letter
     says(&letters(&daemon, &["list", "--actor", "signer-others"]).await, 0, "no dead letters");
     says(&letters(&daemon, &["show", &number]).await, 0, "\"achievement\": \"late\"");
 
+    let meaning = "achievement_not_defined: The contract does not know this achievement yet";
+    says(&letters(&daemon, &["show", &number]).await, 0, meaning);
+    let code = daemon.json("/api/v1/codes/achievement_not_defined").await;
+    assert_eq!(code["zh"], "合约尚未定义该成就：需由管理员定义。");
+    assert_eq!(daemon.get("/api/v1/codes/nonsense").await.0, 404);
+    assert!(daemon.json("/api/v1/codes").await["codes"].as_array().unwrap().len() > 60);
+
     // Nothing was mended: it is refused again, and that is a letter of its own.
     says(&letters(&daemon, &["replay", &number]).await, 0, "waits for a transaction again");
     let second = about(&daemon, gus).await;

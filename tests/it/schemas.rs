@@ -176,6 +176,7 @@ async fn every_message_validates_against_its_schema() {
         state: UnlockState::Rejected,
         request: request.clone(),
         transaction_hash: Some(B256::repeat_byte(7)),
+        code: Some("achievement_not_defined".into()),
         reason: Some("the contract does not know the achievement".to_owned()),
     };
     let signer = Name::new("awards").unwrap();

@@ -258,8 +258,7 @@ impl Ledger {
                             step.say(request, UnlockState::Unlocked, landing.tx_hash, None);
                         }
                         Phase::Rejected(rejection) => {
-                            let reason = Some(rejection.reason.clone());
-                            step.say(request, UnlockState::Rejected, None, reason);
+                            step.say(request, UnlockState::Rejected, None, Some(rejection));
                         }
                         Phase::Waiting | Phase::InFlight(_) | Phase::Absent => {}
                     }

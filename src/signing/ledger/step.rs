@@ -31,9 +31,11 @@ impl Step {
         request: UnlockRequest,
         state: UnlockState,
         transaction_hash: Option<B256>,
-        reason: Option<String>,
+        why: Option<&Rejection>,
     ) {
-        self.messages.push(UnlockMessage { state, request, transaction_hash, reason });
+        let code = why.map(|why| why.code.clone());
+        let reason = why.map(|why| why.reason.clone());
+        self.messages.push(UnlockMessage { state, request, transaction_hash, code, reason });
     }
 
     pub(super) fn land(&mut self, item: &mut Item, landing: Landing) {
@@ -59,7 +61,7 @@ impl Step {
 
     pub(super) fn reject(&mut self, item: &mut Item, why: Rejection) {
         for request in item.audience() {
-            self.say(request.clone(), UnlockState::Rejected, None, Some(why.reason.clone()));
+            self.say(request.clone(), UnlockState::Rejected, None, Some(&why));
         }
         item.rejected = Some(why);
     }

@@ -229,3 +229,30 @@ proptest! {
         }
     }
 }
+
+/// One answer of a client to a call that reverts.
+#[derive(serde::Deserialize)]
+struct Shape {
+    client: String,
+    message: String,
+    data: Option<Value>,
+    code: String,
+    class: String,
+}
+
+#[test]
+fn revert_decoding_corpus() {
+    let corpus = include_str!("../../../tests/fixtures/reverts.json");
+    let shapes: Vec<Shape> = serde_json::from_str(corpus).unwrap();
+    assert!(shapes.len() >= 40);
+    for Shape { client, message, data, code, class } in shapes {
+        let revert = decoder().explain(&message, data.as_ref());
+        let found = match revert.class {
+            RevertClass::Business => "business",
+            RevertClass::Permanent => "permanent",
+            RevertClass::Transient => "transient",
+        };
+        assert_eq!((revert.code, found), (code, class.as_str()), "{client}: {message}");
+        assert!(!revert.text.is_empty());
+    }
+}
