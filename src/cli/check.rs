@@ -208,7 +208,7 @@ fn delivery(delivery: Delivery, calls: &Calls) -> String {
 fn roles(plan: &Plan, signer: &Name) -> Vec<Role> {
     let awarded = plan.rule_sets.iter().flat_map(|set| set.achievements());
     let revokes = awarded
-        .filter(|achievement| achievement.signer == *signer)
+        .filter(|achievement| achievement.signers.contains(signer))
         .any(|achievement| achievement.on_retract == OnRetract::Revoke);
     if revokes { vec![Role::Unlocker, Role::Revoker] } else { vec![Role::Unlocker] }
 }

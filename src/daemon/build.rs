@@ -38,9 +38,12 @@ use crate::{
         transport::{EndpointUrl, HttpLimits},
     },
     config::{self, Config, Confirmations, ContractKind, SecretError},
-    domain::Name,
+    domain::{Name, OnRetract},
     fold::Source,
-    signing::reverts::RevertDecoder,
+    signing::{
+        calls::{Calls, Role},
+        reverts::RevertDecoder,
+    },
     store::{Database, StoreHandle, StoreLimits, Table},
     supervisor::{
         ActorRef, ArbiterClass, ChildSpec, Heartbeat, RestartPolicy, StepLimits, Stepper, Tree,
@@ -269,8 +272,14 @@ fn spawn_signers(
         };
         let keeper = |contract: &config::Contract| {
             let calls = plan.calls.get(&contract.name).cloned().unwrap_or_default();
-            let keeper =
-                Keeper { address: contract.address()?, calls, delivery: contract.delivery };
+            let roles = roles(plan, &signer.name, &contract.name, &calls);
+            let keeper = Keeper {
+                name: contract.name.clone(),
+                address: contract.address()?,
+                roles,
+                calls,
+                delivery: contract.delivery,
+            };
             Some((contract.name.clone(), keeper))
         };
         let keepers: BTreeMap<Name, Keeper> = config
@@ -304,11 +313,24 @@ fn spawn_signers(
     Ok(signers)
 }
 
+/// The roles that a signer needs on a contract: those of the reference one, as
+/// far as rules have something landed or taken back there.
+fn roles(plan: &Plan, signer: &Name, contract: &Name, calls: &Calls) -> Vec<Role> {
+    let sets = plan.rule_sets.iter().filter(|set| set.achievements_contract() == contract);
+    let awarded = sets.flat_map(|set| set.achievements());
+    let mine: Vec<_> = awarded.filter(|it| it.signers.contains(signer)).collect();
+    let revokes = mine.iter().any(|it| it.on_retract == OnRetract::Revoke);
+    let needed = [(Role::Unlocker, !mine.is_empty()), (Role::Revoker, revokes)];
+    let needed = needed.into_iter().filter(|(_, needed)| *needed && calls.is_reference());
+    needed.map(|(role, _)| role).collect()
+}
+
 /// What each rule set with a budget may spend through a signer: of several
 /// signers each has an equal part.
 fn set_budgets(plan: &Plan, signer: &Name) -> BTreeMap<Name, U256> {
     let of = |set: &Arc<crate::rules::RuleSet>| {
-        let signers: BTreeSet<&Name> = set.achievements().iter().map(|it| &it.signer).collect();
+        let signers: BTreeSet<&Name> =
+            set.achievements().iter().flat_map(|it| &it.signers).collect();
         let budget = set.daily_budget().filter(|_| signers.contains(signer))?;
         Some((set.id().clone(), budget / U256::from(signers.len())))
     };

@@ -181,7 +181,8 @@ fn misplaced_signers(config: &Config, file: &str, set: &RuleSet) -> Vec<String> 
     let signer_of = |name: &Name| config.signers.iter().find(|signer| signer.name == *name);
     set.achievements()
         .iter()
-        .filter_map(|achievement| Some((achievement, signer_of(&achievement.signer)?)))
+        .flat_map(|achievement| achievement.signers.iter().map(move |name| (achievement, name)))
+        .filter_map(|(achievement, name)| Some((achievement, signer_of(name)?)))
         .filter(|(_, signer)| signer.chain != contract.chain)
         .map(|(achievement, signer)| {
             format!(

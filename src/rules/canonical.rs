@@ -44,10 +44,12 @@ impl Form {
 
     fn achievement(&mut self, achievement: &Achievement) {
         // How soon it lands changes nothing of what is earned.
-        let Achievement { name, id, signer, on_retract, urgency: _, requires, when, leaves } =
+        let Achievement { name, id, signers, on_retract, urgency: _, requires, when, leaves } =
             achievement;
         let on_retract = on_retract.as_str();
-        self.line(0, format_args!("achievement {name} {id} {signer} {on_retract}"));
+        let signers: Vec<&str> = signers.iter().map(|name| name.as_str()).collect();
+        let signers = signers.join(",");
+        self.line(0, format_args!("achievement {name} {id} {signers} {on_retract}"));
         for required in requires {
             self.line(1, format_args!("requires {required}"));
         }

@@ -63,7 +63,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     let id = root.require("id", errors, "give the set a stable name, like id = \"participation\"");
     let id = id.and_then(|node| node.name(errors, NAME_REMEDY));
     let remedy = "name the signer that lands this set's achievements";
-    let default_signer = root.get("signer").map(|node| signer(&node, catalog, errors));
+    let default_signer = root.get("signer").map(|node| signers(&node, catalog, errors));
     let contract = root
         .require("achievements_contract", errors, "name the contract of kind achievements")
         .and_then(|node| achievements_contract(&node, catalog, errors));
@@ -144,6 +144,22 @@ fn resolved(name: &Name, contract: &CatalogContract) -> ContractRef {
     ContractRef { name: name.clone(), chain_id, address }
 }
 
+/// One signer, or a list of them.
+fn signers(node: &Node<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<Vec<Name>> {
+    if node.value.as_array().is_none() {
+        return signer(node, catalog, errors).map(|name| vec![name]);
+    }
+    let remedy = "name a signer of the configuration, or several";
+    let nodes = node.list(errors, "signer", limits::SIGNERS, remedy)?;
+    let mut names = Vec::new();
+    for node in &nodes {
+        names.push(signer(node, catalog, errors)?);
+    }
+    names.sort();
+    names.dedup();
+    Some(names)
+}
+
 fn signer(node: &Node<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<Name> {
     let name = node.name(errors, "name a signer of the configuration")?;
     if !catalog.signers.contains(&name) {
@@ -193,7 +209,7 @@ struct Seen<'a> {
 fn achievement<'a>(
     table: &Table<'a>,
     catalog: &Catalog,
-    default_signer: Option<&Option<Name>>,
+    default_signer: Option<&Option<Vec<Name>>>,
     seen: &mut Seen<'a>,
     errors: &mut Errors<'_>,
 ) -> Option<Achievement> {
@@ -215,8 +231,8 @@ fn achievement<'a>(
         let first = *seen.ids.entry(id).or_insert(node.span.start);
         unique("id", id.to_string(), first, &node, errors).then_some(id)
     });
-    let own_signer = table.get("signer").map(|node| signer(&node, catalog, errors));
-    let signer = own_signer.as_ref().or(default_signer).cloned().flatten();
+    let own_signers = table.get("signer").map(|node| signers(&node, catalog, errors));
+    let signers = own_signers.as_ref().or(default_signer).cloned().flatten();
     let on_retract = match table.get("on_retract") {
         Some(node) => {
             let remedy = "choose \"revoke\", \"alert\" or \"keep\"";
@@ -261,7 +277,7 @@ fn achievement<'a>(
     Some(Achievement {
         name: name?,
         id: id?,
-        signer: signer?,
+        signers: signers?,
         on_retract: on_retract?,
         urgency: urgency?,
         requires,

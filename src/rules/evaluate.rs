@@ -119,13 +119,15 @@ impl RuleSet {
 
     fn request(&self, state: &State, user: Address, achievement: &Achievement) -> UnlockRequest {
         let contract = &self.contract;
+        let id = UnlockId::of(contract.chain_id, contract.address, achievement.id, user);
         UnlockRequest {
-            id: UnlockId::of(contract.chain_id, contract.address, achievement.id, user),
+            id,
             rule_set: self.id.clone(),
             achievement: achievement.name.clone(),
             achievement_id: achievement.id,
             contract: contract.name.clone(),
-            signer: achievement.signer.clone(),
+            // There is always one: a set without is not compiled.
+            signer: achievement.signer_of(id).unwrap_or(&self.id).clone(),
             user,
             on_retract: achievement.on_retract,
             urgency: achievement.urgency,

@@ -33,6 +33,8 @@ mod limits {
     pub const FILE_BYTES: usize = 1 << 20;
     /// Achievements of one set.
     pub const ACHIEVEMENTS: usize = 1_000;
+    /// Signers of one achievement.
+    pub const SIGNERS: usize = 16;
     /// How deep `all` and `any` nest.
     pub const DEPTH: usize = 8;
     /// Conditions that are not groups, of one achievement.

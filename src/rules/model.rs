@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, B256, Keccak256, U256};
 
 pub use crate::domain::{OnRetract, Urgency};
 use crate::{
-    domain::{FieldType, Name, Value},
+    domain::{FieldType, Name, UnlockId, Value},
     fold::Source,
 };
 
@@ -42,8 +42,9 @@ pub struct Achievement {
     pub name: Name,
     /// Its id in the achievements contract.
     pub id: U256,
-    /// Who lands it.
-    pub signer: Name,
+    /// Who lands it, in order of their names: of several each has its share of
+    /// the users.
+    pub signers: Vec<Name>,
     /// What becomes of it when its evidence is orphaned after it landed.
     pub on_retract: OnRetract,
     /// How urgent its landing is.
@@ -165,6 +166,20 @@ impl Index {
             }
         }
         index
+    }
+}
+
+impl Achievement {
+    /// Who lands an effect: always the same one of several. Whoever is added or
+    /// removed changes it for its own share alone (highest random weight).
+    #[must_use]
+    pub fn signer_of(&self, id: UnlockId) -> Option<&Name> {
+        self.signers.iter().max_by_key(|signer| {
+            let mut hasher = Keccak256::new();
+            hasher.update(signer.as_str());
+            hasher.update(id.0);
+            hasher.finalize()
+        })
     }
 }
 

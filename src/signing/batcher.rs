@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_set};
 
 use super::{
     calls,
-    ready::{BySet, Lane, Queued, Ready},
+    ready::{ByOwner, Lane, Queued, Ready},
 };
 use crate::domain::{Name, UnlockId, Urgency};
 
@@ -68,6 +68,14 @@ pub struct Exceptions {
     pub held: BTreeSet<Name>,
     /// Contracts that unlock one item a call.
     pub singles: BTreeSet<Name>,
+    /// Contracts that refuse every call for now.
+    pub closed: BTreeSet<Name>,
+}
+
+impl Exceptions {
+    fn lets(&self, lane: &Lane) -> bool {
+        !self.held.contains(&lane.rule_set) && !self.closed.contains(&lane.contract)
+    }
 }
 
 /// What to do next.
@@ -108,8 +116,7 @@ impl Batcher {
         exceptions: &Exceptions,
         now_unix_ms: u64,
     ) -> Next {
-        let held = &exceptions.held;
-        let revoke = oldest(&ready.revokes, held);
+        let revoke = oldest(&ready.revokes, exceptions);
         let due = |since: u64| since.saturating_add(limits.revoke_wait_ms);
         if let Some(oldest) = revoke.filter(|oldest| due(oldest.since_unix_ms) <= now_unix_ms) {
             return Next::Revoke(oldest.id);
@@ -121,7 +128,7 @@ impl Batcher {
             }
             (batch, _) => batch,
         };
-        match (oldest(&ready.suspects, held), batch) {
+        match (oldest(&ready.suspects, exceptions), batch) {
             (Some(_), batch @ Next::Batch { .. }) if self.suspect_went => {
                 self.suspect_went = false;
                 batch
@@ -138,13 +145,14 @@ impl Batcher {
         &mut self,
         ready: &Ready,
         limits: &BatchLimits,
-        Exceptions { held, singles }: &Exceptions,
+        exceptions: &Exceptions,
         now_unix_ms: u64,
     ) -> Next {
+        let singles = &exceptions.singles;
         let capacity_of =
             |contract: &Name| if singles.contains(contract) { 1 } else { limits.capacity() };
         let mut waiting: BTreeMap<&Name, Waiting> = BTreeMap::new();
-        for (lane, items) in ready.lanes.iter().filter(|(lane, _)| !held.contains(&lane.rule_set)) {
+        for (lane, items) in ready.lanes.iter().filter(|(lane, _)| exceptions.lets(lane)) {
             let Some(oldest) = items.first() else { continue };
             let since = oldest.since_unix_ms;
             let urgency = with_age(lane.urgency, since, now_unix_ms);
@@ -165,7 +173,7 @@ impl Batcher {
         match (due, waiting.values().map(|it| it.due_at).min()) {
             (Some((contract, _)), _) => {
                 let capacity = capacity_of(contract);
-                let items = self.take_turns(ready, contract, capacity, held, now_unix_ms);
+                let items = self.take_turns(ready, contract, capacity, exceptions, now_unix_ms);
                 Next::Batch { contract: (*contract).clone(), items }
             }
             (None, Some(at_unix_ms)) => Next::WaitUntil(at_unix_ms),
@@ -180,13 +188,12 @@ impl Batcher {
         ready: &Ready,
         contract: &Name,
         capacity: usize,
-        held: &BTreeSet<Name>,
+        exceptions: &Exceptions,
         now_unix_ms: u64,
     ) -> Vec<UnlockId> {
         type Queue<'a> = (&'a Lane, btree_set::Iter<'a, Queued>);
         let mut classes: BTreeMap<Urgency, Vec<Queue<'_>>> = BTreeMap::new();
-        let of_contract =
-            |lane: &Lane| lane.contract == *contract && !held.contains(&lane.rule_set);
+        let of_contract = |lane: &Lane| lane.contract == *contract && exceptions.lets(lane);
         for (lane, items) in ready.lanes.iter().filter(|(lane, _)| of_contract(lane)) {
             let Some(oldest) = items.first() else { continue };
             let urgency = with_age(lane.urgency, oldest.since_unix_ms, now_unix_ms);
@@ -236,8 +243,10 @@ fn with_age(urgency: Urgency, since_unix_ms: u64, now_unix_ms: u64) -> Urgency {
     if starves { Urgency::High } else { urgency }
 }
 
-fn oldest<'a>(queues: &'a BySet, held: &BTreeSet<Name>) -> Option<&'a Queued> {
-    let open = queues.iter().filter(|(set, _)| !held.contains(*set));
+fn oldest<'a>(queues: &'a ByOwner, exceptions: &Exceptions) -> Option<&'a Queued> {
+    let open = queues.iter().filter(|(owner, _)| {
+        !exceptions.held.contains(&owner.rule_set) && !exceptions.closed.contains(&owner.contract)
+    });
     open.filter_map(|(_, items)| items.first()).min()
 }
 

@@ -18,8 +18,15 @@ pub struct Lane {
     pub urgency: Urgency,
 }
 
-/// Items by the rule set that they belong to.
-pub(super) type BySet = BTreeMap<Name, BTreeSet<Queued>>;
+/// Whose an item is that goes alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Owner {
+    pub(super) contract: Name,
+    pub(super) rule_set: Name,
+}
+
+/// Items by whose they are.
+pub(super) type ByOwner = BTreeMap<Owner, BTreeSet<Queued>>;
 
 /// An item in its queue: the oldest sorts first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,8 +40,8 @@ pub struct Queued {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     Unsure,
-    Revokes(Name),
-    Suspects(Name),
+    Revokes(Owner),
+    Suspects(Owner),
     Lane(Lane),
 }
 
@@ -42,8 +49,8 @@ enum Place {
 #[derive(Debug, Default)]
 pub struct Ready {
     unsure: BTreeSet<Queued>,
-    pub(super) revokes: BySet,
-    pub(super) suspects: BySet,
+    pub(super) revokes: ByOwner,
+    pub(super) suspects: ByOwner,
     pub(super) lanes: BTreeMap<Lane, BTreeSet<Queued>>,
     places: HashMap<UnlockId, (Place, Queued)>,
 }
@@ -75,9 +82,10 @@ impl Ready {
     pub(super) fn update(&mut self, item: &Item) {
         let queued = Queued { since_unix_ms: item.since_unix_ms, id: item.id };
         let UnlockRequest { contract, rule_set, urgency, .. } = item.request();
+        let owner = || Owner { contract: contract.clone(), rule_set: rule_set.clone() };
         let work = item.next_work().map(|work| match work {
-            Effect::Revoke => Place::Revokes(rule_set.clone()),
-            Effect::Unlock if item.suspect => Place::Suspects(rule_set.clone()),
+            Effect::Revoke => Place::Revokes(owner()),
+            Effect::Unlock if item.suspect => Place::Suspects(owner()),
             Effect::Unlock => Place::Lane(Lane {
                 contract: contract.clone(),
                 rule_set: rule_set.clone(),
@@ -91,9 +99,11 @@ impl Ready {
         if let Some(place) = place {
             match &place {
                 Place::Unsure => self.unsure.insert(queued),
-                Place::Revokes(set) => self.revokes.entry(set.clone()).or_default().insert(queued),
-                Place::Suspects(set) => {
-                    self.suspects.entry(set.clone()).or_default().insert(queued)
+                Place::Revokes(owner) => {
+                    self.revokes.entry(owner.clone()).or_default().insert(queued)
+                }
+                Place::Suspects(owner) => {
+                    self.suspects.entry(owner.clone()).or_default().insert(queued)
                 }
                 Place::Lane(lane) => self.lanes.entry(lane.clone()).or_default().insert(queued),
             };
@@ -104,8 +114,8 @@ impl Ready {
     fn take(&mut self, place: &Place, queued: &Queued) {
         match place {
             Place::Unsure => _ = self.unsure.remove(queued),
-            Place::Revokes(set) => leave(&mut self.revokes, set, queued),
-            Place::Suspects(set) => leave(&mut self.suspects, set, queued),
+            Place::Revokes(owner) => leave(&mut self.revokes, owner, queued),
+            Place::Suspects(owner) => leave(&mut self.suspects, owner, queued),
             Place::Lane(lane) => leave(&mut self.lanes, lane, queued),
         }
     }

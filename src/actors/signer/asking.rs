@@ -220,11 +220,12 @@ impl SignerActor {
         revert: Revert,
     ) -> Result<bool, Trouble> {
         if revert.class != RevertClass::Business {
-            // Rights, a pause, a wrong address: no item is to blame.
-            return Err(Trouble::Held(format!(
-                "{} refuses every call: {} ({})",
-                keeper.address, revert.text, revert.code
-            )));
+            // Rights, a pause, a wrong address: no item is to blame, and no other
+            // contract.
+            let why =
+                format!("{} refuses every call: {} ({})", keeper.address, revert.text, revert.code);
+            self.close(&keeper.name, why);
+            return Ok(true);
         }
         let mut changes = Changes::default();
         if self.done_near_head(books, keeper, ids, effect).await? {

@@ -10,6 +10,7 @@ mod asking;
 mod auditing;
 mod books;
 mod budgets;
+mod closing;
 mod forgiving;
 mod noting;
 mod reopening;
@@ -31,7 +32,7 @@ use alloy::{
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
-use self::{auditing::Audits, books::Books, budgets::Exhausted};
+use self::{auditing::Audits, books::Books, budgets::Exhausted, closing::Closed};
 pub use self::{
     auditing::{Audit, AuditReport, Drifted},
     forgiving::{NotRetried, Retry},
@@ -48,7 +49,7 @@ use crate::{
     domain::Name,
     signing::{
         batcher::Batcher,
-        calls::Calls,
+        calls::{Calls, Role},
         keys::{KeyError, SignerKey},
         ledger::{LedgerError, Mined, NonceRecord},
         lifecycle::StuckReason,
@@ -94,6 +95,10 @@ pub struct SignerSpec {
 /// A contract that keeps achievements.
 #[derive(Clone, Debug)]
 pub struct Keeper {
+    /// Its configured name.
+    pub name: Name,
+    /// The roles that rules need the signer to have on it.
+    pub roles: Vec<Role>,
     /// Where it is.
     pub address: Address,
     /// How it is called.
@@ -121,6 +126,8 @@ pub struct SignerActor {
     estimates: BTreeMap<u64, u64>,
     /// Budgets that are used up.
     exhausted: Exhausted,
+    /// Contracts that refuse every call.
+    closed: Closed,
     /// Go out with the next commit.
     notices: Vec<Outgoing>,
     reconcile: bool,
@@ -242,6 +249,7 @@ impl SignerActor {
             actors: BTreeMap::new(),
             estimates: BTreeMap::new(),
             exhausted: Exhausted::default(),
+            closed: Closed::default(),
             notices: Vec::new(),
             reconcile: true,
             balance: None,
@@ -337,6 +345,7 @@ impl SignerActor {
         if books.fresh {
             self.require_all_final(books).await?;
         }
+        self.check_rights().await?;
         let latest = client.transaction_count(address, BlockNumberOrTag::Latest).await?;
         let pending = client.transaction_count(address, BlockNumberOrTag::Pending).await?;
         self.reconcile(books, latest, pending).await?;
@@ -469,7 +478,7 @@ impl Steps for SignerActor {
             "over_budget": self.exhausted.shown(),
             "balance_ether": self.balance.map(|(wei, _)| format_ether(wei)),
             "paused": self.spec.shared.pauses.now().signer(self.name()),
-            "not_ready": self.trouble,
+            "not_ready": self.trouble.clone().or_else(|| self.closed.shown()),
         })
     }
 }

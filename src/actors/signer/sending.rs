@@ -68,7 +68,11 @@ impl SignerActor {
             base_gas: GasBook::BASE,
             gas_per_item: books.gas.per_item(),
         };
-        let exceptions = Exceptions { held: self.held_sets(), singles: self.singles.clone() };
+        let exceptions = Exceptions {
+            held: self.held_sets(),
+            singles: self.singles.clone(),
+            closed: self.closed.now(),
+        };
         let ready = books.ledger.ready();
         let (effect, chosen) = match self.batcher.next(ready, &limits, &exceptions, unix_ms()) {
             Choice::Revoke(id) => (Effect::Revoke, vec![id]),
@@ -123,6 +127,7 @@ impl SignerActor {
                 )));
             }
         };
+        self.closed.open(&keeper.name);
         let purpose = match (effect, chosen.as_slice()) {
             (Effect::Revoke, [item]) => Purpose::Revoke { item: *item },
             _ => Purpose::Unlock { items: chosen },

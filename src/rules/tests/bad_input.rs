@@ -240,6 +240,9 @@ fn names_ids_and_words_are_checked() {
         let budget = format!("daily_budget = {budget}\nachievements_contract =");
         assert!(replaced("achievements_contract =", &budget).contains(says), "{says}");
     }
+    assert!(replaced("\"awards\"", "[]").contains("has no entries"));
+    assert!(replaced("\"awards\"", "[\"awards\", \"award\"]").contains("did you mean `awards`?"));
+    assert!(replaced("\"awards\"", "[1]").contains("expected text"));
     assert!(only(&format!("urgency = \"now\"\n{when}")).contains("`now` is not one of `low`"));
 }
 

@@ -30,6 +30,33 @@ fn an_event_earns_once_and_only_for_its_subject() {
 }
 
 #[test]
+fn several_signers_share_the_users_and_each_stays_with_its_own() {
+    let set = |signers: &str| {
+        compiled(&set_of(&format!("[achievements.when]\n{VOTE}")).replacen(
+            "\"awards\"",
+            signers,
+            1,
+        ))
+    };
+    let (one, two) = (set("\"awards\""), set("[\"treasury\", \"awards\", \"awards\"]"));
+    assert_ne!(one.version(), two.version());
+    assert_eq!(two.version(), set("[\"awards\", \"treasury\"]").version(), "order means nothing");
+    let of = |set: &RuleSet, n: u8| {
+        let id = UnlockId(alloy::primitives::B256::repeat_byte(n));
+        set.achievements()[0].signer_of(id).unwrap().clone()
+    };
+    let shares = (0..=255).filter(|n| of(&two, *n) == name("awards")).count();
+    assert!((96..160).contains(&shares), "{shares} of 256");
+    assert!((0..=255).all(|n| of(&one, n) == name("awards")));
+    let mut world = World::new(two);
+    for voter in 1..20 {
+        let unlocks = world.apply("dao.vote_cast", &ballot(voter, 7, 1, "5"));
+        let expected = world.set.achievements()[0].signer_of(unlocks[0].request.id).cloned();
+        assert_eq!(Some(unlocks[0].request.signer.clone()), expected);
+    }
+}
+
+#[test]
 fn the_zero_address_and_other_events_earn_nothing() {
     let mut world = World::new(when(VOTE));
     assert_eq!(world.vote(0, 7, "5"), 0);

@@ -21,7 +21,8 @@ const LIMITS: BatchLimits = BatchLimits {
     gas_per_item: 100_000,
 };
 
-const NONE: Exceptions = Exceptions { held: BTreeSet::new(), singles: BTreeSet::new() };
+const NONE: Exceptions =
+    Exceptions { held: BTreeSet::new(), singles: BTreeSet::new(), closed: BTreeSet::new() };
 
 fn item(n: u8, contract: &str, rule_set: &str, since: u64) -> Item {
     let request = UnlockRequest {
@@ -165,6 +166,18 @@ fn a_held_rule_set_waits_and_the_others_go_on() {
     assert_eq!(batch(batcher.next(&ready(&items), &LIMITS, &held, 1_000)), ids(&[4]));
     assert_eq!(batcher.next(&ready(&items[..3]), &LIMITS, &held, 1_000), Next::Idle);
     assert_eq!(batcher.next(&ready(&items), &LIMITS, &NONE, 1_000), Next::Revoke(ids(&[3])[0]));
+}
+
+#[test]
+fn a_closed_contract_holds_no_other() {
+    let mut suspect = item(2, "shut", "votes", 0);
+    suspect.suspect = true;
+    let items = [item(1, "shut", "votes", 0), suspect, item(3, "open", "votes", 0)];
+    let closed = BTreeSet::from([Name::new("shut").unwrap()]);
+    let exceptions = Exceptions { closed, ..NONE };
+    let mut batcher = Batcher::default();
+    assert_eq!(batch(batcher.next(&ready(&items), &LIMITS, &exceptions, 500)), ids(&[3]));
+    assert_eq!(batcher.next(&ready(&items[..2]), &LIMITS, &exceptions, 500), Next::Idle);
 }
 
 #[test]

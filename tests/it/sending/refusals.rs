@@ -30,6 +30,13 @@ async fn a_role_that_was_taken_away_is_asked_for_and_nothing_is_given_up() {
     scene.world.admin_call("revoke", scene.world.achievements, revoke).await.unwrap();
     contribute(&scene.world, scene.member(5)).await;
     scene.signer_says("access_control_unauthorized_account").await;
+    // Told at the start, before anybody's unlock has to find out.
+    let Scene { world, endpoint, mut daemon } = scene;
+    daemon.kill().await;
+    daemon.spawn();
+    daemon.wait_listening().await;
+    let scene = Scene { world, endpoint, daemon };
+    scene.signer_says("lacks UNLOCKER_ROLE on achievements; have its admin grant it").await;
     scene.world.grant(scene.world.achievements, "UNLOCKER_ROLE", account).await.unwrap();
     scene.lands(scene.member(5)).await;
     assert!(scene.daemon.stream(StreamId::DeadLetters).await.is_empty());
