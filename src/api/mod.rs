@@ -71,6 +71,8 @@ pub trait Operator: Send + Sync + 'static {
         scope: Scope,
         paused: bool,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
+    /// What an unlock is going to cost through a signer.
+    fn quote(&self, signer: String) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
     /// Compares what a signer has landed with the chain, and may have what is
     /// missing landed again.
     fn repair(
@@ -147,6 +149,7 @@ impl Api {
                 .route("/api/v1/explain", web::get().to(explain))
                 .route("/api/v1/benefits/{governor}/{holder}", web::get().to(benefits))
                 .route("/api/v1/chains/{chain}/resume", web::post().to(resume))
+                .route("/api/v1/fees/quote", web::get().to(quote))
                 .route("/api/v1/codes", web::get().to(codes::all))
                 .route("/api/v1/codes/{code}", web::get().to(codes::one))
                 .route("/api/v1/pause", web::post().to(pause::pause))
@@ -223,6 +226,16 @@ struct ExplainQuery {
 async fn explain(operator: Shared, query: Query<ExplainQuery>) -> Result<HttpResponse, ApiProblem> {
     let ExplainQuery { achievement, user } = query.into_inner();
     Ok(HttpResponse::Ok().json(operator.explain(achievement, user).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuoteQuery {
+    signer: String,
+}
+
+async fn quote(operator: Shared, query: Query<QuoteQuery>) -> Result<HttpResponse, ApiProblem> {
+    Ok(HttpResponse::Ok().json(operator.quote(query.into_inner().signer).await?))
 }
 
 async fn benefits(

@@ -12,6 +12,7 @@ mod explain;
 mod keys;
 mod pause;
 mod progress;
+mod quote;
 mod repair;
 mod replay;
 mod resume;
@@ -71,6 +72,9 @@ enum Command {
         after_help = "Example:\n  meritd resume --signer awards\n  meritd resume --chain main --from-block 19000000"
     )]
     Resume(resume::ResumeArgs),
+    /// Say what an unlock is going to cost
+    #[command(after_help = "Example:\n  meritd quote --signer awards")]
+    Quote(quote::QuoteArgs),
     /// Compare what a signer has landed with the chain, and land again what is missing
     #[command(
         after_help = "Example:\n  meritd repair --signer awards --dry-run\n  meritd repair --signer awards --all --apply\n\n\
@@ -184,6 +188,7 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&args),
         Command::Pause(args) => pause::run(&args),
         Command::Resume(args) => resume::run(&args),
+        Command::Quote(args) => quote::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Replay(args) => replay::run(&args),

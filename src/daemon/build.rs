@@ -16,6 +16,7 @@ use super::{
     contracts::spawn_contracts,
     letters::{LetterDesk, Signers},
     pauses::PauseDesk,
+    quotes::QuoteDesk,
 };
 use crate::{
     actors::{
@@ -157,6 +158,12 @@ pub(super) fn spawn_all(
     spawn_folds(config, &plan, tree, &shared, state)?;
     let signers = Arc::new(spawn_signers(config, &plan, tree, &shared)?);
     let connection = shared.connection.clone();
+    let linked = |signer: &config::Signer| {
+        let link = shared.chains.get(&signer.chain).cloned()?;
+        Some((signer.name.clone(), (link, signer.clone())))
+    };
+    let linked = Arc::new(config.signers.iter().filter_map(linked).collect());
+    state.quoted_by(QuoteDesk { tree: tree.clone(), signers: linked });
     state.keeps_letters_at(LetterDesk { connection, contracts, signers });
     Ok(())
 }

@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use super::{
     letters::LetterDesk,
     pauses::PauseDesk,
+    quotes::QuoteDesk,
     repair,
     replay::{self, Contracts},
 };
@@ -49,6 +50,7 @@ pub struct DaemonState {
     contracts: BTreeMap<Name, Vec<String>>,
     replays: OnceLock<Arc<Contracts>>,
     letters: OnceLock<LetterDesk>,
+    quotes: OnceLock<QuoteDesk>,
     pauses: OnceLock<PauseDesk>,
 }
 
@@ -79,6 +81,7 @@ impl DaemonState {
             contracts,
             replays: OnceLock::new(),
             letters: OnceLock::new(),
+            quotes: OnceLock::new(),
             pauses: OnceLock::new(),
         }
     }
@@ -136,6 +139,10 @@ impl DaemonState {
 
     pub(super) fn replayed_by(&self, contracts: Arc<Contracts>) {
         let _ = self.replays.set(contracts);
+    }
+
+    pub(super) fn quoted_by(&self, desk: QuoteDesk) {
+        let _ = self.quotes.set(desk);
     }
 
     pub(super) fn keeps_letters_at(&self, desk: LetterDesk) {
@@ -289,6 +296,14 @@ impl Operator for DaemonState {
         Box::pin(async move {
             let starting = || ApiProblem::Unavailable("the daemon is starting".to_owned());
             desk.ok_or_else(starting)?.set(&scope, paused).await
+        })
+    }
+
+    fn quote(&self, signer: String) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let desk = self.quotes.get().cloned();
+        Box::pin(async move {
+            let starting = || ApiProblem::Unavailable("the daemon is starting".to_owned());
+            desk.ok_or_else(starting)?.quote(&signer).await
         })
     }
 

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::decimal_u128;
-use crate::domain::Urgency;
+use crate::{config, domain::Urgency};
 
 /// What one transaction offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +86,21 @@ pub struct FeePolicy {
     pub max_fee_per_gas: u128,
 }
 
+impl FeePolicy {
+    /// As a signer's configuration says.
+    #[must_use]
+    pub fn of(signer: &config::Signer) -> Self {
+        Self {
+            price_margin_percent: signer.price_margin_percent,
+            min_tip: MIN_TIP,
+            max_fee_per_gas: signer.max_fee_per_gas.saturating_to(),
+        }
+    }
+}
+
+/// Least tip, wei per gas: for chains whose recent blocks were empty.
+const MIN_TIP: u128 = 1_000_000;
+
 /// Whether to send now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -163,6 +178,21 @@ impl FeePolicy {
     pub fn cancel(&self, old: Fees, market: &Market) -> Decision {
         let cap = outbid(self.max_fee_per_gas);
         Self { max_fee_per_gas: cap, ..*self }.replace(old, market)
+    }
+
+    /// What is going to be paid per gas, without the headroom that is offered;
+    /// `falling`: when the base fee falls as far as one block lets it.
+    #[must_use]
+    pub fn paid(&self, market: &Market, falling: bool) -> u128 {
+        match market {
+            Market::Dynamic { next_base_fee, rewards } => {
+                let tip = self.with_margin(median(rewards)).max(self.min_tip);
+                // EIP-1559: an empty block lowers it by an eighth.
+                let fall = if falling { next_base_fee / 8 } else { 0 };
+                (next_base_fee - fall).saturating_add(tip)
+            }
+            Market::Legacy { gas_price } => self.with_margin(*gas_price).max(self.min_tip),
+        }
     }
 
     // What we would like to offer, and what the next block asks at least.

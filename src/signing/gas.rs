@@ -83,11 +83,14 @@ pub struct GasBook {
     short_permille: u64,
     #[serde(default = "GasBook::item_guess")]
     per_item: u64,
+    // `per_item` is a guess until a receipt has told.
+    #[serde(default)]
+    learned: bool,
 }
 
 impl Default for GasBook {
     fn default() -> Self {
-        Self { short_permille: 0, per_item: Self::item_guess() }
+        Self { short_permille: 0, per_item: Self::item_guess(), learned: false }
     }
 }
 
@@ -148,7 +151,9 @@ impl GasBook {
             && !ran_out
         {
             // A batch of what was skipped teaches nothing about one that is not.
-            self.per_item = follow(self.per_item, each.max(20_000));
+            let each = each.max(20_000);
+            self.per_item = if self.learned { follow(self.per_item, each) } else { each };
+            self.learned = true;
         }
     }
 }
@@ -215,6 +220,9 @@ mod tests {
     #[test]
     fn what_an_item_uses_is_learned_up_at_once_and_down_slowly() {
         let mut book = GasBook::default();
+        // The first receipt takes the place of a guess.
+        book.learn(&receipt(9_000_000, GasBook::BASE + 50 * 90_000, 50));
+        assert_eq!(book.per_item(), 90_000);
         book.learn(&receipt(9_000_000, GasBook::BASE + 50 * 200_000, 50));
         assert_eq!(book.per_item(), 200_000);
         book.learn(&receipt(9_000_000, GasBook::BASE + 50 * 100_000, 50));

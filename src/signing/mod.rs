@@ -15,6 +15,7 @@ pub mod item;
 pub mod keys;
 pub mod ledger;
 pub mod lifecycle;
+pub mod quote;
 pub mod ready;
 pub mod retold;
 pub mod reverts;

@@ -474,7 +474,7 @@ impl Steps for SignerActor {
             "queued": books.map(|books| books.ledger.ready().len()),
             "in_flight": books.map(|books| books.ledger.live_nonces().count()),
             "caught_up": books.map(|books| books.caught_up),
-            "gas_per_unlock": books.map(|books| books.gas.per_item()),
+            "gas": books.map(|books| books.gas),
             "over_budget": self.exhausted.shown(),
             "balance_ether": self.balance.map(|(wei, _)| format_ether(wei)),
             "paused": self.spec.shared.pauses.now().signer(self.name()),

@@ -7,13 +7,13 @@ use alloy::{
 
 use super::{SignerActor, SignerSpec, Trouble, books::Books, unix_ms};
 use crate::{
-    actors::messages,
+    actors::{market::market, messages},
     chain::rpc::RpcError,
     domain::{TransactionState, UnlockId, Urgency},
     failpoints::Failpoint,
     signing::{
         batcher::{BatchLimits, Exceptions, Next as Choice},
-        fees::{Decision, FeePolicy, Fees, Market, percentile},
+        fees::{Decision, FeePolicy, Fees, Market},
         gas::{BufferPercent, GasBook, gas_limit},
         item::{Effect, Rejection},
         ledger::{AttemptKind, Call, Changes, Purpose, ReconcileAction},
@@ -41,10 +41,6 @@ const MAX_CALLDATA_BYTES: usize = 120 * 1024;
 const BLOCK_SHARE: u64 = 2;
 /// Gas of an empty transfer (yellow paper, G_transaction).
 const TRANSFER_GAS: u64 = 21_000;
-/// Least tip, wei per gas: for chains whose recent blocks were empty.
-const MIN_TIP: u128 = 1_000_000;
-/// Blocks whose tips are looked at.
-const FEE_BLOCKS: u64 = 10;
 
 impl SignerActor {
     /// Signs and hands over the next transaction, if one is due and there is
@@ -256,29 +252,12 @@ impl SignerActor {
     }
 
     pub(super) fn policy(&self) -> FeePolicy {
-        FeePolicy {
-            price_margin_percent: self.spec.config.price_margin_percent,
-            min_tip: MIN_TIP,
-            max_fee_per_gas: self.spec.config.max_fee_per_gas.saturating_to(),
-        }
+        FeePolicy::of(&self.spec.config)
     }
 
     /// What the chain asks, at the tips that an urgency offers.
     pub(super) async fn market(&self, urgency: Urgency) -> Result<Market, Trouble> {
-        let client = &self.spec.link.client;
-        let latest = BlockNumberOrTag::Latest;
-        let history = client.fee_history(FEE_BLOCKS, latest, &[percentile(urgency)]).await?;
-        // A chain without EIP-1559 has no base fees, or zeros.
-        match history.base_fee_per_gas.last().copied() {
-            Some(next_base_fee) if history.base_fee_per_gas.iter().any(|fee| *fee > 0) => {
-                let used = history.gas_used_ratio.iter().map(|ratio| *ratio > 0.0);
-                let rewards = history.reward.unwrap_or_default();
-                let rewards = rewards.into_iter().zip(used).filter(|(_, used)| *used);
-                let rewards = rewards.filter_map(|(reward, _)| reward.first().copied()).collect();
-                Ok(Market::Dynamic { next_base_fee, rewards })
-            }
-            _ => Ok(Market::Legacy { gas_price: client.gas_price().await? }),
-        }
+        Ok(market(&self.spec.link.client, BlockNumberOrTag::Latest, urgency).await?)
     }
 
     fn gas_buffer(&self, books: &Books) -> BufferPercent {

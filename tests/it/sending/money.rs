@@ -114,3 +114,32 @@ when = { event = "contributions.contributed", subject = "member" }
     assert_eq!(told.count(), 1, "told once");
     assert!(scene.world.anvil.provider().get_balance(scene.signer()).await.unwrap() > U256::ZERO);
 }
+
+#[tokio::test]
+async fn quote_brackets_actual() {
+    let scene = Scene::start("bump_after_s = 2").await;
+    let ask = async || scene.daemon.json("/api/v1/fees/quote?signer=awards").await;
+    let guess = ask().await["unlock"]["gas_alone"].clone();
+    scene.earns(scene.member(3)).await;
+    let quote = until("a receipt has taught something", PATIENCE, async || {
+        let quote = ask().await;
+        (quote["unlock"]["gas_alone"] != guess).then_some(quote)
+    })
+    .await;
+    let wei = |key: &str| quote["unlock"][key].as_str().unwrap().parse::<U256>().unwrap();
+    assert!(wei("low_wei") < wei("likely_wei") && wei("likely_wei") < wei("high_wei"), "{quote:#}");
+    scene.earns(scene.member(4)).await;
+    let paid = until("what it cost is told", PATIENCE, async || {
+        let said = scene.daemon.stream(StreamId::Transactions).await;
+        let mined = said.iter().filter(|(subject, _)| subject.ends_with(".mined"));
+        let last: serde_json::Value = serde_json::from_slice(&mined.skip(1).last()?.1).unwrap();
+        last["data"]["fee_wei"].as_str()?.parse::<U256>().ok()
+    })
+    .await;
+    assert!(wei("low_wei") <= paid && paid <= wei("high_wei"), "{paid}: {quote:#}");
+    let said = scene.daemon.command(&["quote", "--signer", "awards"]).await;
+    crate::support::says(&said, 0, "gas, in a full batch");
+    let unknown = scene.daemon.command(&["quote", "--signer", "x"]).await;
+    crate::support::says(&unknown, 1, "known: awards");
+    assert_eq!(scene.daemon.get("/api/v1/fees/quote").await.0, 400);
+}
