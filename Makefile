@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench-ingest contracts tools
+.PHONY: help demo test check bench-ingest bench-signing contracts tools
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ check: ## formatting and lints; warnings fail
 
 bench-ingest: tools ## measure the way from a chain to durable events; ARGS="--quick" tries it (docs/benchmarks.md)
 	@cargo bench --locked --quiet --bench ingest -- $(ARGS)
+
+bench-signing: tools ## measure the way from an unlock request to the chain; ARGS="--quick" tries it (docs/benchmarks.md)
+	@cargo bench --locked --quiet --bench signing -- $(ARGS)
 
 contracts: ## rebuild contracts/artifacts from contracts/src (needs npm)
 	@scripts/contracts.sh

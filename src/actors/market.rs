@@ -1,15 +1,28 @@
-//! What a chain asks for gas at present.
+//! What a chain asks for gas at present, and what a signer pays.
 
 use alloy::eips::BlockNumberOrTag;
 
 use crate::{
     chain::{client::ChainClient, rpc::RpcError},
+    config,
     domain::Urgency,
-    signing::fees::{Market, percentile},
+    signing::fees::{FeePolicy, Market, percentile},
 };
 
+/// Least tip, wei per gas: for chains whose recent blocks were empty.
+const MIN_TIP: u128 = 1_000_000;
 /// Blocks whose tips are looked at.
 const FEE_BLOCKS: u64 = 10;
+
+/// A signer's prices, as its configuration says.
+#[must_use]
+pub fn policy(signer: &config::Signer) -> FeePolicy {
+    FeePolicy {
+        price_margin_percent: signer.price_margin_percent,
+        min_tip: MIN_TIP,
+        max_fee_per_gas: signer.max_fee_per_gas.saturating_to(),
+    }
+}
 
 /// What the chain asks, at the tips that an urgency offers.
 ///

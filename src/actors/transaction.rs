@@ -14,7 +14,7 @@ use std::{
 };
 
 use actix::Message;
-use alloy::primitives::Address;
+use alloy::primitives::{Address, U256};
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
@@ -77,7 +77,7 @@ pub struct TransactionActor {
     signer: ActorRef<Stepper<SignerActor>>,
     machine: Option<Lifecycle>,
     /// The last mined attempt that was looked at, and what it did.
-    seen: Option<(Mined, u64, u128)>,
+    seen: Option<Seen>,
     /// The receipt that a second source agreed to.
     seconded: Option<Receipt>,
     /// How many of the record's attempts the machine knows.
@@ -85,6 +85,17 @@ pub struct TransactionActor {
     refused: bool,
     trouble: Option<String>,
     done: bool,
+}
+
+/// A mined attempt, what it did and what it cost.
+#[derive(Clone, Debug)]
+struct Seen {
+    mined: Mined,
+    gas_used: u64,
+    /// Wei per gas.
+    price: u128,
+    /// Wei that a rollup charged for its data.
+    l1_fee: U256,
 }
 
 /// The signer can't sign a replacement now: cap or budget.
@@ -211,8 +222,8 @@ impl TransactionActor {
             Report::Sent { hash } => Reported::Sent(hash),
             Report::Replaced { .. } => return Ok(()),
             Report::Mined(receipt) => match self.seen.clone() {
-                Some((mined, gas_used, price)) if mined.hash == receipt.hash => {
-                    Reported::Mined { mined, gas_used, price }
+                Some(Seen { mined, gas_used, price, l1_fee }) if mined.hash == receipt.hash => {
+                    Reported::Mined { mined, gas_used, price, l1_fee }
                 }
                 // `believe` saw it before the machine was told.
                 _ => return Ok(()),

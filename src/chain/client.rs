@@ -40,7 +40,7 @@ use crate::{
 };
 
 pub use block_logs::BloomHint;
-pub use calls::SendOutcome;
+pub use calls::{FullReceipt, SendOutcome};
 pub use follow::{FollowError, Followed, Follower};
 pub use logs::LogRange;
 pub use proven::ProvenLogs;

@@ -148,6 +148,9 @@ pub struct Chain {
     pub completeness: Completeness,
     /// A read that takes so long is asked of a second endpoint, too.
     pub hedge_after: Option<Duration>,
+    /// Of a rollup that charges for the data that it posts: the contract that
+    /// says how much.
+    pub l1_fee_oracle: Option<Address>,
 }
 
 impl Chain {

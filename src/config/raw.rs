@@ -111,6 +111,8 @@ pub(super) struct RawChain {
     pub completeness: Option<Completeness>,
     #[serde(default)]
     pub hedge_after_ms: Option<u64>,
+    #[serde(default)]
+    pub l1_fee_oracle: Option<String>,
 }
 
 /// How far an endpoint's answer about logs is believed.

@@ -307,6 +307,7 @@ fn spawn_signers(
             tree: tree.clone(),
             own: Arc::clone(&own),
             poll: chain.look_every(),
+            l1_fee_oracle: chain.l1_fee_oracle,
             finality_depth: chain.finality_depth,
         };
         let child = child(config, &format!("signer/{}", signer.name), ArbiterClass::Sign);

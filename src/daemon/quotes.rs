@@ -6,12 +6,15 @@ use alloy::{eips::BlockNumberOrTag, primitives::utils::format_ether};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    actors::{market::market, shared::ChainLink},
+    actors::{
+        market::{market, policy},
+        shared::ChainLink,
+    },
     api::ApiProblem,
     config,
     domain::{Name, Urgency},
     signing::{
-        fees::{FeePolicy, Market},
+        fees::Market,
         gas::GasBook,
         quote::{Markets, quote},
     },
@@ -40,7 +43,7 @@ impl QuoteDesk {
             normal: market(Urgency::Normal).await?,
             high: market(Urgency::High).await?,
         };
-        let policy = FeePolicy::of(config);
+        let policy = policy(config);
         let batch = u64::try_from(config.batch_max_items).unwrap_or(u64::MAX);
         let quote = quote(&self.learned(signer), batch, &markets, &policy);
         let base_fee = match &markets.normal {

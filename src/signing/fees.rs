@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::decimal_u128;
-use crate::{config, domain::Urgency};
+use crate::domain::Urgency;
 
 /// What one transaction offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,21 +85,6 @@ pub struct FeePolicy {
     /// Never offer more than this in all.
     pub max_fee_per_gas: u128,
 }
-
-impl FeePolicy {
-    /// As a signer's configuration says.
-    #[must_use]
-    pub fn of(signer: &config::Signer) -> Self {
-        Self {
-            price_margin_percent: signer.price_margin_percent,
-            min_tip: MIN_TIP,
-            max_fee_per_gas: signer.max_fee_per_gas.saturating_to(),
-        }
-    }
-}
-
-/// Least tip, wei per gas: for chains whose recent blocks were empty.
-const MIN_TIP: u128 = 1_000_000;
 
 /// Whether to send now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::{U256, utils::format_ether},
+    primitives::{Bytes, U256, utils::format_ether},
 };
 use serde_json::{Value as Json, json};
 
@@ -14,6 +14,7 @@ use crate::{
     actors::messages,
     domain::{Name, UnlockId},
     signing::{
+        calls,
         ledger::Changes,
         spending::{Budgets, OverBudget, Shares},
     },
@@ -32,6 +33,8 @@ struct Since {
     resets_at_unix_s: u64,
 }
 
+/// Bytes of a signed transaction beside its calldata.
+const ENVELOPE_BYTES: usize = 120;
 /// A used-up budget is looked at again so often, seconds.
 const RETRY_EVERY_S: u64 = 30;
 
@@ -89,6 +92,22 @@ impl SignerActor {
             format_ether(balance),
             format_ether(needed)
         )))
+    }
+
+    /// What a rollup may charge for posting a call's data: half more than it says
+    /// now, since the fees of the chain below may rise before it is mined.
+    pub(super) async fn l1_fee(&self, calldata: &Bytes) -> Result<U256, Trouble> {
+        let Some(oracle) = self.spec.l1_fee_oracle else { return Ok(U256::ZERO) };
+        // Nonce, fees, gas, address and signature take so many bytes besides.
+        let mut transaction = calldata.to_vec();
+        transaction.resize(transaction.len() + ENVELOPE_BYTES, 0xff);
+        let question = calls::l1_fee(transaction.into());
+        let latest = BlockNumberOrTag::Latest;
+        let answer = self.spec.link.call(None, oracle, &question, latest).await?;
+        let fee = <[u8; 32]>::try_from(&answer[..]).map(U256::from_be_bytes).map_err(|_| {
+            Trouble::Held(format!("{oracle} does not answer getL1Fee(bytes): is it the oracle?"))
+        })?;
+        Ok(fee.saturating_mul(U256::from(3)) / U256::from(2))
     }
 
     /// Reserves a nonce's worst case, not yet durably.

@@ -88,6 +88,8 @@ pub struct SignerSpec {
     pub own: Arc<OnceLock<ActorRef<Stepper<SignerActor>>>>,
     /// How often the chain is asked.
     pub poll: Duration,
+    /// Of a rollup: what says how much it charges for a transaction's data.
+    pub l1_fee_oracle: Option<Address>,
     /// How deep a reorg of the chain may be, in blocks.
     pub finality_depth: u64,
 }
@@ -159,6 +161,8 @@ pub enum Reported {
         gas_used: u64,
         /// Wei per gas it paid.
         price: u128,
+        /// Wei that a rollup charged for its data.
+        l1_fee: U256,
     },
     /// A reorg took the attempt off the chain.
     Unmined(B256),

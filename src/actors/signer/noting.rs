@@ -45,10 +45,10 @@ impl SignerActor {
                 told.push(self.transaction(&record, TransactionState::Sent, Some(*hash)));
                 books.ledger.sent(nonce, *hash)?
             }
-            Reported::Mined { mined, gas_used, price } => {
+            Reported::Mined { mined, gas_used, price, l1_fee } => {
                 let mut message =
                     self.transaction(&record, TransactionState::Mined, Some(mined.hash));
-                let cost = U256::from(*gas_used) * U256::from(*price);
+                let cost = (U256::from(*gas_used) * U256::from(*price)).saturating_add(*l1_fee);
                 message.block = Some(mined.block.number);
                 message.gas_used = Some(*gas_used);
                 message.fee_wei = Some(cost.to_string());

@@ -7,7 +7,10 @@ use alloy::{
 
 use super::{SignerActor, SignerSpec, Trouble, books::Books, unix_ms};
 use crate::{
-    actors::{market::market, messages},
+    actors::{
+        market::{market, policy},
+        messages,
+    },
     chain::rpc::RpcError,
     domain::{TransactionState, UnlockId, Urgency},
     failpoints::Failpoint,
@@ -128,8 +131,9 @@ impl SignerActor {
             (Effect::Revoke, [item]) => Purpose::Revoke { item: *item },
             _ => Purpose::Unlock { items: chosen },
         };
-        let call = Call { to: contract, calldata, gas_limit };
-        let worst = U256::from(gas_limit) * U256::from(fees.max_per_gas());
+        let call = Call { to: contract, calldata: calldata.clone(), gas_limit };
+        let l1_fee = self.l1_fee(&calldata).await?;
+        let worst = (U256::from(gas_limit) * U256::from(fees.max_per_gas())).saturating_add(l1_fee);
         let nonce = books.ledger.next_nonce();
         if pending_count(&self.spec).await? > nonce {
             // Somebody else's transaction waits there: ours would push it out.
@@ -252,7 +256,7 @@ impl SignerActor {
     }
 
     pub(super) fn policy(&self) -> FeePolicy {
-        FeePolicy::of(&self.spec.config)
+        policy(&self.spec.config)
     }
 
     /// What the chain asks, at the tips that an urgency offers.

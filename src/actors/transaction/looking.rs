@@ -6,15 +6,15 @@
 //! believed when a second endpoint says the same, or where there is none, when
 //! the block's logs do.
 
-use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::B256,
-    rpc::types::{Log, TransactionReceipt},
-};
+use alloy::{eips::BlockNumberOrTag, primitives::B256, rpc::types::Log};
 
-use super::TransactionActor;
+use super::{Seen, TransactionActor};
 use crate::{
-    chain::{answers::LogFilter, client::ChainClient, rpc::RpcError},
+    chain::{
+        answers::LogFilter,
+        client::{ChainClient, FullReceipt},
+        rpc::RpcError,
+    },
     domain::{BlockRef, UnlockId},
     signing::{
         ledger::{AttemptKind, Execution, Mined, Outcome},
@@ -75,7 +75,7 @@ impl TransactionActor {
     async fn believe(
         &mut self,
         client: &ChainClient,
-        found: TransactionReceipt,
+        FullReceipt { receipt: found, l1_fee }: FullReceipt,
     ) -> Result<Option<Receipt>, RpcError> {
         let (Some(number), Some(hash)) = (found.block_number, found.block_hash) else {
             return Ok(None);
@@ -94,14 +94,16 @@ impl TransactionActor {
         }
         let receipt = Receipt { hash: found.transaction_hash, block, success: found.status() };
         let known = |mined: &Mined| mined.hash == receipt.hash && mined.block == block;
-        if !self.seen.as_ref().is_some_and(|(mined, ..)| known(mined)) {
+        if !self.seen.as_ref().is_some_and(|seen| known(&seen.mined)) {
             let execution = if receipt.success {
                 Execution::Succeeded { outcomes: self.outcomes(receipt.hash, found.logs()) }
             } else {
                 self.why_reverted(block).await?
             };
             let mined = Mined { hash: receipt.hash, block, execution };
-            self.seen = Some((mined, found.gas_used, found.effective_gas_price));
+            let l1_fee = l1_fee.unwrap_or_default();
+            let (gas_used, price) = (found.gas_used, found.effective_gas_price);
+            self.seen = Some(Seen { mined, gas_used, price, l1_fee });
         }
         Ok(Some(receipt))
     }
@@ -123,7 +125,9 @@ impl TransactionActor {
         let mut contradicted = false;
         for other in others {
             // One that is away, or has not got so far, says nothing.
-            let Ok(Some(receipt)) = other.receipt(told.hash).await else { continue };
+            let Ok(Some(FullReceipt { receipt, .. })) = other.receipt(told.hash).await else {
+                continue;
+            };
             let same = receipt.block_hash == Some(told.block.hash)
                 && receipt.status() == told.success
                 && self.has_outcomes_of(receipt.logs());
@@ -155,7 +159,7 @@ impl TransactionActor {
 
     /// Whether these logs say of our items what we heard first.
     fn has_outcomes_of(&self, logs: &[Log]) -> bool {
-        let Some((mined, ..)) = &self.seen else { return false };
+        let Some(Seen { mined, .. }) = &self.seen else { return false };
         let Execution::Succeeded { outcomes } = &mined.execution else { return true };
         self.outcomes(mined.hash, logs) == *outcomes
     }

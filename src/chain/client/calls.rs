@@ -8,6 +8,8 @@ use alloy::{
     rpc::types::{FeeHistory, TransactionReceipt, TransactionRequest},
 };
 
+use serde::Deserialize;
+
 use super::ChainClient;
 use crate::chain::{answers::Header, health::compare_heads, rpc::RpcError};
 
@@ -22,6 +24,18 @@ pub struct SendOutcome {
     /// The transaction's hash, or why it was not taken. After
     /// [`RpcError::TimedOut`] or [`RpcError::Failed`] it may have been.
     pub result: Result<B256, RpcError>,
+}
+
+/// A receipt, and what rollups add to it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct FullReceipt {
+    /// As on any chain.
+    #[serde(flatten)]
+    pub receipt: TransactionReceipt,
+    /// What the chain charged for posting the transaction's data, in wei (OP
+    /// Stack).
+    #[serde(rename = "l1Fee", default)]
+    pub l1_fee: Option<U256>,
 }
 
 impl ChainClient {
@@ -166,9 +180,9 @@ impl ChainClient {
     ///
     /// # Errors
     /// See [`RpcError`].
-    pub async fn receipt(&self, hash: B256) -> Result<Option<TransactionReceipt>, RpcError> {
-        let check = |answer: &Option<TransactionReceipt>| match answer {
-            Some(receipt) if receipt.transaction_hash != hash => {
+    pub async fn receipt(&self, hash: B256) -> Result<Option<FullReceipt>, RpcError> {
+        let check = |answer: &Option<FullReceipt>| match answer {
+            Some(FullReceipt { receipt, .. }) if receipt.transaction_hash != hash => {
                 Err(format!("it gave the receipt of {} for {hash}", receipt.transaction_hash))
             }
             _ => Ok(()),

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::Checker;
+use alloy::primitives::{Address, address};
+
+use super::{Checker, contracts::check_address};
 use crate::{
     config::{
         Chain, Completeness, Confirmations, Endpoint, Preset, Rate, Secret, SecretRef, presets,
@@ -13,6 +15,9 @@ use crate::{
     },
     domain::Name,
 };
+
+/// `GasPriceOracle`, the same on every chain of the OP Stack.
+const OP_STACK_ORACLE: Address = address!("0x420000000000000000000000000000000000000F");
 
 /// What anvil and hardhat, and geth's and ganache's development chains have.
 const DEVELOPMENT_IDS: [u64; 2] = [31_337, 1_337];
@@ -63,6 +68,10 @@ pub(super) fn check_chains(
         let hedge_after = ms("hedge_after_ms", chain.hedge_after_ms, 10, 60_000);
         let max_range = c.bounded(&key("max_range"), chain.max_range, 2000, 1, 1_000_000);
         let backfill_calls = c.bounded(&key("backfill_calls"), chain.backfill_calls, 4, 1, 64);
+        let l1_fee_oracle = match &chain.l1_fee_oracle {
+            Some(text) => check_address(c, &key("l1_fee_oracle"), text),
+            None => matches!(chain.preset, Some(Preset::OpStack)).then_some(OP_STACK_ORACLE),
+        };
         if let Some(name) = name {
             chains.push(Chain {
                 name,
@@ -79,6 +88,7 @@ pub(super) fn check_chains(
                 backfill_calls,
                 completeness: chain.completeness.unwrap_or(Completeness::Bloom),
                 hedge_after,
+                l1_fee_oracle,
             });
         }
     }

@@ -233,7 +233,7 @@ pub(super) fn check_groups(
     groups
 }
 
-fn check_address(c: &mut Checker<'_>, key: &str, text: &str) -> Option<Address> {
+pub(super) fn check_address(c: &mut Checker<'_>, key: &str, text: &str) -> Option<Address> {
     let lower = text.to_lowercase();
     let hex = text.strip_prefix("0x").unwrap_or_default();
     let mixed =

@@ -23,6 +23,7 @@ mod abi {
         function revokeAchievement(address user, uint256 id, bytes reason);
         function hasAchievement(address user, uint256 id) returns (bool);
         function hasRole(bytes32 role, address account) returns (bool);
+        function getL1Fee(bytes data) returns (uint256);
 
         event AchievementUnlocked(address indexed user, uint256 indexed id, uint256 tokenId, bytes proofData);
         event AchievementSkipped(address indexed user, uint256 indexed id);
@@ -268,6 +269,13 @@ pub fn has(target: &Target) -> Bytes {
 #[must_use]
 pub fn has_role(role: Role, account: Address) -> Bytes {
     abi::hasRoleCall { role: keccak256(role.name()), account }.abi_encode().into()
+}
+
+/// Calldata that asks an OP Stack chain's `GasPriceOracle` what posting a
+/// transaction's bytes costs.
+#[must_use]
+pub fn l1_fee(transaction: Bytes) -> Bytes {
+    abi::getL1FeeCall { data: transaction }.abi_encode().into()
 }
 
 /// The answer to [`has`] or [`has_role`]; `None` when it is no such answer,

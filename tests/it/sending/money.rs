@@ -143,3 +143,28 @@ async fn quote_brackets_actual() {
     crate::support::says(&unknown, 1, "known: awards");
     assert_eq!(scene.daemon.get("/api/v1/fees/quote").await.0, 400);
 }
+
+#[tokio::test]
+async fn what_a_rollup_charges_for_data_counts_towards_the_budget() {
+    let scene = Scene::start("bump_after_s = 2").await;
+    let oracle = "0x420000000000000000000000000000000000000F";
+    // Answers any call with 10^15 wei: PUSH7, PUSH0, MSTORE, PUSH1 32, PUSH0, RETURN.
+    scene.anvil("anvil_setCode", json!([oracle, "0x66038d7ea4c680005f5260205ff3"])).await;
+    let Scene { world, endpoint, mut daemon } = scene;
+    daemon.kill().await;
+    let file = daemon.setting.config().join("development.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text
+        .replace("chain_id = 31337\n", &format!("chain_id = 31337\nl1_fee_oracle = \"{oracle}\"\n"))
+        .replace("daily_budget_eth = \"5\"", "daily_budget_eth = \"0.0015\"");
+    std::fs::write(&file, text).unwrap();
+    daemon.start().await;
+    let scene = Scene { world, endpoint, daemon };
+    contribute(&scene.world, scene.member(5)).await;
+    // Half more than it says now, and the gas.
+    scene.signer_says("the day's budget of 1500000000000000 wei").await;
+    assert!(!scene.has(scene.member(5)).await);
+    scene.anvil("anvil_setCode", json!([oracle, "0x5f5f5260205ff3"])).await;
+    scene.lands(scene.member(5)).await;
+    scene.is_right().await;
+}

@@ -108,7 +108,7 @@ async fn a_transaction_is_sent_once_to_each_endpoint_and_found_again() {
     }
     assert_eq!(client.receipt(*signed.hash()).await.unwrap(), None);
     anvil.mine(1).await.unwrap();
-    let receipt = client.receipt(*signed.hash()).await.unwrap().unwrap();
+    let receipt = client.receipt(*signed.hash()).await.unwrap().unwrap().receipt;
     assert!(receipt.status());
     assert_eq!(client.transaction_count(from, LATEST).await.unwrap(), 1);
 

@@ -1,0 +1,94 @@
+//! `make bench-signing`: how fast unlock requests become transactions and land,
+//! against what the chain's blocks can take. See docs/benchmarks.md.
+//!
+//! A real anvil with blocks of a second, the reference contract, the release
+//! binary with the broker that it manages, one signer. Requests are published as
+//! a rule set publishes them.
+
+mod burst;
+mod latency;
+mod queue;
+mod report;
+mod scene;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use report::Report;
+use scene::Scene;
+
+/// Whatever went wrong, for a person to read.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// What a step gives.
+type Outcome<T> = Result<T, Failure>;
+
+/// How fast unlocks land.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "signing")]
+struct Args {
+    /// Unlocks of the burst.
+    #[arg(long, default_value_t = 6_000)]
+    unlocks: u64,
+    /// Single requests whose way to a node is timed.
+    #[arg(long, default_value_t = 200)]
+    singles: u64,
+    /// Requests that are queued while the signer is paused.
+    #[arg(long, default_value_t = 100_000)]
+    queued: u64,
+    /// 600 unlocks, 30 singles, 5,000 queued: for trying.
+    #[arg(long)]
+    quick: bool,
+    /// The meritd to measure; by default the one built with this program.
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Given by `cargo bench`.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    let mut args = Args::parse();
+    if args.quick {
+        (args.unlocks, args.singles, args.queued) = (600, 30, 5_000);
+    }
+    match measure(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("signing: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &Args) -> Outcome<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let report = runtime.block_on(async {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        // Whatever is dropped here ends its process.
+        tokio::select! {
+            report = run(args) => report,
+            _ = terminate.recv() => Err("ended by a signal".into()),
+            _ = interrupt.recv() => Err("ended by a signal".into()),
+        }
+    })?;
+    print!("{}", report.table());
+    println!("{}", report.json());
+    Ok(())
+}
+
+async fn run(args: &Args) -> Outcome<Report> {
+    let program = args.program.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_meritd").into());
+    eprintln!("deploying the contracts");
+    let mut scene = Scene::start(&program).await?;
+    eprintln!("single requests: {}", args.singles);
+    let latency = latency::measure(&mut scene, args.singles).await?;
+    eprintln!("burst: {} unlocks", args.unlocks);
+    let burst = burst::measure(&mut scene, args.unlocks).await?;
+    eprintln!("queue: {} requests", args.queued);
+    let queue = queue::measure(&mut scene, args.queued).await?;
+    scene.end().await?;
+    Ok(Report { latency, burst, queue })
+}
