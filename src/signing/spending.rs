@@ -148,8 +148,8 @@ impl Spending {
     }
 
     /// Spent today for a rule set, without reservations.
-    #[must_use]
-    pub fn spent_for_wei(&self, rule_set: &Name) -> U256 {
+    #[cfg(test)]
+    fn spent_for_wei(&self, rule_set: &Name) -> U256 {
         self.spent_by_set_wei.get(rule_set).copied().unwrap_or_default()
     }
 

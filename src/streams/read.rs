@@ -7,7 +7,7 @@ use async_nats::{
     jetstream::{
         consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
         message::StreamMessage,
-        stream::{LastRawMessageError, LastRawMessageErrorKind},
+        stream::{LastRawMessageError, LastRawMessageErrorKind, Stream},
     },
 };
 use bytes::Bytes;
@@ -66,18 +66,31 @@ pub async fn last_by_subject(
     subject: &str,
 ) -> Result<Option<Stored>, StreamError> {
     let what = format!("last message of {subject}");
+    let answer = on_stream(connection, stream, &what, |handle| async move {
+        handle.get_last_raw_message_by_subject(subject).await
+    })
+    .await?;
+    stored(answer, what, stream)
+}
+
+/// Asks something of a stream, within the limit of every request.
+pub(super) async fn on_stream<T, F: Future<Output = T>>(
+    connection: &Connection,
+    stream: StreamId,
+    what: &str,
+    ask: impl FnOnce(Stream<()>) -> F,
+) -> Result<T, StreamError> {
     let call = async {
         let handle = connection.jetstream().get_stream_no_info(stream.name()).await;
         match handle {
-            Ok(handle) => Ok(handle.get_last_raw_message_by_subject(subject).await),
+            Ok(handle) => Ok(ask(handle).await),
             Err(error) => Err(error.to_string()),
         }
     };
-    let answer = connection
-        .bounded(&what, call)
+    connection
+        .bounded(what, call)
         .await?
-        .map_err(|reason| StreamError::Unavailable { what: what.clone(), reason })?;
-    stored(answer, what, stream)
+        .map_err(|reason| StreamError::Unavailable { what: what.to_owned(), reason })
 }
 
 /// A message as the stream's leader answered it.

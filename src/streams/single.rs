@@ -5,7 +5,7 @@ use async_nats::jetstream::{ErrorCode, stream::DeleteMessageErrorKind};
 use super::{
     StreamError,
     connection::Connection,
-    read::{Stored, stored},
+    read::{Stored, on_stream, stored},
     subjects::StreamId,
 };
 
@@ -19,17 +19,10 @@ pub async fn message(
     sequence: u64,
 ) -> Result<Option<Stored>, StreamError> {
     let what = format!("message {sequence} of {stream}");
-    let call = async {
-        let handle = connection.jetstream().get_stream_no_info(stream.name()).await;
-        match handle {
-            Ok(handle) => Ok(handle.get_raw_message(sequence).await),
-            Err(error) => Err(error.to_string()),
-        }
-    };
-    let answer = connection
-        .bounded(&what, call)
-        .await?
-        .map_err(|reason| StreamError::Unavailable { what: what.clone(), reason })?;
+    let answer = on_stream(connection, stream, &what, |handle| async move {
+        handle.get_raw_message(sequence).await
+    })
+    .await?;
     stored(answer, what, stream)
 }
 
@@ -43,17 +36,10 @@ pub async fn remove(
     sequence: u64,
 ) -> Result<bool, StreamError> {
     let what = format!("removing message {sequence} of {stream}");
-    let call = async {
-        let handle = connection.jetstream().get_stream_no_info(stream.name()).await;
-        match handle {
-            Ok(handle) => Ok(handle.delete_message(sequence).await),
-            Err(error) => Err(error.to_string()),
-        }
-    };
-    let answer = connection
-        .bounded(&what, call)
-        .await?
-        .map_err(|reason| StreamError::Unavailable { what: what.clone(), reason })?;
+    let answer = on_stream(connection, stream, &what, |handle| async move {
+        handle.delete_message(sequence).await
+    })
+    .await?;
     match answer {
         Ok(removed) => Ok(removed),
         Err(error) => match error.kind() {
