@@ -19,11 +19,11 @@ test: tools ## run all tests, on real anvil and nats-server
 	@# Without the compiler (69) a person may still test the rest; an automatic run may not pass over it.
 	@scripts/contracts.sh --check || { code=$$?; [ $$code = 69 ] && [ -z "$$CI" ] \
 		&& echo "contracts: skipped: whether the artifacts match their sources was not checked" || exit $$code; }
-	cargo test --locked
+	cargo test --locked --all-features
 
 check: ## formatting and lints; warnings fail
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 
 bench-ingest: tools ## measure the way from a chain to durable events; ARGS="--quick" tries it (docs/benchmarks.md)
 	@cargo bench --locked --quiet --bench ingest -- $(ARGS)

@@ -16,7 +16,10 @@ use crate::{
     config::{Chain, Config, ContractKind, Creation, Delivery, Endpoint, Nats, Place},
     daemon::{self, Plan, StartError},
     domain::{Name, OnRetract},
-    signing::calls::{self, Calls, Role},
+    signing::{
+        calls::{self, Calls, Role},
+        keys::SignerKey,
+    },
     streams::{
         connection::Connection,
         find_nats_server, nats_server_version,
@@ -148,6 +151,13 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
     }
     for signer in config.signers.iter().filter(|signer| signer.chain == chain.name) {
         let Some(key) = plan.keys.get(&signer.name) else { continue };
+        if let SignerKey::Remote(remote) = &**key {
+            let what = format!("signer/{}", signer.name);
+            findings.push(match remote.verify().await {
+                Ok(()) => Finding::good(what, format!("{remote} signs for {}", remote.address())),
+                Err(error) => Finding::bad(what, error.to_string()),
+            });
+        }
         let keeps = |c: &&crate::config::Contract| {
             c.chain == chain.name && c.kind == ContractKind::Achievements
         };

@@ -5,14 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, Subcommand};
+use alloy::primitives::Address;
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{Failure, print};
 use crate::{
     config::SecretRef,
-    signing::keys::{KeySpec, SignerKey, Strength},
+    signing::keys::{KmsKey, LocalKey, Strength},
 };
 
 /// What to do with keys.
@@ -32,11 +33,11 @@ enum KeysCommand {
         after_help = "Example:\n  meritd keys import config/keys/awards.json --from env:AWARDS_KEY"
     )]
     Import(ImportArgs),
-    /// Show the address of a keystore's key
+    /// Show the address of a keystore's key, or of one that a key management service keeps
     #[command(
-        after_help = "Example:\n  meritd keys address config/keys/awards.json --passphrase env:AWARDS_PASSPHRASE"
+        after_help = "Examples:\n  meritd keys address config/keys/awards.json --passphrase env:AWARDS_PASSPHRASE\n  meritd keys address --aws-kms alias/awards --region eu-central-1"
     )]
-    Address(Opened),
+    Address(Known),
 }
 
 #[derive(Debug, Args)]
@@ -64,12 +65,26 @@ struct ImportArgs {
 }
 
 #[derive(Debug, Args)]
-struct Opened {
+#[command(group = ArgGroup::new("key").required(true))]
+struct Known {
     /// The keystore
-    file: PathBuf,
+    #[arg(group = "key")]
+    file: Option<PathBuf>,
     /// Where its passphrase is: env:NAME or file:PATH; else it is asked for
-    #[arg(long, value_name = "WHERE")]
+    #[arg(long, value_name = "WHERE", requires = "file")]
     passphrase: Option<String>,
+    /// Key id, ARN or alias of a key of AWS KMS
+    #[arg(long, value_name = "KEY", group = "key")]
+    aws_kms: Option<String>,
+    /// Its region; else the environment's
+    #[arg(long, conflicts_with_all = ["file", "gcp_kms"])]
+    region: Option<String>,
+    /// Resource name of a key version of Google Cloud KMS
+    #[arg(long, value_name = "VERSION", group = "key")]
+    gcp_kms: Option<String>,
+    /// URL of the service, if not the public one
+    #[arg(long, value_name = "URL", conflicts_with = "file")]
+    endpoint: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -80,26 +95,47 @@ const PASSPHRASE_CHARS_MIN: usize = 8;
 
 pub(super) fn run(args: &KeysArgs) -> Result<(), Failure> {
     match &args.command {
-        KeysCommand::Create(new) => seal(&SignerKey::random(), new),
+        KeysCommand::Create(new) => seal(&LocalKey::random(), new),
         KeysCommand::Import(ImportArgs { file, from }) => {
             let text = match from {
                 Some(place) => fetch("--from", place)?,
                 None => ask("--from", "Private key (hex): ")?,
             };
-            seal(&SignerKey::load(&KeySpec::PrivateKeyHex(text)).map_err(Failure::failed)?, file)
+            seal(&LocalKey::from_hex(&text).map_err(Failure::failed)?, file)
         }
-        KeysCommand::Address(Opened { file, passphrase, json }) => {
-            let passphrase = match passphrase {
-                Some(place) => fetch("--passphrase", place)?,
-                None => ask("--passphrase", "Passphrase: ")?,
-            };
-            let spec = KeySpec::Keystore { path: file.clone(), passphrase };
-            show(&SignerKey::load(&spec).map_err(Failure::failed)?, file, *json)
-        }
+        KeysCommand::Address(known) => address_of(known),
     }
 }
 
-fn seal(key: &SignerKey, new: &NewFile) -> Result<(), Failure> {
+fn address_of(known: &Known) -> Result<(), Failure> {
+    let endpoint = known.endpoint.clone();
+    let (key, service) = match (&known.file, &known.aws_kms, &known.gcp_kms) {
+        (Some(file), ..) => {
+            let passphrase = match &known.passphrase {
+                Some(place) => fetch("--passphrase", place)?,
+                None => ask("--passphrase", "Passphrase: ")?,
+            };
+            let key = LocalKey::from_keystore(file, &passphrase).map_err(Failure::failed)?;
+            return show(key.address(), "keystore", &file.display().to_string(), known.json);
+        }
+        (_, Some(name), _) => {
+            let (key_id, region) = (name.clone(), known.region.clone());
+            (KmsKey::Aws { key_id, region, endpoint }, "aws_kms")
+        }
+        (.., Some(name)) => {
+            let version = name.parse().map_err(Failure::usage)?;
+            (KmsKey::Gcp { version, endpoint }, "gcp_kms")
+        }
+        // The group wants one of them.
+        (None, None, None) => return Err(Failure::Usage("no key is named".into())),
+    };
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
+    let address = runtime.block_on(key.account()).map_err(Failure::failed)?;
+    let name = known.aws_kms.as_ref().or(known.gcp_kms.as_ref()).cloned().unwrap_or_default();
+    show(address, service, &name, known.json)
+}
+
+fn seal(key: &LocalKey, new: &NewFile) -> Result<(), Failure> {
     let passphrase = match &new.passphrase {
         Some(place) => fetch("--passphrase", place)?,
         None => {
@@ -119,13 +155,13 @@ fn seal(key: &SignerKey, new: &NewFile) -> Result<(), Failure> {
     }
     let strength = if new.light { Strength::Light } else { Strength::Standard };
     key.seal(&new.file, &passphrase, strength).map_err(Failure::failed)?;
-    show(key, &new.file, new.json)
+    show(key.address(), "keystore", &new.file.display().to_string(), new.json)
 }
 
-fn show(key: &SignerKey, file: &Path, as_json: bool) -> Result<(), Failure> {
-    let address = key.address().to_checksum(None);
+fn show(address: Address, place: &str, name: &str, as_json: bool) -> Result<(), Failure> {
+    let address = address.to_checksum(None);
     if as_json {
-        return print(format!("{:#}", json!({ "address": address, "keystore": file })));
+        return print(format!("{:#}", json!({ "address": address, place: name })));
     }
     print(address)
 }

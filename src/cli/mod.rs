@@ -164,6 +164,10 @@ impl Failure {
         }
         Self::Failed(text)
     }
+
+    fn usage(error: impl std::fmt::Display) -> Self {
+        Self::Usage(error.to_string())
+    }
 }
 
 /// Prints a result. A reader that has seen enough (`| head`) is no failure.

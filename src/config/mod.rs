@@ -15,6 +15,7 @@ mod presets;
 mod problem;
 mod raw;
 mod secret;
+mod signers;
 mod validate;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use raw::{
     Completeness, Confirmations, ContractKind, Delivery, GovernorClock, LogFormat, StackKind,
 };
 pub use secret::{Secret, SecretError, SecretRef};
+pub use signers::{KmsService, KmsSource, Signer, SignerKeySource};
 
 use crate::{domain::Name, failpoints::Doom};
 
@@ -275,54 +277,6 @@ pub struct GovernorGroup {
     pub members: Vec<Name>,
 }
 
-/// One signing key and its limits.
-#[derive(Clone, Debug)]
-pub struct Signer {
-    /// Its name in rules, subjects and metrics.
-    pub name: Name,
-    /// The chain it signs for.
-    pub chain: Name,
-    /// Where its key is.
-    pub key: SignerKeySource,
-    /// Highest max fee per gas, wei.
-    pub max_fee_per_gas: U256,
-    /// Highest worst-case spending of one UTC day, wei.
-    pub daily_budget: U256,
-    /// Added to the node's gas estimate, percent; `None`: as receipts teach.
-    pub gas_buffer_percent: Option<u32>,
-    /// Added to the fee computed from fee history, percent.
-    pub price_margin_percent: u32,
-    /// Depth at which an own transaction counts as landed.
-    pub confirmations: u64,
-    /// Unlocks in one transaction.
-    pub batch_max_items: usize,
-    /// How long the first unlock of a batch waits for others.
-    pub batch_max_wait: Duration,
-    /// Transactions in flight at once.
-    pub max_in_flight: usize,
-    /// A transaction pending for so long is replaced by a dearer one.
-    pub bump_after: Duration,
-    /// A transaction that can't be outbid under the cap for so long is given up;
-    /// `None`: it waits for fees to fall.
-    pub give_up_after: Option<Duration>,
-    /// How often what has landed is compared with the chain.
-    pub reconcile_every: Duration,
-}
-
-/// Where a signing key is.
-#[derive(Clone, Debug)]
-pub enum SignerKeySource {
-    /// A keystore v3 file and its passphrase.
-    Keystore {
-        /// The file.
-        path: PathBuf,
-        /// Its passphrase.
-        passphrase: SecretRef,
-    },
-    /// A hex key from a variable or a file of its own.
-    Raw(SecretRef),
-}
-
 /// What held tokens change in governance.
 #[derive(Clone, Debug)]
 pub struct Benefit {
@@ -373,11 +327,13 @@ impl Config {
             Nats::External { login: None, .. } | Nats::Managed { .. } => None,
         };
         let login = login.map(|password| ("nats.password".to_owned(), password, NO_URL));
-        let keys = self.signers.iter().enumerate().map(|(i, signer)| match &signer.key {
+        let keys = self.signers.iter().enumerate().filter_map(|(i, signer)| match &signer.key {
             SignerKeySource::Keystore { passphrase, .. } => {
-                (format!("signers[{i}].key.passphrase"), passphrase, NO_URL)
+                Some((format!("signers[{i}].key.passphrase"), passphrase, NO_URL))
             }
-            SignerKeySource::Raw(raw) => (format!("signers[{i}].key.raw"), raw, NO_URL),
+            SignerKeySource::Raw(raw) => Some((format!("signers[{i}].key.raw"), raw, NO_URL)),
+            // Credentials are the service's own affair.
+            SignerKeySource::Kms(_) => None,
         });
         urls.chain(login).chain(keys)
     }
@@ -404,27 +360,6 @@ impl Config {
             why: why.to_owned(),
             remedy: remedy.to_owned(),
         })
-    }
-
-    /// Refuses keys that lie unencrypted in a variable or a file, but for
-    /// development chains.
-    ///
-    /// # Errors
-    /// All of them.
-    pub fn require_sealed_keys(&self) -> Result<(), ConfigError> {
-        let problem = |(i, signer): (usize, &Signer)| {
-            let SignerKeySource::Raw(raw) = &signer.key else { return None };
-            let chain = self.chain(&signer.chain).filter(|chain| !chain.is_development)?;
-            Some(Problem {
-                file: self.said_by("signers").to_owned(),
-                key: format!("signers[{i}].key.raw"),
-                value: Some(raw.to_string()),
-                why: format!("an unencrypted key signs for chain `{}`", chain.name),
-                remedy: "put it into a keystore (`meritd keys import`), or give --insecure".into(),
-            })
-        };
-        let problems: Vec<Problem> = self.signers.iter().enumerate().filter_map(problem).collect();
-        if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
     }
 
     /// A chain by name.

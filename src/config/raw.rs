@@ -323,13 +323,20 @@ pub(super) struct RawSigner {
     pub reconcile_every_s: Option<u64>,
 }
 
-/// `{ keystore = …, passphrase = … }` or `{ raw = "env:…" }`.
+/// `{ keystore = …, passphrase = … }`, `{ raw = "env:…" }`, or what a key
+/// management service keeps: `{ aws_kms = …, address = … }`,
+/// `{ gcp_kms = …, address = … }`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawKey {
     pub keystore: Option<PathBuf>,
     pub passphrase: Option<String>,
     pub raw: Option<String>,
+    pub aws_kms: Option<String>,
+    pub gcp_kms: Option<String>,
+    pub address: Option<String>,
+    pub region: Option<String>,
+    pub endpoint: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -8,14 +8,15 @@ use zeroize::Zeroizing;
 use crate::{
     chain::adapters::{Adapter, AdapterError, Kind},
     config::{
-        self, Config, ContractKind, GovernorClock, Place, SecretError, SignerKeySource, StackKind,
+        self, Config, ContractKind, GovernorClock, KmsService, Place, SecretError, SignerKeySource,
+        StackKind,
     },
     domain::{FieldType, Name, OnRetract},
     governance::{BenefitRule, Clock, Governance, InvalidSettings, Settings, Stack},
     rules::{Catalog, CatalogContract, RuleError, RuleSet},
     signing::{
         calls::{BadCall, Calls, Signatures},
-        keys::{KeyError, KeySpec, SignerKey},
+        keys::{KeyError, KeySpec, KmsKey, SignerKey},
     },
 };
 
@@ -323,6 +324,16 @@ fn load_key(source: &SignerKeySource) -> Result<SignerKey, NoKey> {
         },
         SignerKeySource::Raw(secret) => {
             KeySpec::PrivateKeyHex(Zeroizing::new(secret.resolve()?.expose().to_owned()))
+        }
+        SignerKeySource::Kms(source) => {
+            let (name, endpoint) = (source.key.clone(), source.endpoint.clone());
+            let key = match source.service {
+                KmsService::Aws => {
+                    KmsKey::Aws { key_id: name, region: source.region.clone(), endpoint }
+                }
+                KmsService::Gcp => KmsKey::Gcp { version: name.parse()?, endpoint },
+            };
+            KeySpec::Kms { key, address: source.address }
         }
     };
     Ok(SignerKey::load(&spec)?)

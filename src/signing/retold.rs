@@ -103,20 +103,15 @@ fn attempt(message: &TransactionMessage, signed_at_unix_s: u64) -> Option<(Attem
 mod tests {
     #![allow(clippy::unwrap_used)]
     use alloy::primitives::{Address, B256};
-    use zeroize::Zeroizing;
 
     use super::*;
     use crate::{
         domain::{Name, UnlockId},
-        signing::{
-            fees::Fees,
-            keys::{KeySpec, SignerKey},
-        },
+        signing::{fees::Fees, keys::LocalKey},
     };
 
     fn message(state: TransactionState, nonce: u64, tip: u128) -> TransactionMessage {
-        let hex = Zeroizing::new("11".repeat(32));
-        let key = SignerKey::load(&KeySpec::PrivateKeyHex(hex)).unwrap();
+        let key = LocalKey::from_hex(&"11".repeat(32)).unwrap();
         let call = Call {
             to: Address::repeat_byte(2),
             calldata: Bytes::from_static(&[1, 2, 3]),

@@ -3,6 +3,8 @@
 
 mod crashes;
 mod delivery;
+#[cfg(any(feature = "aws-kms", feature = "gcp-kms"))]
+mod kms;
 mod money;
 mod nonces;
 mod refusals;
@@ -38,15 +40,21 @@ struct Scene {
 impl Scene {
     /// With further keys of the signer's section (TOML).
     async fn start(signer_keys: &str) -> Self {
+        let mut scene = Self::set(signer_keys).await;
+        scene.daemon.start().await;
+        scene
+    }
+
+    /// The same, with the daemon still to be started.
+    async fn set(signer_keys: &str) -> Self {
         let world = World::create(FAST).await.unwrap();
         let endpoint = ScriptedEndpoint::start(world.anvil.url()).await;
-        let mut daemon = Daemon::of(&world).await;
+        let daemon = Daemon::of(&world).await;
         support::reach_through(&world, &daemon, &[&endpoint], "");
         let file = daemon.setting.config().join("development.toml");
         let text = fs::read_to_string(&file).unwrap();
         let text = text.replace("bump_after_s = 20\n", &format!("{signer_keys}\n"));
         fs::write(&file, text).unwrap();
-        daemon.start().await;
         Self { world, endpoint, daemon }
     }
 

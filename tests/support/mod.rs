@@ -5,6 +5,8 @@
 mod daemon;
 pub mod endpoint;
 mod heard;
+#[cfg(any(feature = "aws-kms", feature = "gcp-kms"))]
+pub mod kms;
 mod processes;
 pub mod truth;
 

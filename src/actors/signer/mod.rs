@@ -232,6 +232,8 @@ const RECONCILE_EVERY_S: u64 = 60;
 const IDLE: Duration = Duration::from_millis(100);
 /// Pause after a round that did not get through.
 const RETRY: Duration = Duration::from_millis(750);
+/// The same when a key management service did not sign: each try is paid for.
+const RETRY_KEY: Duration = Duration::from_secs(5);
 
 impl SignerActor {
     /// An actor that will read its books from the store.
@@ -317,7 +319,7 @@ impl SignerActor {
                 self.books = Some(books);
                 Ok(if heard || sent { Next::Again } else { Next::After(IDLE) })
             }
-            Err(trouble @ (Trouble::Rpc(_) | Trouble::Held(_))) => {
+            Err(trouble @ (Trouble::Rpc(_) | Trouble::Key(_) | Trouble::Held(_))) => {
                 self.books = Some(books);
                 Err(trouble)
             }
@@ -457,7 +459,8 @@ impl Steps for SignerActor {
                     tracing::warn!(signer = %self.name(), "{why}");
                 }
                 self.trouble = Some(why);
-                Ok(Next::After(RETRY))
+                let pause = if matches!(trouble, Trouble::Key(_)) { RETRY_KEY } else { RETRY };
+                Ok(Next::After(pause))
             }
         }
     }

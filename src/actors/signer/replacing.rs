@@ -59,7 +59,16 @@ impl SignerActor {
             self.refuse(nonce);
             return Ok(());
         }
-        let changes = self.sign(books, nonce, kind, fees)?;
+        let attempt = match self.signed(nonce, kind, &record.call, fees).await {
+            Ok(attempt) => attempt,
+            Err(trouble) => {
+                // The older attempt stands; the transaction's actor asks again.
+                tracing::warn!(signer = %self.name(), nonce, "no replacement: {trouble}");
+                self.refuse(nonce);
+                return Ok(());
+            }
+        };
+        let changes = books.ledger.record_attempt(nonce, attempt)?;
         self.write_down(books, nonce, changes, TransactionState::Replaced).await?;
         if let Some(actor) = self.actors.get(&nonce) {
             actor.nudge();

@@ -19,7 +19,7 @@ use crate::{
         fees::{Decision, FeePolicy, Fees, Market},
         gas::{BufferPercent, GasBook, gas_limit},
         item::{Effect, Rejection},
-        ledger::{AttemptKind, Call, Changes, Purpose, ReconcileAction},
+        ledger::{Attempt, AttemptKind, Call, Changes, Purpose, ReconcileAction},
     },
 };
 
@@ -145,37 +145,39 @@ impl SignerActor {
             // A rule set's stops the set alone: the next batch is without it.
             return self.over_budget(books, over).await;
         }
+        // First: books stay whole when a service does not sign.
+        let attempt = self.signed(nonce, AttemptKind::Effect, &call, fees).await?;
         self.estimates.insert(nonce, estimate);
         let (nonce, mut changes) = books.ledger.allocate(purpose, call)?;
-        changes.then(self.sign(books, nonce, AttemptKind::Effect, fees)?);
+        changes.then(books.ledger.record_attempt(nonce, attempt)?);
         self.write_down(books, nonce, changes, TransactionState::Signed).await?;
         Ok(true)
     }
 
-    /// Signs an attempt and records it in the ledger, not yet durably.
-    pub(super) fn sign(
+    /// Signs an attempt, which the ledger does not know yet: of a nonce's call,
+    /// or the transfer of nothing that cancels it.
+    pub(super) async fn signed(
         &self,
-        books: &mut Books,
         nonce: u64,
         kind: AttemptKind,
+        call: &Call,
         fees: Fees,
-    ) -> Result<Changes, Trouble> {
-        let Some(record) = books.ledger.nonce(nonce) else {
-            return Ok(Changes::default());
-        };
+    ) -> Result<Attempt, Trouble> {
+        let nothing = self.nothing();
         let call = match kind {
-            AttemptKind::Effect => record.call.clone(),
-            AttemptKind::Cancel => Call {
-                to: self.spec.key.address(),
-                calldata: Bytes::new(),
-                gas_limit: TRANSFER_GAS,
-            },
+            AttemptKind::Effect => call,
+            AttemptKind::Cancel => &nothing,
         };
         Failpoint::BeforeSign.hit();
-        let signed = self.spec.key.sign(self.spec.link.chain_id, nonce, &call, fees)?;
+        let signed = self.spec.key.sign(self.spec.link.chain_id, nonce, call, fees).await?;
         Failpoint::AfterSign.hit();
-        let attempt = signed.into_attempt(kind, unix_ms() / 1000);
-        Ok(books.ledger.record_attempt(nonce, attempt)?)
+        Ok(signed.into_attempt(kind, unix_ms() / 1000))
+    }
+
+    /// Uses a nonce up.
+    fn nothing(&self) -> Call {
+        let to = self.spec.key.address();
+        Call { to, calldata: Bytes::new(), gas_limit: TRANSFER_GAS }
     }
 
     /// Commits a new attempt and puts it on the stream; only then a
@@ -228,8 +230,10 @@ impl SignerActor {
                     else {
                         continue;
                     };
+                    let (kind, nothing) = (AttemptKind::Effect, self.nothing());
+                    let attempt = self.signed(nonce, kind, &nothing, fees).await?;
                     let mut changes = books.ledger.fill_gap(nonce, TRANSFER_GAS)?;
-                    changes.then(self.sign(books, nonce, AttemptKind::Effect, fees)?);
+                    changes.then(books.ledger.record_attempt(nonce, attempt)?);
                     self.write_down(books, nonce, changes, TransactionState::Signed).await?;
                 }
             }

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::{
     DemoError,
-    setting::{PASSPHRASE_VARIABLE, Setting, append_to},
+    setting::{Setting, append_to},
 };
 use crate::daemon::ADDRESS_FILE;
 
@@ -70,7 +70,7 @@ impl DaemonProcess {
         let child = Command::new(program)
             .args(["run", "--environment", "development", "--config"])
             .arg(setting.config())
-            .env(PASSPHRASE_VARIABLE, setting.passphrase())
+            .envs(setting.variables())
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(copy)

@@ -24,6 +24,7 @@ pub struct Setting {
     folder: PathBuf,
     passphrase: String,
     signer: Address,
+    variables: Vec<(String, String)>,
 }
 
 impl Setting {
@@ -46,6 +47,7 @@ impl Setting {
         let setting = Self {
             passphrase: format!("{:032x}", rand::random::<u128>()),
             signer: Address::ZERO,
+            variables: Vec::new(),
             folder,
         };
         make_private(&setting.folder)?;
@@ -77,6 +79,17 @@ impl Setting {
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.folder.join("meritd.log")
+    }
+
+    /// Gives the daemon an environment variable.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The daemon's environment variables.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let given = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        std::iter::once((PASSPHRASE_VARIABLE, self.passphrase())).chain(given)
     }
 
     /// The passphrase of the signer's keystore.

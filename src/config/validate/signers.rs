@@ -2,11 +2,16 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use alloy::primitives::U256;
+use alloy::primitives::{Address, U256};
 
 use super::Checker;
 use crate::{
-    config::{Signer, SignerKeySource, amount::parse_decimal, raw::RawSigner},
+    config::{
+        KmsService, KmsSource, Signer, SignerKeySource,
+        amount::parse_decimal,
+        is_url,
+        raw::{RawKey, RawSigner},
+    },
     domain::Name,
 };
 
@@ -21,18 +26,7 @@ pub(super) fn check_signers(
         let key = |part: &str| format!("signers[{i}].{part}");
         let name = c.name(&key("name"), &signer.name, &mut names);
         let chain = c.reference(&key("chain"), &signer.chain, "chain", chain_names);
-        let source = match (signer.key.keystore, signer.key.passphrase, signer.key.raw) {
-            (Some(path), Some(passphrase), None) => c
-                .secret(&key("key.passphrase"), &passphrase)
-                .map(|passphrase| SignerKeySource::Keystore { path: c.dir.join(path), passphrase }),
-            (None, None, Some(raw)) => c.secret(&key("key.raw"), &raw).map(SignerKeySource::Raw),
-            _ => {
-                let remedy =
-                    "give { keystore = \"…\", passphrase = \"env:…\" } or { raw = \"env:…\" }";
-                c.problem(&key("key"), None, "not one key", remedy);
-                None
-            }
-        };
+        let source = check_key(c, &key("key"), signer.key);
         let mut amount =
             |part: &str, given: Option<crate::config::raw::Number>, default, decimals| {
                 let text = given.map_or_else(|| String::from(default), |number| number.0);
@@ -98,4 +92,89 @@ pub(super) fn check_signers(
         }
     }
     signers
+}
+
+/// Where the key is: exactly one place, with what belongs to it.
+fn check_key(c: &mut Checker<'_>, at: &str, raw: RawKey) -> Option<SignerKeySource> {
+    let key = |part: &str| format!("{at}.{part}");
+    let RawKey { keystore, passphrase, raw, aws_kms, gcp_kms, address, region, endpoint } = raw;
+    let service = match (keystore, passphrase, raw, aws_kms, gcp_kms) {
+        (Some(path), Some(passphrase), None, None, None) => {
+            let source = c
+                .secret(&key("passphrase"), &passphrase)
+                .map(|passphrase| SignerKeySource::Keystore { path: c.dir.join(path), passphrase });
+            return only_of_a_service(c, at, address, region, endpoint).and(source);
+        }
+        (None, None, Some(raw), None, None) => {
+            let source = c.secret(&key("raw"), &raw).map(SignerKeySource::Raw);
+            return only_of_a_service(c, at, address, region, endpoint).and(source);
+        }
+        (None, None, None, Some(name), None) => Some((KmsService::Aws, "aws_kms", name)),
+        (None, None, None, None, Some(name)) => Some((KmsService::Gcp, "gcp_kms", name)),
+        _ => None,
+    };
+    let Some((service, part, name)) = service else {
+        let remedy = "give { keystore = \"…\", passphrase = \"env:…\" }, { raw = \"env:…\" }, \
+                      { aws_kms = \"…\", address = \"0x…\" } or { gcp_kms = \"…\", address = \
+                      \"0x…\" }";
+        c.problem(at, None, "not one key", remedy);
+        return None;
+    };
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_whitespace) {
+        let remedy = "give the key's name at the service, such as alias/meritd";
+        c.problem(&key(part), None, "not a key's name", remedy);
+    }
+    if let (Some(region), KmsService::Gcp) = (&region, service) {
+        let why = "only keys of AWS have a region of their own";
+        c.problem(
+            &key("region"),
+            Some(region),
+            why,
+            "remove it: the location is in the key's name",
+        );
+    }
+    if let Some(endpoint) = endpoint.as_deref().filter(|endpoint| !is_endpoint(endpoint)) {
+        let remedy = "give https://host, or http://127.0.0.1:port for a stand-in";
+        c.problem(&key("endpoint"), Some(endpoint), "not a service's URL", remedy);
+    }
+    let account = address.as_deref().and_then(|text| text.parse::<Address>().ok());
+    let Some(address) = account else {
+        let remedy = "give the key's account; `meritd keys address` asks the service for it";
+        let why = if address.is_some() { "not an address" } else { "this key is missing" };
+        c.problem(&key("address"), address.as_deref(), why, remedy);
+        return None;
+    };
+    Some(SignerKeySource::Kms(KmsSource { service, key: name, address, region, endpoint }))
+}
+
+/// Longer than any ARN or resource name.
+const NAME_BYTES_MAX: usize = 2048;
+
+/// What would be passed over silently otherwise.
+fn only_of_a_service(
+    c: &mut Checker<'_>,
+    at: &str,
+    address: Option<String>,
+    region: Option<String>,
+    endpoint: Option<String>,
+) -> Option<()> {
+    let given = [("address", address), ("region", region), ("endpoint", endpoint)];
+    let mut fine = Some(());
+    for (part, value) in given {
+        if let Some(value) = value {
+            let why = "only a key of a key management service has it";
+            c.problem(&format!("{at}.{part}"), Some(&value), why, "remove it");
+            fine = None;
+        }
+    }
+    fine
+}
+
+/// Credentials go there: in the clear only within this machine.
+fn is_endpoint(text: &str) -> bool {
+    let local = |url: reqwest::Url| {
+        matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+            && url.scheme() == "http"
+    };
+    is_url(text, &["https"]) || text.parse().is_ok_and(local)
 }

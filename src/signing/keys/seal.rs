@@ -9,15 +9,12 @@ use std::{
 };
 
 use aes::{Aes128, cipher::KeyIvInit as _, cipher::StreamCipher as _};
-use alloy::{
-    primitives::{hex, keccak256},
-    signers::local::PrivateKeySigner,
-};
+use alloy::primitives::{hex, keccak256};
 use rand::{TryRngCore as _, rngs::OsRng};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::SignerKey;
+use super::LocalKey;
 
 /// How long it takes to try a passphrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +49,7 @@ pub enum SealError {
     Crypto(String),
 }
 
-impl SignerKey {
-    /// A new key from the system's random numbers.
-    #[must_use]
-    pub fn random() -> Self {
-        Self(PrivateKeySigner::random())
-    }
-
+impl LocalKey {
     /// Writes the key, encrypted, into a new file that only its owner can read.
     /// Slow on purpose: call it on a thread that may block.
     ///

@@ -2,10 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use alloy::{eips::Decodable2718, signers::k256::elliptic_curve::rand_core::OsRng};
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use alloy::{
+    consensus::TxEnvelope,
+    eips::Decodable2718 as _,
+    primitives::{Bytes, hex},
+    signers::k256::elliptic_curve::rand_core::OsRng,
+};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::signing::ledger::AttemptKind;
 
 // A key of the public test vectors that come with every development node.
 const TEXT: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
@@ -15,8 +23,8 @@ fn secret(text: &str) -> Zeroizing<String> {
     Zeroizing::new(text.to_owned())
 }
 
-fn from_text(text: &str) -> Result<SignerKey, KeyError> {
-    SignerKey::load(&KeySpec::PrivateKeyHex(secret(text)))
+fn from_text(text: &str) -> Result<LocalKey, KeyError> {
+    LocalKey::from_hex(text)
 }
 
 struct Keystore {
@@ -42,8 +50,8 @@ impl Keystore {
         fs::set_permissions(self.path(), fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    fn load(&self, passphrase: &str) -> Result<SignerKey, KeyError> {
-        SignerKey::load(&KeySpec::Keystore { path: self.path(), passphrase: secret(passphrase) })
+    fn load(&self, passphrase: &str) -> Result<LocalKey, KeyError> {
+        LocalKey::from_keystore(&self.path(), passphrase)
     }
 
     /// Changes the file's JSON and says how it is then refused.

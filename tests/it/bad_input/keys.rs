@@ -179,3 +179,76 @@ fn what_makes_no_keystore_leaves_no_file() {
         assert!(!place.folder().join("k.json").exists(), "{arguments}");
     }
 }
+
+/// A signer whose key a service keeps, refused for such reasons.
+fn refuses_service(key: &str, says: &[&str]) {
+    let place = Place::new(WHOLE.replace("{ raw = \"env:AWARDS_KEY\" }", key));
+    place.refused().says(2, says);
+}
+
+const ACCOUNT: &str = "address = \"0x2000000000000000000000000000000000000001\"";
+
+#[test]
+fn a_key_of_a_service_is_named_whole_or_refused() {
+    let key = "signers[0].key";
+    refuses_service(
+        "{ aws_kms = \"alias/a\" }",
+        &[key, "address", "missing", "meritd keys address"],
+    );
+    let bad = "{ aws_kms = \"alias/a\", address = \"0x12\" }";
+    refuses_service(bad, &[key, "address = `0x12`", "not an address"]);
+    for name in ["", "two words", &"k".repeat(3000)] {
+        let key = format!("{{ aws_kms = \"{name}\", {ACCOUNT} }}");
+        refuses_service(&key, &["signers[0].key.aws_kms", "not a key's name"]);
+    }
+    let both = format!("{{ aws_kms = \"a\", gcp_kms = \"b\", {ACCOUNT} }}");
+    refuses_service(&both, &[key, "not one key", "gcp_kms"]);
+    let two = format!("{{ aws_kms = \"a\", raw = \"env:AWARDS_KEY\", {ACCOUNT} }}");
+    refuses_service(&two, &[key, "not one key"]);
+    let wrong = format!("{{ aws_kms = 7, {ACCOUNT} }}");
+    refuses_service(&wrong, &[key, "aws_kms", "string"]);
+    let stray = format!("{{ raw = \"env:AWARDS_KEY\", {ACCOUNT}, region = \"eu\" }}");
+    refuses_service(&stray, &["signers[0].key.address", "signers[0].key.region", "remove it"]);
+    let region = format!("{{ gcp_kms = \"k\", region = \"eu\", {ACCOUNT} }}");
+    refuses_service(&region, &["signers[0].key.region", "only keys of AWS"]);
+}
+
+#[test]
+fn a_service_is_reached_in_the_clear_on_this_machine_only() {
+    for url in ["http://kms.example.org", "kms.example.org", "ftp://127.0.0.1", ""] {
+        let key = format!("{{ aws_kms = \"a\", endpoint = \"{url}\", {ACCOUNT} }}");
+        refuses_service(&key, &["signers[0].key.endpoint", "not a service's URL"]);
+    }
+}
+
+#[cfg(feature = "gcp-kms")]
+#[test]
+fn a_key_of_google_is_named_with_its_version() {
+    let key = format!("{{ gcp_kms = \"projects/p/locations/l\", {ACCOUNT} }}");
+    refuses_service(&key, &["signers[0].key", "no key version", "cryptoKeyVersions/N"]);
+}
+
+#[cfg(feature = "aws-kms")]
+#[test]
+fn a_key_of_a_service_needs_no_secret_here() {
+    let key = format!("{{ aws_kms = \"alias/a\", {ACCOUNT} }}");
+    let place = Place::new(WHOLE.replace("{ raw = \"env:AWARDS_KEY\" }", &key));
+    place.meritd(&["check", "--offline"]).says(0, &[]);
+}
+
+#[cfg(not(feature = "aws-kms"))]
+#[test]
+fn a_service_that_this_build_cannot_talk_to_is_refused_with_the_remedy() {
+    let key = format!("{{ aws_kms = \"alias/a\", {ACCOUNT} }}");
+    refuses_service(&key, &["signers[0].key", "--features aws-kms"]);
+}
+
+#[test]
+fn keys_address_wants_one_key() {
+    let place = Place::new(WHOLE);
+    let keys = |words: &[&str]| Ended::of(place.command(&[&["keys", "address"], words].concat()));
+    keys(&[]).says(2, &["--aws-kms", "--gcp-kms"]);
+    keys(&["a.json", "--aws-kms", "k"]).says(2, &["cannot be used with"]);
+    keys(&["--gcp-kms", "unlock"]).says(2, &["no key version"]);
+    keys(&["--gcp-kms", "k", "--region", "eu"]).says(2, &["--region", "cannot be used with"]);
+}
