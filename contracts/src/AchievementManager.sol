@@ -19,8 +19,6 @@ contract AchievementManager is AccessControl, Pausable {
     AchievementNFT public immutable nft;
 
     mapping(uint256 achievementId => bool) private _defined;
-    // 0 means "not unlocked": the token contract never gives out id 0.
-    mapping(address user => mapping(uint256 achievementId => uint256 tokenId)) private _tokenOf;
 
     /// @notice An achievement was defined, or its URI changed.
     event AchievementDefined(uint256 indexed id, string uri);
@@ -49,7 +47,7 @@ contract AchievementManager is AccessControl, Pausable {
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
     }
 
-    /// @notice Defines an achievement, or changes the URI of one already defined; what is unlocked stays.
+    /// @notice Defines an achievement (an id below 2^96), or changes the URI of one already defined; what is unlocked stays.
     function defineAchievement(uint256 id, string calldata uri) external onlyRole(DEFAULT_ADMIN_ROLE) {
         _defined[id] = true;
         nft.setAchievementURI(id, uri);
@@ -63,9 +61,7 @@ contract AchievementManager is AccessControl, Pausable {
         whenNotPaused
         onlyRole(UNLOCKER_ROLE)
     {
-        _checkUnlockable(user, id);
-        if (_tokenOf[user][id] != 0) revert AchievementAlreadyUnlocked(user, id);
-        _unlock(user, id, proofData);
+        if (!_unlock(user, id, proofData)) revert AchievementAlreadyUnlocked(user, id);
     }
 
     /// @notice Unlocks many. Entries already unlocked are skipped, so that one repeated entry doesn't cost the others;
@@ -80,24 +76,18 @@ contract AchievementManager is AccessControl, Pausable {
         }
         if (users.length == 0) revert EmptyBatch();
         for (uint256 i = 0; i < users.length; ++i) {
-            _checkUnlockable(users[i], ids[i]);
-            if (_tokenOf[users[i]][ids[i]] != 0) {
-                emit AchievementSkipped(users[i], ids[i]);
-            } else {
-                _unlock(users[i], ids[i], proofs[i]);
-            }
+            if (!_unlock(users[i], ids[i], proofs[i])) emit AchievementSkipped(users[i], ids[i]);
         }
     }
 
-    /// @notice Takes an achievement back and burns its token. It can be unlocked again, with a new token id.
+    /// @notice Takes an achievement back and burns its token. It can be unlocked again, with the same token id.
     function revokeAchievement(address user, uint256 id, bytes calldata reason)
         external
         whenNotPaused
         onlyRole(REVOKER_ROLE)
     {
-        uint256 tokenId = _tokenOf[user][id];
+        uint256 tokenId = tokenOf(user, id);
         if (tokenId == 0) revert AchievementNotUnlocked(user, id);
-        delete _tokenOf[user][id];
         nft.burn(tokenId);
         emit AchievementRevoked(user, id, tokenId, reason);
     }
@@ -114,7 +104,7 @@ contract AchievementManager is AccessControl, Pausable {
 
     /// @notice Whether the member has the achievement now.
     function hasAchievement(address user, uint256 id) external view returns (bool) {
-        return _tokenOf[user][id] != 0;
+        return nft.holds(user, id);
     }
 
     /// @notice Whether an admin has defined the achievement.
@@ -123,18 +113,16 @@ contract AchievementManager is AccessControl, Pausable {
     }
 
     /// @notice The member's token for the achievement; 0 when there is none.
-    function tokenOf(address user, uint256 id) external view returns (uint256) {
-        return _tokenOf[user][id];
+    function tokenOf(address user, uint256 id) public view returns (uint256) {
+        return nft.holds(user, id) ? nft.tokenIdOf(user, id) : 0;
     }
 
-    function _checkUnlockable(address user, uint256 id) private view {
+    /// @dev Whether it was not unlocked before.
+    function _unlock(address user, uint256 id, bytes calldata proofData) private returns (bool isNew) {
         if (user == address(0)) revert InvalidUser(user);
         if (!_defined[id]) revert AchievementNotDefined(id);
-    }
-
-    function _unlock(address user, uint256 id, bytes calldata proofData) private {
-        uint256 tokenId = nft.mint(user, id);
-        _tokenOf[user][id] = tokenId;
-        emit AchievementUnlocked(user, id, tokenId, proofData);
+        uint256 tokenId;
+        (tokenId, isNew) = nft.mint(user, id);
+        if (isNew) emit AchievementUnlocked(user, id, tokenId, proofData);
     }
 }

@@ -9,6 +9,7 @@ mod support;
 mod artifacts;
 mod bad_input;
 mod broker;
+mod contracts;
 mod dead_letters;
 mod endpoint;
 mod escalation;
