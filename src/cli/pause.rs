@@ -10,15 +10,8 @@ use crate::{api::PauseBody, domain::Name};
 #[derive(Debug, Args)]
 #[group(id = "what", required = true, multiple = false, args = ["all", "signer", "rule_set"])]
 pub(super) struct PauseArgs {
-    /// Everything that signs
-    #[arg(long)]
-    all: bool,
-    /// A signer
-    #[arg(long, value_name = "NAME")]
-    signer: Option<String>,
-    /// A rule set: it is evaluated, and nothing is signed for it
-    #[arg(long, value_name = "NAME")]
-    rule_set: Option<String>,
+    #[command(flatten)]
+    signing: Signing,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -26,36 +19,44 @@ pub(super) struct PauseArgs {
     daemon: DaemonArgs,
 }
 
-pub(super) fn run(args: &PauseArgs) -> Result<(), Failure> {
-    let body = body(args.all, args.signer.as_ref(), args.rule_set.as_ref())?;
-    ask(&args.daemon, "pause", &body, args.json)
-}
-
-/// What the API is asked.
-pub(super) fn body(
+/// Part of what signs; the command that has it says how many of these it takes.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct Signing {
+    /// Everything that signs
+    #[arg(long)]
     all: bool,
-    signer: Option<&String>,
-    rule_set: Option<&String>,
-) -> Result<PauseBody, Failure> {
-    let name = |given: Option<&String>| {
-        let name = given.map(|given| Name::new(given.clone())).transpose();
-        name.map_err(|error| Failure::Usage(error.to_string()))
-    };
-    Ok(PauseBody { all, signer: name(signer)?, rule_set: name(rule_set)? })
+    /// A signer
+    #[arg(long, value_name = "NAME")]
+    signer: Option<String>,
+    /// A rule set: it is evaluated all the same
+    #[arg(long, value_name = "NAME")]
+    rule_set: Option<String>,
 }
 
-/// Has it done, and shows what is paused then.
-pub(super) fn ask(
-    daemon: &DaemonArgs,
-    verb: &str,
-    body: &PauseBody,
-    as_json: bool,
-) -> Result<(), Failure> {
-    let done: Json = daemon.post(&["api", "v1", verb], body)?;
-    if as_json {
-        return print(format!("{done:#}"));
+pub(super) fn run(args: &PauseArgs) -> Result<(), Failure> {
+    args.signing.ask(&args.daemon, "pause", args.json)
+}
+
+impl Signing {
+    /// Has it paused or resumed, and shows what is paused then.
+    pub(super) fn ask(
+        &self,
+        daemon: &DaemonArgs,
+        verb: &str,
+        as_json: bool,
+    ) -> Result<(), Failure> {
+        let name = |given: &Option<String>| {
+            given.clone().map(Name::new).transpose().map_err(Failure::usage)
+        };
+        let (signer, rule_set) = (name(&self.signer)?, name(&self.rule_set)?);
+        let body = PauseBody { all: self.all, signer, rule_set };
+        let done: Json = daemon.post(&["api", "v1", verb], &body)?;
+        if as_json {
+            return print(format!("{done:#}"));
+        }
+        print(said(done.get("paused").unwrap_or(&Json::Null)))
     }
-    print(said(done.get("paused").unwrap_or(&Json::Null)))
 }
 
 /// What is paused, in words.

@@ -4,8 +4,7 @@
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use super::{Failure, client::DaemonArgs, pause, print};
-use crate::api::PauseBody;
+use super::{Failure, client::DaemonArgs, pause::Signing, print};
 
 /// What goes on, and from where.
 #[derive(Debug, Args)]
@@ -20,15 +19,8 @@ pub(super) struct ResumeArgs {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     from_block: Option<u64>,
-    /// All that was paused
-    #[arg(long)]
-    all: bool,
-    /// A signer that was paused
-    #[arg(long, value_name = "NAME")]
-    signer: Option<String>,
-    /// A rule set that was paused
-    #[arg(long, value_name = "NAME")]
-    rule_set: Option<String>,
+    #[command(flatten)]
+    signing: Signing,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -38,8 +30,7 @@ pub(super) struct ResumeArgs {
 
 pub(super) fn run(args: &ResumeArgs) -> Result<(), Failure> {
     let (Some(chain), Some(from_block)) = (&args.chain, args.from_block) else {
-        let body: PauseBody = pause::body(args.all, args.signer.as_ref(), args.rule_set.as_ref())?;
-        return pause::ask(&args.daemon, "resume", &body, args.json);
+        return args.signing.ask(&args.daemon, "resume", args.json);
     };
     if !args.json {
         let status: Json = args.daemon.get("/api/v1/status", &[])?;

@@ -141,25 +141,31 @@ impl Spending {
         others.fold(U256::ZERO, |sum, (_, wei)| sum.saturating_add(*wei))
     }
 
-    /// Spent today, without reservations.
+    /// Spent on the day of this time, without reservations.
     #[must_use]
-    pub fn spent_wei(&self) -> U256 {
-        self.spent_wei
+    pub fn spent_wei(&self, now_unix_s: u64) -> U256 {
+        if self.is_over(now_unix_s) { U256::ZERO } else { self.spent_wei }
     }
 
-    /// Spent today for a rule set, without reservations.
-    #[cfg(test)]
-    fn spent_for_wei(&self, rule_set: &Name) -> U256 {
-        self.spent_by_set_wei.get(rule_set).copied().unwrap_or_default()
+    /// The same by rule set; those that spent something the day before have
+    /// their zero.
+    pub fn spent_by_set_wei(&self, now_unix_s: u64) -> impl Iterator<Item = (&Name, U256)> {
+        let over = self.is_over(now_unix_s);
+        let spent = move |wei: U256| if over { U256::ZERO } else { wei };
+        self.spent_by_set_wei.iter().map(move |(set, wei)| (set, spent(*wei)))
+    }
+
+    fn is_over(&self, now_unix_s: u64) -> bool {
+        now_unix_s / SECONDS_PER_DAY > self.day
     }
 
     // A clock that steps back must not open a second budget for a day.
     fn roll(&mut self, now_unix_s: u64) {
-        let today = now_unix_s / SECONDS_PER_DAY;
-        if today > self.day {
-            self.day = today;
+        if self.is_over(now_unix_s) {
+            self.day = now_unix_s / SECONDS_PER_DAY;
             self.spent_wei = U256::ZERO;
-            self.spent_by_set_wei.clear();
+            self.spent_by_set_wei.retain(|_, wei| !wei.is_zero());
+            self.spent_by_set_wei.values_mut().for_each(|wei| *wei = U256::ZERO);
         }
     }
 }

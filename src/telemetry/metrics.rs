@@ -329,6 +329,8 @@ metrics! {
         "Answers of endpoints to broadcasts, the best of each, by what they mean.";
     signer_spent_today_ether: GaugeVec ["signer"],
         "Fees paid since midnight UTC, in ether.";
+    rule_set_spent_today_ether: GaugeVec ["signer", "rule_set"],
+        "A rule set's share of the fees paid since midnight UTC, in ether.";
     transaction_gas_used_ratio: HistogramVec ["signer"] in GAS_RATIO,
         "Gas used divided by the transaction's gas limit, 0 to 1.";
     unlock_latency_seconds: HistogramVec ["rule_set"] in UNLOCK_SECONDS,

@@ -12,6 +12,7 @@ mod books;
 mod budgets;
 mod closing;
 mod forgiving;
+mod measuring;
 mod noting;
 mod reopening;
 mod replacing;
@@ -381,43 +382,6 @@ impl SignerActor {
         books.fresh = false;
         Ok(())
     }
-
-    fn measure(&self, books: &Books) {
-        let metrics = &self.spec.shared.metrics;
-        let label = [self.name().as_str()];
-        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        metrics
-            .signer_queued_unlocks
-            .with_label_values(&label)
-            .set(count(books.ledger.ready().len()));
-        metrics
-            .signer_in_flight_transactions
-            .with_label_values(&label)
-            .set(count(books.ledger.live_nonces().count()));
-        metrics
-            .signer_next_nonce
-            .with_label_values(&label)
-            .set(i64::try_from(books.ledger.next_nonce()).unwrap_or(i64::MAX));
-        let signed_at = |record: &NonceRecord| Some(record.attempts.first()?.signed_at_unix_s);
-        let oldest = books.ledger.live_nonces().filter_map(signed_at).min();
-        let age = oldest.map_or(0, |at| (unix_ms() / 1000).saturating_sub(at));
-        metrics
-            .signer_oldest_transaction_seconds
-            .with_label_values(&label)
-            .set(i64::try_from(age).unwrap_or(i64::MAX));
-        if let Some((wei, _)) = self.balance {
-            metrics.signer_balance_ether.with_label_values(&label).set(ether(wei));
-        }
-        metrics
-            .signer_spent_today_ether
-            .with_label_values(&label)
-            .set(ether(books.spending.spent_wei()));
-    }
-}
-
-/// Wei as ether, for gauges: a float is good enough there and nowhere else.
-fn ether(wei: U256) -> f64 {
-    format_ether(wei).parse().unwrap_or(f64::INFINITY)
 }
 
 /// Wall-clock time, milliseconds since the Unix epoch: paces batches and

@@ -35,6 +35,7 @@ mod reconcile;
 mod step;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -192,21 +193,6 @@ impl Ledger {
         self.archived.iter().copied()
     }
 
-    /// The chain is to be asked about a settled item anew, and what it says
-    /// decides what is done: it was found to be otherwise than it had landed.
-    ///
-    /// # Errors
-    /// When the item is not in memory.
-    pub fn recheck(&mut self, id: UnlockId) -> Result<Changes, LedgerError> {
-        self.require_recalled(id)?;
-        let item = self.items.get_mut(&id).ok_or(LedgerError::UnknownItem { id })?;
-        if item.bound.is_some() || item.rejected.is_some() {
-            return Ok(self.nothing(id));
-        }
-        item.unsure = true;
-        self.finish(Step { items: [id].into(), ..Step::default() })
-    }
-
     /// Takes a settled item's record, read at [`item_key`], back into memory.
     /// The next step about it archives it again if nothing is to be done.
     ///
@@ -290,121 +276,6 @@ impl Ledger {
             return Ok(self.nothing(id));
         }
         step.alert_if_orphaned(item);
-        step.items.insert(id);
-        self.finish(step)
-    }
-
-    /// The chain was asked whether the user has the achievement: a waiting
-    /// unlock that is there already lands without a transaction, a waiting
-    /// revoke of what is gone is done, and an unsure item is sure again.
-    ///
-    /// Ask at `block`, a block that is deep enough: what is seen at the head
-    /// may be orphaned without a word to us. While a live nonce carries the
-    /// item, the answer is not yet final and changes nothing.
-    ///
-    /// # Errors
-    /// When the item is not in memory.
-    pub fn found(
-        &mut self,
-        id: UnlockId,
-        on_chain: bool,
-        block: u64,
-    ) -> Result<Changes, LedgerError> {
-        let carried = self.live_nonces().any(|record| record.purpose.items().contains(&id));
-        let item = self.items.get_mut(&id).ok_or(LedgerError::UnknownItem { id })?;
-        if carried {
-            return Ok(Changes::default());
-        }
-        let mut step = Step::default();
-        let landing = Landing { tx_hash: None, block };
-        if item.needs_check() {
-            item.unsure = false;
-            match (item.landed, on_chain) {
-                (None, true) => step.land(item, landing),
-                (Some(_), false) => item.landed = None,
-                _ => {}
-            }
-        } else {
-            match (item.next_work(), on_chain) {
-                (Some(Effect::Unlock), true) => step.land(item, landing),
-                (Some(Effect::Revoke), false) => step.take_off(item, None),
-                _ => return Ok(Changes::default()),
-            }
-        }
-        step.items.insert(id);
-        self.finish(step)
-    }
-
-    /// Items to be simulated and sent alone, since something is wrong with
-    /// the batch they were in.
-    ///
-    /// # Errors
-    /// When one is not in memory.
-    pub fn suspect(&mut self, ids: &[UnlockId]) -> Result<Changes, LedgerError> {
-        self.require_items(ids)?;
-        let mut step = Step::default();
-        for id in ids {
-            if let Some(item) = self.items.get_mut(id).filter(|item| !item.suspect) {
-                item.suspect = true;
-                step.items.insert(*id);
-            }
-        }
-        self.finish(step)
-    }
-
-    /// Nothing tells whether the effect is there: it is given up until a person
-    /// decides. What waits for the first time is no less in doubt after books
-    /// were lost.
-    ///
-    /// # Errors
-    /// When the item is not in memory or is in flight.
-    pub fn doubt(&mut self, id: UnlockId, why: Rejection) -> Result<Changes, LedgerError> {
-        let item = self.items.get_mut(&id).ok_or(LedgerError::UnknownItem { id })?;
-        if let Some(bound) = item.bound {
-            return Err(LedgerError::InFlight { id, nonce: bound.nonce });
-        }
-        item.unsure = false;
-        item.landed = None;
-        let mut step = Step::default();
-        step.reject(item, why);
-        step.items.insert(id);
-        self.finish(step)
-    }
-
-    /// A person had done what a refusal was about: the item gets attempts of
-    /// its own again. `false` when it was not rejected.
-    ///
-    /// # Errors
-    /// When the item is not in memory.
-    pub fn retry(
-        &mut self,
-        id: UnlockId,
-        now_unix_ms: u64,
-    ) -> Result<(bool, Changes), LedgerError> {
-        self.require_recalled(id)?;
-        let item = self.items.get_mut(&id).ok_or(LedgerError::UnknownItem { id })?;
-        if !item.forgive(now_unix_ms) {
-            return Ok((false, self.nothing(id)));
-        }
-        let step = Step { items: [id].into(), ..Step::default() };
-        Ok((true, self.finish(step)?))
-    }
-
-    /// The contract refuses the item's next work for good.
-    ///
-    /// # Errors
-    /// When the item is not in memory or is in flight.
-    pub fn reject(&mut self, id: UnlockId, why: Rejection) -> Result<Changes, LedgerError> {
-        let item = self.items.get_mut(&id).ok_or(LedgerError::UnknownItem { id })?;
-        if let Some(bound) = item.bound {
-            return Err(LedgerError::InFlight { id, nonce: bound.nonce });
-        }
-        // The wish may have changed since the caller asked the contract.
-        if item.next_work().is_none() {
-            return Ok(Changes::default());
-        }
-        let mut step = Step::default();
-        step.reject(item, why);
         step.items.insert(id);
         self.finish(step)
     }

@@ -109,6 +109,21 @@ enum Op {
         skip: u8,
     },
     Reconcile,
+    /// The contract refuses it, or nothing tells whether it is there.
+    GiveUp {
+        effect: u8,
+        in_doubt: bool,
+    },
+    /// It was in a batch that would revert.
+    Suspect(u8),
+    /// A person has it tried again.
+    Retry(u8),
+    /// It was found to be otherwise on chain.
+    Recheck(u8),
+    /// Nothing is signed until the next one.
+    Pause,
+    /// An allocation that is signed and never gets to the disk.
+    CrashBeforeCommit(u8),
     Crash,
 }
 
@@ -136,6 +151,13 @@ fn ops(deep: bool) -> impl Strategy<Value = Vec<Op>> {
             4 => (any::<bool>(), 0..3_u8)
                 .prop_map(|(newest_first, skip)| Op::Observe { newest_first, skip }),
             1 => Just(Op::Reconcile),
+            1 => (effect(), any::<bool>())
+                .prop_map(|(effect, in_doubt)| Op::GiveUp { effect, in_doubt }),
+            1 => effect().prop_map(Op::Suspect),
+            1 => effect().prop_map(Op::Retry),
+            1 => effect().prop_map(Op::Recheck),
+            1 => Just(Op::Pause),
+            1 => (1..4_u8).prop_map(Op::CrashBeforeCommit),
             1 => Just(Op::Crash),
             1 => last,
         ],
@@ -155,6 +177,7 @@ impl World {
                     self.deliver(effect, rule_set, wants, order);
                 }
             }
+            Op::Allocate(_) | Op::Replace(_) | Op::Cancel(_) if self.paused => {}
             Op::Allocate(max_items) => _ = self.allocate(max_items as usize),
             Op::Replace(which) | Op::Cancel(which) => {
                 let live: Vec<u64> = self.ledger.live_nonces().map(|r| r.nonce).collect();
@@ -185,6 +208,12 @@ impl World {
                 self.observe(deep, newest_first, skip as usize);
             }
             Op::Reconcile => self.reconcile(),
+            Op::GiveUp { effect, in_doubt } => self.give_up(effect_id(effect), in_doubt),
+            Op::Suspect(effect) => self.suspect(effect_id(effect)),
+            Op::Retry(effect) => self.retry(effect_id(effect)),
+            Op::Recheck(effect) => self.recheck(effect_id(effect)),
+            Op::Pause => self.paused = !self.paused,
+            Op::CrashBeforeCommit(max_items) => self.lose(max_items as usize),
             Op::Crash => self.crash(),
         }
     }
@@ -200,8 +229,12 @@ impl World {
         }
     }
 
-    /// No more surprises: whatever is pending is mined, in order.
+    /// No more surprises: whatever is pending is mined, in order, and people
+    /// have everything tried again that was given up.
     fn settle(&mut self, deep: bool) {
+        for effect in 0..EFFECTS {
+            self.retry(effect_id(effect));
+        }
         for _ in 0..100 {
             self.reconcile();
             while self.allocate(3) {}

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    domain::BlockRef,
+    domain::{BlockRef, TransactionState},
     signing::ledger::{Attempt, AttemptKind, Call, Purpose},
 };
 
@@ -211,6 +211,25 @@ fn every_arrow_of_the_diagram_happens() {
     seen.retain(|(from, to)| from != to);
     seen.remove(&(Node::Signed, Node::Confirmed));
     assert_eq!(seen, arrows());
+}
+
+#[test]
+fn the_page_shows_every_arrow() {
+    const PAGE: &str = include_str!("../../../docs/transactions.md");
+    let named = |text: &str| {
+        use Node::{Confirmed, Displaced, Mined, Sent, Signed};
+        let all = [Signed, Sent, Mined, Confirmed, Displaced];
+        all.into_iter().find(|node| format!("{node:?}") == text)
+    };
+    let shown = PAGE.lines().filter_map(|line| {
+        let (way, _) = line.trim().split_once(':')?;
+        let (from, to) = way.split_once(" --> ")?;
+        Some((named(from)?, named(to)?))
+    });
+    assert_eq!(shown.collect::<BTreeSet<_>>(), arrows());
+    for state in TransactionState::ALL {
+        assert!(PAGE.contains(&format!("| `{}` |", state.as_str())), "{state:?}");
+    }
 }
 
 #[test]

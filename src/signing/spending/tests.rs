@@ -41,7 +41,7 @@ fn reservations_and_costs_share_one_budget() {
     assert!(refused.to_string().contains("raise `daily_budget_eth`"), "{refused}");
     spending.settle(1, wei(20), 0);
     reserve(&mut spending, 2, 80, 0).unwrap();
-    assert_eq!(spending.spent_wei(), wei(20));
+    assert_eq!(spending.spent_wei(0), wei(20));
 }
 
 #[test]
@@ -52,7 +52,30 @@ fn a_replacement_takes_the_place_of_its_nonces_reservation() {
     assert!(reserve(&mut spending, 1, 101, 0).is_err());
     spending.settle(1, wei(30), 0);
     spending.settle(1, wei(30), 0);
-    assert_eq!(spending.spent_wei(), wei(30));
+    assert_eq!(spending.spent_wei(0), wei(30));
+}
+
+#[test]
+fn what_was_spent_is_shown_until_midnight() {
+    let mut spending = Spending::default();
+    let all = budgets(1_000, &[]);
+    spending.reserve(1, wei(60), &shares(&[("a", 1), ("b", 2)]), &all, 0).unwrap();
+    spending.settle(1, wei(30), 0);
+    let shown = |spending: &Spending, now| -> Vec<(String, U256)> {
+        let by_set = spending.spent_by_set_wei(now);
+        by_set.map(|(set, spent)| (set.to_string(), spent)).collect()
+    };
+    let told = |a, b| vec![("a".to_owned(), wei(a)), ("b".to_owned(), wei(b))];
+    assert_eq!(shown(&spending, SECONDS_PER_DAY - 1), told(10, 20));
+    assert_eq!(spending.spent_wei(SECONDS_PER_DAY - 1), wei(30));
+    // Also when nothing is spent on the next day.
+    assert_eq!(shown(&spending, SECONDS_PER_DAY), told(0, 0));
+    assert_eq!(spending.spent_wei(SECONDS_PER_DAY), wei(0));
+    spending.settle(9, wei(0), SECONDS_PER_DAY);
+    assert_eq!(shown(&spending, SECONDS_PER_DAY), told(0, 0));
+    // A rule set that is gone is shown for a day.
+    spending.settle(9, wei(0), 2 * SECONDS_PER_DAY);
+    assert_eq!(shown(&spending, 2 * SECONDS_PER_DAY), []);
 }
 
 #[test]
@@ -81,12 +104,15 @@ fn a_rule_set_answers_for_its_share_and_stops_alone() {
     spending.reserve(2, wei(100), &votes, &budgets, 0).unwrap();
     // It cost less than was reserved: there is room again.
     spending.settle(1, wei(41), 0);
-    assert_eq!(spending.spent_for_wei(&name("quests")), wei(11));
+    let spent = |spending: &Spending, now| {
+        spending.spent_by_set_wei(now).find(|(set, _)| **set == name("quests")).map(|(_, wei)| wei)
+    };
+    assert_eq!(spent(&spending, 0), Some(wei(11)));
     spending.reserve(3, wei(76), &both, &budgets, 0).unwrap();
     // Tomorrow it begins anew, but for what is under way.
     assert!(spending.reserve(4, wei(48), &both, &budgets, SECONDS_PER_DAY).is_err());
     spending.reserve(4, wei(44), &both, &budgets, SECONDS_PER_DAY).unwrap();
-    assert_eq!(spending.spent_for_wei(&name("quests")), wei(0));
+    assert_eq!(spent(&spending, SECONDS_PER_DAY), Some(wei(0)));
 }
 
 #[test]
@@ -99,7 +125,7 @@ fn a_day_survives_its_record() {
     // As it was written before rule sets had budgets.
     let old = r#"{"day":3,"spent_wei":"5","reserved_wei":{"1":"0x2"}}"#;
     let old: Spending = serde_json::from_str(old).unwrap();
-    assert_eq!(old.spent_wei(), wei(5));
+    assert_eq!(old.spent_wei(3 * SECONDS_PER_DAY), wei(5));
 }
 
 proptest! {
@@ -134,7 +160,7 @@ proptest! {
             let of_a = reserved.values().filter(|(_, shares)| shares.contains_key(&name("a")));
             let of_a = of_a.fold(spent_a, |sum, (worst, shares)| sum + part(wei(*worst), shares, &name("a")));
             prop_assert!(of_a <= wei(40));
-            prop_assert_eq!(spending.spent_wei(), wei(spent));
+            prop_assert_eq!(spending.spent_wei(0), wei(spent));
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{RULE_SETS, SIGNER, attempt_of, call_of, order, request_of};
 use crate::{
     domain::{BlockRef, UnlockId},
     signing::{
-        item::{Effect, MessageOrder, OnRetract},
+        item::{Effect, MessageOrder, OnRetract, Rejection},
         ledger::{
             AttemptKind, Changes, Execution, Fate, Ledger, LedgerError, Mined, Outcome, Purpose,
             ReconcileAction, item_key,
@@ -37,6 +37,9 @@ pub(super) struct World {
     // Everything that was ever broadcast: a node may mine any of it.
     pub(super) pool: BTreeMap<u64, Vec<(B256, Option<Purpose>)>>,
     pub(super) fee: u128,
+    pub(super) paused: bool,
+    // Whether an allocation gets to the disk.
+    forgets: bool,
 }
 
 impl World {
@@ -51,6 +54,8 @@ impl World {
             final_len: 0,
             pool: BTreeMap::new(),
             fee: 1,
+            paused: false,
+            forgets: false,
         }
     }
 
@@ -145,8 +150,56 @@ impl World {
         let call = call_of(&purpose);
         let (nonce, mut changes) = self.ledger.allocate(purpose, call).unwrap();
         changes.then(self.sign(nonce, AttemptKind::Effect).unwrap());
-        self.commit(changes);
+        if !self.forgets {
+            self.commit(changes);
+        }
         true
+    }
+
+    /// Allocates and signs, and crashes before any of it is on the disk: what
+    /// was not written down was not broadcast either.
+    pub(super) fn lose(&mut self, max_items: usize) {
+        self.crash();
+        let pool = self.pool.clone();
+        self.forgets = true;
+        self.allocate(max_items);
+        self.forgets = false;
+        self.pool = pool;
+        self.ledger = Ledger::restore(SIGNER, self.retain, self.disk.clone()).unwrap();
+    }
+
+    /// As the shell does with what a contract refuses, or can't tell of.
+    pub(super) fn give_up(&mut self, id: UnlockId, in_doubt: bool) {
+        let Some(item) = self.ledger.item(id) else { return };
+        let waits = item.next_work() == Some(Effect::Unlock) || item.unsure;
+        let carried = self.ledger.live_nonces().any(|it| it.purpose.items().contains(&id));
+        let why = Rejection { code: "test".into(), reason: "test".into() };
+        if item.bound.is_some() || carried {
+            return;
+        }
+        let changes = match in_doubt {
+            true if waits => self.ledger.doubt(id, why).unwrap(),
+            true => return,
+            false => self.ledger.reject(id, why).unwrap(),
+        };
+        self.commit(changes);
+    }
+
+    pub(super) fn suspect(&mut self, id: UnlockId) {
+        if self.ledger.item(id).is_some() {
+            let changes = self.ledger.suspect(&[id]).unwrap();
+            self.commit(changes);
+        }
+    }
+
+    pub(super) fn retry(&mut self, id: UnlockId) {
+        let tried = self.step(|ledger| ledger.retry(id, 0).map(|(_, changes)| changes));
+        assert!(matches!(tried, Ok(()) | Err(LedgerError::UnknownItem { .. })), "{tried:?}");
+    }
+
+    pub(super) fn recheck(&mut self, id: UnlockId) {
+        let checked = self.step(|ledger| ledger.recheck(id));
+        assert!(matches!(checked, Ok(()) | Err(LedgerError::UnknownItem { .. })), "{checked:?}");
     }
 
     pub(super) fn sign(&mut self, nonce: u64, kind: AttemptKind) -> Result<Changes, LedgerError> {
