@@ -5,11 +5,15 @@
 //! published again under the same id: the broker drops it within its window,
 //! and consumers know the id for ever.
 
+mod run;
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+
+use run::Said;
 
 use super::{
     messages::{self, MessageError},
@@ -201,7 +205,31 @@ impl Outbox {
         shared: &Shared,
         fences: &[(StreamId, Fence)],
     ) -> Result<(), OutboxError> {
-        while let Some((number, outgoing)) = self.waiting.front() {
+        while !self.waiting.is_empty() {
+            let mut one_by_one = 1;
+            if let Some((stream, count)) = run::length(&self.waiting) {
+                let messages = self.waiting.iter().take(count).map(|(_, outgoing)| outgoing);
+                match run::say(shared, stream, messages, fence_of(fences, stream)).await? {
+                    Said::All => {
+                        self.said.extend(self.waiting.drain(..count).map(|(number, _)| number));
+                        continue;
+                    }
+                    Said::OneByOne => one_by_one = count,
+                }
+            }
+            for _ in 0..one_by_one {
+                self.say_first(shared, fences).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn say_first(
+        &mut self,
+        shared: &Shared,
+        fences: &[(StreamId, Fence)],
+    ) -> Result<(), OutboxError> {
+        if let Some((number, outgoing)) = self.waiting.front() {
             let number = *number;
             let settled = match say(shared, fences, outgoing).await {
                 Ok(()) => true,
@@ -238,6 +266,10 @@ impl Outbox {
     }
 }
 
+fn fence_of(fences: &[(StreamId, Fence)], stream: StreamId) -> Option<&Fence> {
+    fences.iter().find(|(of, _)| *of == stream).map(|(_, fence)| fence)
+}
+
 async fn say(
     shared: &Shared,
     fences: &[(StreamId, Fence)],
@@ -245,7 +277,7 @@ async fn say(
 ) -> Result<(), OutboxError> {
     match outgoing {
         Outgoing::Publish { stream, id, subject, payload } => {
-            let fence = fences.iter().find(|(of, _)| of == stream).map(|(_, fence)| fence);
+            let fence = fence_of(fences, *stream);
             let payload = Bytes::from(payload.clone());
             let message = OutMessage::new(subject.clone(), headers(None), payload);
             shared.publish(*stream, id, message, fence).await?;

@@ -199,10 +199,10 @@ impl Shared {
         &self,
         stream: StreamId,
         messages: Vec<OutMessage>,
-        fence: &Fence,
+        fence: Option<&Fence>,
     ) -> Result<BatchAck, PublishError> {
         let count = messages.len() as u64;
-        let call = || publish_atomic(&self.connection, stream, messages, Some(fence));
+        let call = || publish_atomic(&self.connection, stream, messages, fence);
         self.guarded(stream, count, call).await
     }
 

@@ -46,7 +46,7 @@ impl ContractActor {
             let message = messages::watermark(&self.link.name, &watermark)?;
             messages.push(message.expecting(reading.watermark));
         }
-        let ack = self.shared.publish_all(StreamId::Events, messages, &reading.fence).await?;
+        let ack = self.shared.publish_all(StreamId::Events, messages, Some(&reading.fence)).await?;
         Ok(Published { ack, events, through, recent, births, finalized })
     }
 
@@ -103,7 +103,7 @@ impl ContractActor {
         let message =
             messages::watermark(&self.link.name, &watermark)?.expecting(reading.watermark);
         let out = vec![message];
-        let ack = self.shared.publish_all(StreamId::Events, out, &reading.fence).await?;
+        let ack = self.shared.publish_all(StreamId::Events, out, Some(&reading.fence)).await?;
         reading.closed(ack.last_sequence, common);
         reading.cursor.retracted(common);
         self.census_retracted(common);

@@ -226,7 +226,8 @@ impl ContractActor {
         while let Some(Batch { events, .. }) = ahead.take() {
             told += events.len() as u64;
             if !events.is_empty() {
-                let told = self.shared.publish_all(StreamId::Events, events, &reading.fence).await;
+                let told =
+                    self.shared.publish_all(StreamId::Events, events, Some(&reading.fence)).await;
                 told.map_err(Trouble::from)?;
             }
         }

@@ -177,7 +177,7 @@ impl ContractActor {
         let watermark =
             messages::watermark(&self.link.name, &retraction)?.expecting(reading.watermark);
         let said = vec![self.rewind_message(reading, from_block, reason, missing)?, watermark];
-        let ack = self.shared.publish_all(StreamId::Events, said, &reading.fence).await?;
+        let ack = self.shared.publish_all(StreamId::Events, said, Some(&reading.fence)).await?;
         reading.closed(ack.last_sequence, common);
         reading.cursor.retracted(common);
         self.census_retracted(common);
@@ -191,7 +191,7 @@ impl ContractActor {
         let from_block = reading.cursor.next().max(1);
         let said =
             vec![self.rewind_message(reading, from_block, RewindReason::Examined, missing)?];
-        self.shared.publish_all(StreamId::Events, said, &reading.fence).await?;
+        self.shared.publish_all(StreamId::Events, said, Some(&reading.fence)).await?;
         Ok(())
     }
 

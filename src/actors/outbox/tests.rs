@@ -120,3 +120,70 @@ fn every_kind_of_writer_is_known_by_its_name() {
     }
     assert_eq!(writer_of("elsewhere"), None);
 }
+
+fn unlocks(range: std::ops::Range<u32>) -> impl Iterator<Item = Outgoing> {
+    range.map(|number| unlock(&format!("{number:03}"), 1))
+}
+
+#[actix::test]
+async fn many_messages_are_said_as_one_in_their_order() {
+    let rig = Rig::start().await;
+    let mut outbox = Outbox::restore(&rig.shared, OWNER).await.unwrap();
+    let count = 2_500;
+    rig.shared.store.commit(outbox.add(unlocks(0..count))).await.unwrap();
+    let writer = writer_of(OWNER).unwrap();
+    let fence = Fence::acquire(&rig.shared.connection, StreamId::Unlocks, &writer, "one").await;
+    let fences = [(StreamId::Unlocks, fence.unwrap())];
+    outbox.flush(&rig.shared, &fences).await.unwrap();
+    let said = ids(&rig, StreamId::Unlocks, SUBJECT).await;
+    let all: Vec<String> = (0..count).map(|number| format!("{number:03}")).collect();
+    assert_eq!(said, all);
+    // Three publishes: that of a batch is timed once.
+    let labels = [StreamId::Unlocks.name()];
+    let timed = rig.shared.metrics.stream_publish_seconds.with_label_values(&labels);
+    assert_eq!(timed.get_sample_count(), 3);
+
+    // Whoever holds the fence no more says nothing of it.
+    Fence::acquire(&rig.shared.connection, StreamId::Unlocks, &writer, "two").await.unwrap();
+    rig.shared.store.commit(outbox.add(unlocks(5_000..5_050))).await.unwrap();
+    let error = outbox.flush(&rig.shared, &fences).await.unwrap_err();
+    assert!(matches!(error, OutboxError::Publish(PublishError::Fenced { .. })), "{error}");
+    assert_eq!(ids(&rig, StreamId::Unlocks, SUBJECT).await.len(), 2_500);
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn what_a_crash_left_half_said_is_said_once() {
+    let rig = Rig::start().await;
+    let mut outbox = Outbox::restore(&rig.shared, OWNER).await.unwrap();
+    rig.shared.store.commit(outbox.add(unlocks(0..40))).await.unwrap();
+    // Said, and not written down as said: by themselves, then as one.
+    for outgoing in unlocks(0..3) {
+        say(&rig.shared, &[], &outgoing).await.unwrap();
+    }
+    outbox.flush(&rig.shared, &[]).await.unwrap();
+    let mut again = Outbox::restore(&rig.shared, OWNER).await.unwrap();
+    assert_eq!(again.len(), 40);
+    rig.shared.store.commit(again.add(unlocks(40..60))).await.unwrap();
+    again.flush(&rig.shared, &[]).await.unwrap();
+    let all: Vec<String> = (0..60).map(|number| format!("{number:03}")).collect();
+    assert_eq!(ids(&rig, StreamId::Unlocks, SUBJECT).await, all);
+    rig.shared.store.commit(again.forget_said()).await.unwrap();
+    assert_eq!(rows(&rig).await, 0);
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn one_that_is_too_large_spoils_no_other_of_many() {
+    let rig = Rig::start().await;
+    let mut outbox = Outbox::restore(&rig.shared, OWNER).await.unwrap();
+    let large = [unlock("large", 9 << 20)];
+    let all = unlocks(0..20).chain(large).chain(unlocks(20..40));
+    rig.shared.store.commit(outbox.add(all)).await.unwrap();
+    outbox.flush(&rig.shared, &[]).await.unwrap();
+    let rest: Vec<String> = (0..40).map(|number| format!("{number:03}")).collect();
+    assert_eq!(ids(&rig, StreamId::Unlocks, SUBJECT).await, rest);
+    let told = ids(&rig, StreamId::DeadLetters, LETTERS).await;
+    assert_eq!(told, ["unsayable/rule_set-quests/large"]);
+    rig.stop().await;
+}

@@ -146,12 +146,17 @@ impl SignerActor {
     }
 
     /// Takes in what rule sets want and take back. Returns whether there was
-    /// anything.
+    /// anything. Waits for it a little, unless there is something else to do.
     pub(super) async fn hear(&mut self, books: &mut Books) -> Result<bool, Trouble> {
-        let deliveries = books.inbox.fetch(HEAR_MAX, HEAR_WAIT).await?;
+        let busy = books.caught_up && (self.busy || !self.reports.is_empty());
+        let wait = if busy { Duration::ZERO } else { HEAR_WAIT };
+        let deliveries = books.inbox.fetch(HEAR_MAX, wait).await?;
         let Some(last) = deliveries.last() else {
-            // A fetch may come back empty early, as after a hole: once is no proof.
-            books.caught_up = std::mem::replace(&mut books.was_empty, true);
+            // A fetch may come back empty early, as after a hole: once is no proof,
+            // and what did not wait is none at all.
+            if !busy {
+                books.caught_up = std::mem::replace(&mut books.was_empty, true);
+            }
             return Ok(false);
         };
         let (through, pending) = (last.sequence, last.pending);

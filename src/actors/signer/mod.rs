@@ -134,6 +134,8 @@ pub struct SignerActor {
     /// Go out with the next commit.
     notices: Vec<Outgoing>,
     reconcile: bool,
+    /// The last round found something to do.
+    busy: bool,
     balance: Option<(U256, u64)>,
     marks: u64,
     trouble: Option<String>,
@@ -259,6 +261,7 @@ impl SignerActor {
             closed: Closed::default(),
             notices: Vec::new(),
             reconcile: true,
+            busy: false,
             balance: None,
             marks: 0,
             trouble: None,
@@ -318,7 +321,8 @@ impl SignerActor {
         match sent {
             Ok(sent) => {
                 self.books = Some(books);
-                Ok(if heard || sent { Next::Again } else { Next::After(IDLE) })
+                self.busy = heard || sent;
+                Ok(if self.busy { Next::Again } else { Next::After(IDLE) })
             }
             Err(trouble @ (Trouble::Rpc(_) | Trouble::Key(_) | Trouble::Held(_))) => {
                 self.books = Some(books);
