@@ -121,6 +121,15 @@ impl ChainLink {
         self.client.call(&request(from, to, calldata), at.into()).await
     }
 
+    /// Runs creation code without a transaction, and gives what it returns.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn run(&self, code: Bytes, at: BlockNumberOrTag) -> Result<Bytes, RpcError> {
+        let request = TransactionRequest::default().input(code.into());
+        self.client.call(&request, at.into()).await
+    }
+
     /// The node's estimate of a call's gas.
     ///
     /// # Errors

@@ -9,7 +9,10 @@ use alloy::{
     rpc::types::{TransactionReceipt, TransactionRequest},
     sol_types::{SolCall, SolEvent as _},
 };
-use meritd::cli::demo::{anvil::Mining, contracts::IAchievements, world::World};
+use meritd::{
+    cli::demo::{anvil::Mining, contracts::IAchievements, world::World},
+    signing::calls::views,
+};
 
 mod abi {
     alloy::sol! {
@@ -231,4 +234,32 @@ async fn an_unlock_in_a_batch_costs_six_tenths_of_a_single_one_at_most() {
     }
     // The second one writes no new slot.
     assert!(ratios[1].0 < ratios[0].0 / 2 + 3_000, "{ratios:?}");
+}
+
+#[tokio::test]
+async fn many_questions_are_answered_by_one_call() {
+    let place = Place::new().await;
+    let (member, contract) = (place.member(), place.world.achievements);
+    let [zero, one, ..] = ids();
+    place.unlock(member, one).await.unwrap();
+    let has = |id| IAchievements::hasAchievementCall { user: member, id }.abi_encode().into();
+    let other = INft::tokenURICall { tokenId: one }.abi_encode().into();
+    let questions = vec![has(one), has(zero), other, Bytes::new(), has(one)];
+    let ask = async |to: Address, questions: Vec<Bytes>| {
+        let code = views::ask(to, questions);
+        let request = TransactionRequest::default().input(code.into());
+        place.world.anvil.provider().call(request).await.unwrap()
+    };
+    let word = |text: u8| Some(U256::from(text).to_be_bytes::<32>());
+    let given = ask(contract, questions).await;
+    let answers = views::answers(&given, 5).unwrap();
+    let answers: Vec<_> =
+        answers.into_iter().map(|it| it.map(|it| it.try_into().unwrap())).collect();
+    assert_eq!(answers, [word(1), word(0), None, None, word(1)]);
+    // Nobody is there.
+    let given = ask(Address::repeat_byte(9), vec![has(one), has(one)]).await;
+    assert_eq!(views::answers(&given, 2).unwrap(), [None, None]);
+    let most = ask(contract, vec![has(one); views::QUESTIONS_MAX]).await;
+    let answers = views::answers(&most, views::QUESTIONS_MAX).unwrap();
+    assert!(answers.iter().all(|it| it.is_some_and(|it| it.ends_with(&[1]))));
 }

@@ -1,6 +1,7 @@
 //! Transactions land exactly once, whatever nodes, markets, money and other
 //! people do.
 
+mod asking;
 mod crashes;
 mod delivery;
 #[cfg(any(feature = "aws-kms", feature = "gcp-kms"))]

@@ -6,11 +6,11 @@ use futures::future::join_all;
 
 use super::{Keeper, SignerActor, Trouble, books::Books};
 use crate::{
-    chain::rpc::RpcError,
+    chain::{rpc::RpcError, rpc_errors::RpcErrorClass},
     config::Delivery,
     domain::{Name, UnlockId},
     signing::{
-        calls::Target,
+        calls::{Target, views},
         item::{Effect, Rejection},
         ledger::Changes,
         reverts::{Revert, RevertClass},
@@ -81,23 +81,21 @@ impl SignerActor {
         if !keeper.calls.can_ask() {
             return self.leave_out_doubtful(books, ids, keeper, block).await;
         }
+        let targets = self.targets(books, ids);
         let mut answers = Vec::new();
-        for part in ids.chunks(CALLS_AT_ONCE) {
-            let targets = self.targets(books, part);
-            let asked = targets.iter().map(|target| self.has(keeper, target, block.into()));
-            for (target, answer) in targets.iter().zip(join_all(asked).await) {
-                let has = answer?.ok_or_else(|| {
-                    let what = match keeper.calls.is_reference() {
-                        true => "hasAchievement(address,uint256)",
-                        false => "its `has` call",
-                    };
-                    Trouble::Held(format!(
-                        "{} does not answer {what}: is it the right address?",
-                        keeper.address
-                    ))
-                })?;
-                answers.push((target.id, has));
-            }
+        for (target, answer) in targets.iter().zip(self.have(keeper, &targets, block.into()).await?)
+        {
+            let has = answer.ok_or_else(|| {
+                let what = match keeper.calls.is_reference() {
+                    true => "hasAchievement(address,uint256)",
+                    false => "its `has` call",
+                };
+                Trouble::Held(format!(
+                    "{} does not answer {what}: is it the right address?",
+                    keeper.address
+                ))
+            })?;
+            answers.push((target.id, has));
         }
         // Nothing is asked between the first change and the commit: trouble
         // there would leave the books ahead of the store.
@@ -164,6 +162,65 @@ impl SignerActor {
             self.commit(books, all, Vec::new()).await?;
         }
         Ok(())
+    }
+
+    /// [`Self::has`] for many, in one call where endpoints run such calls.
+    pub(super) async fn have(
+        &mut self,
+        keeper: &Keeper,
+        targets: &[Target],
+        at: BlockNumberOrTag,
+    ) -> Result<Vec<Option<bool>>, RpcError> {
+        let mut all = Vec::new();
+        for part in targets.chunks(views::QUESTIONS_MAX) {
+            if let Some(answers) = self.have_at_once(keeper, part, at).await? {
+                all.extend(answers);
+                continue;
+            }
+            for few in part.chunks(CALLS_AT_ONCE) {
+                let asked = few.iter().map(|target| self.has(keeper, target, at));
+                let answers = join_all(asked).await.into_iter();
+                all.extend(answers.collect::<Result<Vec<_>, _>>()?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// `None` where an endpoint does not run it, which is remembered, or one
+    /// call each is no more.
+    async fn have_at_once(
+        &mut self,
+        keeper: &Keeper,
+        targets: &[Target],
+        at: BlockNumberOrTag,
+    ) -> Result<Option<Vec<Option<bool>>>, RpcError> {
+        let questions: Option<Vec<_>> =
+            targets.iter().map(|target| keeper.calls.has(target)).collect();
+        let Some(questions) = questions.filter(|it| it.len() > 1 && !self.asks_singly) else {
+            return Ok(None);
+        };
+        let given = match self.spec.link.run(views::ask(keeper.address, questions), at).await {
+            Ok(given) => given,
+            Err(error) => {
+                let Some(refusal) = error.refusal() else { return Err(error) };
+                let class = &refusal.class;
+                if matches!(class, RpcErrorClass::Semantic | RpcErrorClass::PlanRefused) {
+                    self.ask_singly(&error.to_string());
+                }
+                return Ok(None);
+            }
+        };
+        let Some(answers) = views::answers(&given, targets.len()) else {
+            self.ask_singly("what many questions at once were answered by is no answer");
+            return Ok(None);
+        };
+        let decoded = |answer: Option<&[u8]>| answer.and_then(|it| keeper.calls.decode_has(it));
+        Ok(Some(answers.into_iter().map(decoded).collect()))
+    }
+
+    fn ask_singly(&mut self, why: &str) {
+        tracing::info!(signer = %self.name(), "contracts are asked one question a call: {why}");
+        self.asks_singly = true;
     }
 
     /// Whether a user has an achievement at a block. `Ok(None)` when that is no

@@ -6,13 +6,12 @@
 //! a reason.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
 use actix::Message;
 use alloy::{eips::BlockNumberOrTag, primitives::Address};
-use futures::future::join_all;
 use rand::seq::IteratorRandom as _;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -93,8 +92,6 @@ pub(super) struct Audits {
 
 /// Items asked about in one round.
 const AT_ONCE: usize = 64;
-/// Calls to a contract at once.
-const CALLS_AT_ONCE: usize = 8;
 /// What landed of late, and is compared each time.
 const RECENT_MAX: usize = 256;
 /// How many others are drawn each time.
@@ -168,28 +165,30 @@ impl SignerActor {
     }
 
     async fn compare(
-        &self,
+        &mut self,
         books: &Books,
         ids: &[UnlockId],
         report: &mut AuditReport,
     ) -> Result<(), Trouble> {
         let head = self.spec.link.block(BlockNumberOrTag::Latest).await?.block.number;
         let deep = (head + 1).saturating_sub(self.spec.config.confirmations);
-        let mut items = Vec::new();
+        let mut items: BTreeMap<Name, Vec<Item>> = BTreeMap::new();
         for id in ids.iter().filter(|id| books.ledger.is_archived(**id)) {
             let key = owned_key(&self.owner(), &item_key(*id));
             let record = self.spec.shared.store.get(Table::Ledger, &key).await?;
-            items.extend(record.and_then(|record| serde_json::from_slice::<Item>(&record).ok()));
+            if let Some(item) = record.and_then(|it| serde_json::from_slice::<Item>(&it).ok()) {
+                items.entry(item.request().contract.clone()).or_default().push(item);
+            }
         }
-        for part in items.chunks(CALLS_AT_ONCE) {
-            let asked = part.iter().map(|item| async move {
-                let Some(keeper) = self.spec.keepers.get(&item.request().contract) else {
-                    return Ok(None);
-                };
-                self.has(keeper, &Target::from(item.request()), deep.into()).await
-            });
-            for (item, answer) in part.iter().zip(join_all(asked).await) {
-                let Some(has) = answer? else {
+        for (contract, items) in items {
+            let Some(keeper) = self.spec.keepers.get(&contract).cloned() else {
+                report.not_asked += items.len() as u64;
+                continue;
+            };
+            let targets: Vec<_> = items.iter().map(|item| Target::from(item.request())).collect();
+            let answers = self.have(&keeper, &targets, deep.into()).await?;
+            for (item, answer) in items.iter().zip(answers) {
+                let Some(has) = answer else {
                     report.not_asked += 1;
                     continue;
                 };

@@ -136,6 +136,8 @@ pub struct SignerActor {
     reconcile: bool,
     /// The last round found something to do.
     busy: bool,
+    /// Endpoints don't run many questions as one call.
+    asks_singly: bool,
     balance: Option<(U256, u64)>,
     marks: u64,
     trouble: Option<String>,
@@ -262,6 +264,7 @@ impl SignerActor {
             notices: Vec::new(),
             reconcile: true,
             busy: false,
+            asks_singly: false,
             balance: None,
             marks: 0,
             trouble: None,

@@ -3,6 +3,7 @@
 //! contract's, or such as the configuration writes them.
 
 mod custom;
+pub mod views;
 
 use alloy::{
     primitives::{Address, B256, Bytes, Log, U256, keccak256},

@@ -53,7 +53,7 @@ impl Acting {
         let mut turns = self.faults.lock().unwrap();
         let mut due = Vec::new();
         for (turn, (_, fault)) in turns.iter_mut().zip(&self.script.faults) {
-            if !turn.fires(calls.iter().map(|call| call.method.as_str())) {
+            if !turn.fires(calls.iter().flat_map(Call::names)) {
                 continue;
             }
             match fault {
@@ -105,9 +105,7 @@ impl Acting {
     fn refused(&self, call: &Call) -> Option<Refusal> {
         let mut turns = self.refusals.lock().unwrap();
         let mut rules = turns.iter_mut().zip(&self.script.refusals);
-        rules.find_map(|(turn, (_, refusal))| {
-            turn.fires(std::iter::once(call.method.as_str())).then(|| refusal.clone())
-        })
+        rules.find_map(|(turn, (_, refusal))| turn.fires(call.names()).then(|| refusal.clone()))
     }
 
     async fn check_caps(&self, call: &Call, node: &Upstream) -> Result<(), Refusal> {

@@ -15,6 +15,9 @@ pub(super) struct Call {
     pub params: Vec<Json>,
 }
 
+/// An `eth_call` that runs creation code, as some nodes refuse to.
+pub const CREATION: &str = "eth_call of creation code";
+
 impl Call {
     pub fn new(method: &str, params: Vec<Json>) -> Self {
         Self { id: Json::Null, method: method.to_owned(), params }
@@ -27,6 +30,13 @@ impl Call {
             method: body["method"].as_str()?.to_owned(),
             params: body["params"].as_array().cloned().unwrap_or_default(),
         })
+    }
+
+    /// What rules call it: its method, and [`CREATION`] too where it is one.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let to_nobody = self.params.first().is_some_and(|request| request["to"].is_null());
+        let creation = (self.method == "eth_call" && to_nobody).then_some(CREATION);
+        std::iter::once(self.method.as_str()).chain(creation)
     }
 
     /// Where its block's number or tag stands, if it asks about one.

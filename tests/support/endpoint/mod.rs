@@ -35,6 +35,7 @@ use std::sync::Arc;
 use actix_web::dev::ServerHandle;
 
 pub use branch::Branch;
+pub use call::CREATION;
 pub use cap::Cap;
 pub use drawn::Faults;
 pub use edit::{Edit, ForgedLog, Reach, Which};
