@@ -7,6 +7,7 @@
 
 mod burst;
 mod latency;
+mod node;
 mod queue;
 mod report;
 mod scene;
@@ -29,7 +30,7 @@ type Outcome<T> = Result<T, Failure>;
 #[command(name = "signing")]
 struct Args {
     /// Unlocks of the burst.
-    #[arg(long, default_value_t = 6_000)]
+    #[arg(long, default_value_t = 12_000)]
     unlocks: u64,
     /// Single requests whose way to a node is timed.
     #[arg(long, default_value_t = 200)]
@@ -87,8 +88,10 @@ async fn run(args: &Args) -> Outcome<Report> {
     let latency = latency::measure(&mut scene, args.singles).await?;
     eprintln!("burst: {} unlocks", args.unlocks);
     let burst = burst::measure(&mut scene, args.unlocks).await?;
+    eprintln!("the node by itself");
+    let node = node::measure(&mut scene).await?;
     eprintln!("queue: {} requests", args.queued);
     let queue = queue::measure(&mut scene, args.queued).await?;
     scene.end().await?;
-    Ok(Report { latency, burst, queue })
+    Ok(Report { latency, burst, node, queue })
 }

@@ -15,6 +15,8 @@ use super::{
 pub struct Report {
     pub latency: Latency,
     pub burst: Burst,
+    /// Unlocks per second that the node takes from a bare client.
+    pub node: f64,
     pub queue: Queue,
 }
 
@@ -25,7 +27,7 @@ impl Report {
 
     /// A table for people.
     pub fn table(&self) -> String {
-        let Self { latency, burst, queue } = self;
+        let Self { latency, burst, node, queue } = self;
         let mut text = String::new();
         let mut row = |what: &str, value: String| {
             // Writing to a string can't fail.
@@ -35,6 +37,7 @@ impl Report {
         row("unlocks per second", format!("{:.0}", burst.per_second()));
         row("what blocks of a second could take", format!("{:.0}", burst.ceiling()));
         row("ratio", format!("{:.2}", burst.per_second() / burst.ceiling()));
+        row("what the node takes from a bare client", format!("{node:.0}"));
         row(
             "blocks without room for another batch",
             format!("{} of {}", burst.full_blocks, burst.seconds),
@@ -55,7 +58,7 @@ impl Report {
 
     /// One line for scripts.
     pub fn json(&self) -> String {
-        let Self { latency, burst, queue } = self;
+        let Self { latency, burst, node, queue } = self;
         let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let hundredths = |value: f64| (value * 100.0).round() / 100.0;
         json!({
@@ -63,6 +66,7 @@ impl Report {
             "unlocks_per_s": hundredths(burst.per_second()),
             "ceiling_per_s": hundredths(burst.ceiling()),
             "ratio": hundredths(burst.per_second() / burst.ceiling()),
+            "node_per_s": hundredths(*node),
             "gas_ratio_batched": hundredths(self.gas_ratio()),
             "request_to_broadcast_p50_ms": ms(latency.p50),
             "p99_ms": ms(latency.p99),
