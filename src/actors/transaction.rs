@@ -6,6 +6,7 @@
 //! signer's ledger and asks the chain again.
 
 mod looking;
+mod sightings;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -14,9 +15,11 @@ use std::{
 };
 
 use actix::Message;
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256, U256};
 use serde_json::{Value as Json, json};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
+
+pub use sightings::Sightings;
 
 use super::{
     pauses::Paused,
@@ -69,6 +72,8 @@ pub struct TransactionSpec {
     pub poll: Duration,
     /// Explains reverts of the contract.
     pub decoder: Arc<RevertDecoder>,
+    /// What all transactions of the signer ask alike.
+    pub sightings: Arc<Sightings>,
 }
 
 /// What it owns: the machine of its nonce.
@@ -80,6 +85,8 @@ pub struct TransactionActor {
     seen: Option<Seen>,
     /// The receipt that a second source agreed to.
     seconded: Option<Receipt>,
+    /// When it was looked for last, and which head was followed then.
+    looked: Option<(Option<B256>, Instant)>,
     /// How many of the record's attempts the machine knows.
     known: usize,
     refused: bool,
@@ -133,6 +140,7 @@ impl TransactionActor {
             machine,
             seen: None,
             seconded: None,
+            looked: None,
             known,
             refused: false,
             trouble: None,
@@ -156,6 +164,7 @@ impl TransactionActor {
     async fn feed(&mut self, first: Input) -> Result<(), TransactionFailure> {
         let mut inputs = VecDeque::from([first]);
         while let Some(input) = inputs.pop_front() {
+            let is_tick = matches!(input, Input::Tick { .. });
             let outputs = match &mut self.machine {
                 Some(machine) => machine.step(input),
                 None => return Ok(()),
@@ -167,13 +176,9 @@ impl TransactionActor {
                         let outcome = self.broadcast(&signed).await;
                         inputs.push_back(Input::SendAnswer { hash, outcome, now_unix_s: unix_s() });
                     }
-                    Output::LookUp(hashes) => match self.look_up(&hashes).await {
-                        Ok(input) => {
-                            self.trouble = None;
-                            inputs.push_back(input);
-                        }
-                        Err(error) => self.trouble = Some(error.to_string()),
-                    },
+                    // Each tick asks for a look; between two heads it tells nothing.
+                    Output::LookUp(_) if is_tick && !self.is_due() => {}
+                    Output::LookUp(hashes) => inputs.extend(self.look(&hashes).await),
                     Output::Bump => self.ask(Replace::Bump).await?,
                     Output::Cancel => self.ask(Replace::Cancel).await?,
                     Output::Report(report) => self.report(report).await?,

@@ -351,7 +351,8 @@ impl SignerActor {
             },
             confirmations: self.spec.config.confirmations,
             poll: self.spec.poll,
-            decoder: std::sync::Arc::clone(&self.spec.decoder),
+            decoder: Arc::clone(&self.spec.decoder),
+            sightings: Arc::clone(&self.sightings),
         };
         let child = ChildSpec::new(child_name(self.name(), nonce), ArbiterClass::Sign);
         let spawned = self.spec.tree.spawn_steps(child, StepLimits::default(), move || {

@@ -11,10 +11,12 @@ use serde_json::{Value as Json, json};
 
 use super::{SignerActor, Trouble, books::Books, unix_ms};
 use crate::{
-    actors::messages,
+    actors::{
+        market::{data_fee, risen},
+        messages,
+    },
     domain::{Name, UnlockId},
     signing::{
-        calls,
         ledger::Changes,
         spending::{Budgets, OverBudget, Shares},
     },
@@ -33,8 +35,6 @@ struct Since {
     resets_at_unix_s: u64,
 }
 
-/// Bytes of a signed transaction beside its calldata.
-const ENVELOPE_BYTES: usize = 120;
 /// A used-up budget is looked at again so often, seconds.
 const RETRY_EVERY_S: u64 = 30;
 
@@ -94,20 +94,13 @@ impl SignerActor {
         )))
     }
 
-    /// What a rollup may charge for posting a call's data: half more than it says
-    /// now, since the fees of the chain below may rise before it is mined.
+    /// What a rollup may charge for posting a call's data.
     pub(super) async fn l1_fee(&self, calldata: &Bytes) -> Result<U256, Trouble> {
         let Some(oracle) = self.spec.l1_fee_oracle else { return Ok(U256::ZERO) };
-        // Nonce, fees, gas, address and signature take so many bytes besides.
-        let mut transaction = calldata.to_vec();
-        transaction.resize(transaction.len() + ENVELOPE_BYTES, 0xff);
-        let question = calls::l1_fee(transaction.into());
-        let latest = BlockNumberOrTag::Latest;
-        let answer = self.spec.link.call(None, oracle, &question, latest).await?;
-        let fee = <[u8; 32]>::try_from(&answer[..]).map(U256::from_be_bytes).map_err(|_| {
+        let fee = data_fee(&self.spec.link.client, oracle, calldata).await?.ok_or_else(|| {
             Trouble::Held(format!("{oracle} does not answer getL1Fee(bytes): is it the oracle?"))
         })?;
-        Ok(fee.saturating_mul(U256::from(3)) / U256::from(2))
+        Ok(risen(fee))
     }
 
     /// Reserves a nonce's worst case, not yet durably.

@@ -42,7 +42,7 @@ use super::{
     messages::MessageError,
     outbox::{OutboxError, Outgoing},
     shared::{ChainLink, Shared},
-    transaction::TransactionActor,
+    transaction::{Sightings, TransactionActor},
 };
 use crate::{
     chain::rpc::RpcError,
@@ -136,6 +136,8 @@ pub struct SignerActor {
     reconcile: bool,
     /// The last round found something to do.
     busy: bool,
+    /// What its transactions ask alike.
+    sightings: Arc<Sightings>,
     /// Endpoints don't run many questions as one call.
     asks_singly: bool,
     balance: Option<(U256, u64)>,
@@ -264,6 +266,7 @@ impl SignerActor {
             notices: Vec::new(),
             reconcile: true,
             busy: false,
+            sightings: Arc::default(),
             asks_singly: false,
             balance: None,
             marks: 0,

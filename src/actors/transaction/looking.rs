@@ -6,7 +6,10 @@
 //! believed when a second endpoint says the same, or where there is none, when
 //! the block's logs do.
 
-use alloy::{eips::BlockNumberOrTag, primitives::B256, rpc::types::Log};
+use std::{sync::Arc, time::Duration};
+
+use alloy::{primitives::B256, rpc::types::Log};
+use tokio::time::Instant;
 
 use super::{Seen, TransactionActor};
 use crate::{
@@ -22,15 +25,45 @@ use crate::{
     },
 };
 
+/// Looked at again after so long, whatever the head: a pool may have dropped it.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
 impl TransactionActor {
+    /// The head that the daemon follows.
+    fn followed(&self) -> Option<B256> {
+        self.spec.link.view.borrow().as_ref().map(|view| view.latest.hash)
+    }
+
+    /// Whether a look may find anything that the last one did not.
+    pub(super) fn is_due(&self) -> bool {
+        let Some((followed, at)) = self.looked else { return true };
+        followed.is_none() || followed != self.followed() || at.elapsed() >= LOOK_AGAIN
+    }
+
+    /// Looks, and remembers at which head that was.
+    pub(super) async fn look(&mut self, hashes: &[B256]) -> Option<Input> {
+        let (followed, at) = (self.followed(), Instant::now());
+        match self.look_up(hashes).await {
+            Ok(input) => {
+                self.trouble = None;
+                self.looked = Some((followed, at));
+                Some(input)
+            }
+            Err(error) => {
+                self.trouble = Some(error.to_string());
+                None
+            }
+        }
+    }
+
     /// Asks one endpoint where our attempts are, the next one when it fails.
-    pub(super) async fn look_up(&mut self, hashes: &[B256]) -> Result<Input, RpcError> {
+    async fn look_up(&mut self, hashes: &[B256]) -> Result<Input, RpcError> {
         let all = self.spec.link.client.singly();
         let mut failure = None;
         for (place, client) in all.iter().enumerate() {
             let others = all.iter().enumerate().filter(|(other, _)| *other != place);
             let others: Vec<&ChainClient> = others.map(|(_, client)| client).collect();
-            match self.look_up_at(client, &others, hashes).await {
+            match self.look_up_at(place, client, &others, hashes).await {
                 Ok(input) => return Ok(input),
                 Err(error) => failure = Some(error),
             }
@@ -43,13 +76,14 @@ impl TransactionActor {
     /// receipts are looked at, a missing receipt is no race.
     async fn look_up_at(
         &mut self,
+        place: usize,
         client: &ChainClient,
         others: &[&ChainClient],
         hashes: &[B256],
     ) -> Result<Input, RpcError> {
-        let latest = BlockNumberOrTag::Latest;
-        let head = client.header(latest).await?.map_or(0, |header| header.block.number);
-        let latest_nonce = client.transaction_count(self.spec.from, latest).await?;
+        let (followed, from) = (self.followed(), self.spec.from);
+        let sightings = Arc::clone(&self.spec.sightings);
+        let (head, latest_nonce) = sightings.at(place, client, from, followed).await?;
         let confirmed = (head + 1).saturating_sub(self.spec.confirmations);
         let heads = Heads { head, confirmed };
         let mut found = Lookup::Unknown;
