@@ -12,6 +12,7 @@ mod letters;
 mod operator;
 mod pauses;
 mod plan;
+mod proofs;
 mod quotes;
 mod reach;
 mod repair;

@@ -1,18 +1,26 @@
 //! What a chain asks for gas at present, and what a signer pays.
 
-use alloy::eips::BlockNumberOrTag;
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Address, Bytes, U256},
+};
 
 use crate::{
     chain::{client::ChainClient, rpc::RpcError},
     config,
     domain::Urgency,
-    signing::fees::{FeePolicy, Market, percentile},
+    signing::{
+        calls,
+        fees::{FeePolicy, Market, percentile},
+    },
 };
 
 /// Least tip, wei per gas: for chains whose recent blocks were empty.
 const MIN_TIP: u128 = 1_000_000;
 /// Blocks whose tips are looked at.
 const FEE_BLOCKS: u64 = 10;
+/// Bytes of a signed transaction beside its calldata.
+const ENVELOPE_BYTES: usize = 120;
 
 /// A signer's prices, as its configuration says.
 #[must_use]
@@ -45,4 +53,29 @@ pub async fn market(
         }
         _ => Ok(Market::Legacy { gas_price: client.gas_price().await? }),
     }
+}
+
+/// What a rollup charges now for posting a call's data, in wei, as its oracle
+/// says; `None` when that is no answer.
+///
+/// # Errors
+/// See [`RpcError`].
+pub async fn data_fee(
+    client: &ChainClient,
+    oracle: Address,
+    calldata: &Bytes,
+) -> Result<Option<U256>, RpcError> {
+    // Nonce, fees, gas, address and signature take so many bytes besides.
+    let mut transaction = calldata.to_vec();
+    transaction.resize(transaction.len() + ENVELOPE_BYTES, 0xff);
+    let question = calls::l1_fee(transaction.into());
+    let answer = client.read(oracle, question, BlockNumberOrTag::Latest.into()).await?;
+    Ok(<[u8; 32]>::try_from(&answer[..]).map(U256::from_be_bytes).ok())
+}
+
+/// What a rollup may charge once the transaction is mined: half more than it
+/// says now, since the fees of the chain below may rise meanwhile.
+#[must_use]
+pub fn risen(data_fee: U256) -> U256 {
+    data_fee.saturating_mul(U256::from(3)) / U256::from(2)
 }

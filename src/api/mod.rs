@@ -54,6 +54,13 @@ pub trait Operator: Send + Sync + 'static {
         achievement: String,
         user: Address,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
+    /// Whether what landed on chain commits to the evidence that is known, and
+    /// whether that evidence is on chain.
+    fn proof(
+        &self,
+        achievement: String,
+        user: Address,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
     /// A holder's present benefits in a governor.
     ///
     /// # Errors
@@ -147,6 +154,7 @@ impl Api {
                 .route("/metrics", web::get().to(metrics))
                 .route("/api/v1/status", web::get().to(status))
                 .route("/api/v1/explain", web::get().to(explain))
+                .route("/api/v1/proof", web::get().to(proof))
                 .route("/api/v1/benefits/{governor}/{holder}", web::get().to(benefits))
                 .route("/api/v1/chains/{chain}/resume", web::post().to(resume))
                 .route("/api/v1/fees/quote", web::get().to(quote))
@@ -214,6 +222,11 @@ async fn metrics(operator: Shared) -> HttpResponse {
 
 async fn status(operator: Shared) -> HttpResponse {
     HttpResponse::Ok().json(operator.status())
+}
+
+async fn proof(operator: Shared, query: Query<ExplainQuery>) -> Result<HttpResponse, ApiProblem> {
+    let ExplainQuery { achievement, user } = query.into_inner();
+    Ok(HttpResponse::Ok().json(operator.proof(achievement, user).await?))
 }
 
 #[derive(Deserialize)]

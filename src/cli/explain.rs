@@ -2,7 +2,7 @@
 
 use alloy::primitives::Address;
 use clap::Args;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{Failure, client::DaemonArgs, print};
 
@@ -13,6 +13,9 @@ pub(super) struct ExplainArgs {
     achievement: String,
     /// Address of the user
     user: Address,
+    /// Compare what landed on chain with the evidence, and that with the chain
+    #[arg(long)]
+    verify_proof: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -24,7 +27,45 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let user = args.user.to_checksum(None);
     let query = [("achievement", args.achievement.as_str()), ("user", user.as_str())];
     let answer: Json = args.daemon.get("/api/v1/explain", &query)?;
-    if args.json { print(format!("{answer:#}")) } else { print(render(&answer)) }
+    if !args.verify_proof {
+        return if args.json { print(format!("{answer:#}")) } else { print(render(&answer)) };
+    }
+    let proof: Json = args.daemon.get("/api/v1/proof", &query)?;
+    if args.json {
+        print(format!("{:#}", json!({ "explanation": answer, "proof": proof })))?;
+    } else {
+        print(render(&answer))?;
+        print(proof_lines(&proof).join("\n"))?;
+    }
+    if proof.get("verified") == Some(&Json::Bool(true)) {
+        Ok(())
+    } else {
+        Err(Failure::Failed("the proof is not verified".into()))
+    }
+}
+
+fn proof_lines(proof: &Json) -> Vec<String> {
+    let is = |value: &Json, key: &str| mark(value.get(key) == Some(&Json::Bool(true)));
+    let mut lines = vec![format!(
+        "proof {}: rule version {}, {} logs in all",
+        text(proof, "commitment"),
+        text(proof, "rule_version"),
+        text(proof, "total"),
+    )];
+    match proof.get("not_landed").and_then(Json::as_str) {
+        Some(why) => lines.push(format!("   no  {why}")),
+        None => lines.push(format!(
+            "  {}  transaction {} in block {} commits to it",
+            is(proof, "committed"),
+            text(proof, "transaction_hash"),
+            text(proof, "block"),
+        )),
+    }
+    for counted in list(proof, "logs") {
+        let log = counted.get("log").unwrap_or(&Json::Null);
+        lines.push(format!("  {}  on chain: {}", is(counted, "on_chain"), place(log)));
+    }
+    lines
 }
 
 /// The explanation as text.

@@ -30,7 +30,9 @@ pub(super) fn run(args: &QuoteArgs) -> Result<(), Failure> {
         text("/unlock_ether/low"),
         gas("/unlock/gas_in_batch")
     ))?;
-    print(format!("likely  {} ether", text("/unlock_ether/likely")))?;
+    let data = text("/data_ether");
+    let of_it = if data.is_empty() { String::new() } else { format!("  ({data} of it for data)") };
+    print(format!("likely  {} ether{of_it}", text("/unlock_ether/likely")))?;
     print(format!(
         "high    {} ether  ({} gas, alone)",
         text("/unlock_ether/high"),

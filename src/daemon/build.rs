@@ -16,7 +16,8 @@ use super::{
     contracts::spawn_contracts,
     letters::{LetterDesk, Signers},
     pauses::PauseDesk,
-    quotes::QuoteDesk,
+    proofs::ProofDesk,
+    quotes::{QuoteDesk, Quoted},
 };
 use crate::{
     actors::{
@@ -160,9 +161,12 @@ pub(super) fn spawn_all(
     let connection = shared.connection.clone();
     let linked = |signer: &config::Signer| {
         let link = shared.chains.get(&signer.chain).cloned()?;
-        Some((signer.name.clone(), (link, signer.clone())))
+        let l1_fee_oracle = config.chain(&signer.chain)?.l1_fee_oracle;
+        let quoted = Quoted { link, config: signer.clone(), l1_fee_oracle };
+        Some((signer.name.clone(), quoted))
     };
     let linked = Arc::new(config.signers.iter().filter_map(linked).collect());
+    state.proved_by(ProofDesk::new(config, &plan, &shared));
     state.quoted_by(QuoteDesk { tree: tree.clone(), signers: linked });
     state.keeps_letters_at(LetterDesk { connection, contracts, signers });
     Ok(())

@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use super::{
     letters::LetterDesk,
     pauses::PauseDesk,
+    proofs::ProofDesk,
     quotes::QuoteDesk,
     repair,
     replay::{self, Contracts},
@@ -51,6 +52,7 @@ pub struct DaemonState {
     replays: OnceLock<Arc<Contracts>>,
     letters: OnceLock<LetterDesk>,
     quotes: OnceLock<QuoteDesk>,
+    proofs: OnceLock<ProofDesk>,
     pauses: OnceLock<PauseDesk>,
 }
 
@@ -81,6 +83,7 @@ impl DaemonState {
             contracts,
             replays: OnceLock::new(),
             letters: OnceLock::new(),
+            proofs: OnceLock::new(),
             quotes: OnceLock::new(),
             pauses: OnceLock::new(),
         }
@@ -139,6 +142,10 @@ impl DaemonState {
 
     pub(super) fn replayed_by(&self, contracts: Arc<Contracts>) {
         let _ = self.replays.set(contracts);
+    }
+
+    pub(super) fn proved_by(&self, desk: ProofDesk) {
+        let _ = self.proofs.set(desk);
     }
 
     pub(super) fn quoted_by(&self, desk: QuoteDesk) {
@@ -227,6 +234,18 @@ impl Operator for DaemonState {
                 .ok_or_else(|| {
                     ApiProblem::Unavailable("the rule set has not read its state yet".to_owned())
                 })
+        })
+    }
+
+    fn proof(
+        &self,
+        achievement: String,
+        user: Address,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let desk = self.proofs.get().cloned();
+        Box::pin(async move {
+            let starting = || ApiProblem::Unavailable("the daemon is starting".to_owned());
+            desk.ok_or_else(starting)?.prove(&achievement, user).await
         })
     }
 

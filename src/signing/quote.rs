@@ -20,6 +20,24 @@ pub struct Markets {
     pub high: Market,
 }
 
+/// What a rollup charges for posting one unlock's data, in wei; zeros on other
+/// chains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DataFees {
+    /// In a full batch.
+    pub low_wei: U256,
+    /// In a batch of a quarter of what one may hold.
+    pub likely_wei: U256,
+    /// Alone, at what may be charged once it is mined.
+    pub high_wei: U256,
+}
+
+/// Items of a usual batch: a quarter of what one may hold.
+#[must_use]
+pub fn usual(batch_max: u64) -> u64 {
+    (batch_max / 4).max(1)
+}
+
 /// The cost of one unlock, in wei.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Quote {
@@ -42,9 +60,15 @@ pub struct Quote {
 
 /// Quotes an unlock. `batch_max` are the items that one transaction may hold.
 #[must_use]
-pub fn quote(gas: &GasBook, batch_max: u64, markets: &Markets, policy: &FeePolicy) -> Quote {
+pub fn quote(
+    gas: &GasBook,
+    batch_max: u64,
+    markets: &Markets,
+    policy: &FeePolicy,
+    data: &DataFees,
+) -> Quote {
     let each = |items: u64| gas.of_batch(items.max(1)).div_ceil(items.max(1));
-    let (full, usual, alone) = (each(batch_max), each(batch_max / 4), gas.of_batch(1));
+    let (full, at_present, alone) = (each(batch_max), each(usual(batch_max)), gas.of_batch(1));
     let wei = |gas: u64, per_gas: u128| U256::from(gas).saturating_mul(U256::from(per_gas));
     let cap = policy.max_fee_per_gas;
     let most = match policy.price(&markets.high) {
@@ -55,9 +79,9 @@ pub fn quote(gas: &GasBook, batch_max: u64, markets: &Markets, policy: &FeePolic
     let low = policy.paid(&markets.low, true).min(cap);
     let likely = policy.paid(&markets.normal, false).min(cap);
     Quote {
-        low_wei: wei(full, low),
-        likely_wei: wei(usual, likely),
-        high_wei: wei(limit, most.max(likely)),
+        low_wei: wei(full, low).saturating_add(data.low_wei),
+        likely_wei: wei(at_present, likely).saturating_add(data.likely_wei),
+        high_wei: wei(limit, most.max(likely)).saturating_add(data.high_wei),
         gas_in_batch: full,
         gas_alone: alone,
     }
@@ -79,7 +103,9 @@ mod tests {
     #[test]
     fn a_quote_is_of_a_full_batch_a_usual_one_and_alone() {
         let gas = GasBook::default();
-        let quote = quote(&gas, 50, &markets(800, [10, 20, 90]), &POLICY);
+        let markets = markets(800, [10, 20, 90]);
+        let quoted = |data| quote(&gas, 50, &markets, &POLICY, &data);
+        let quote = quoted(DataFees::default());
         assert_eq!(quote.gas_in_batch, gas.per_item() + GasBook::BASE / 50);
         assert_eq!(quote.gas_alone, gas.per_item() + GasBook::BASE);
         // 7/8 of the base fee, and the tip with its margin.
@@ -87,6 +113,11 @@ mod tests {
         assert_eq!(quote.likely_wei, U256::from((gas.per_item() + GasBook::BASE / 12) * 822));
         // Twice the base fee with margin, and the tip with its own.
         assert_eq!(quote.high_wei, U256::from(quote.gas_alone * 13 / 10 * (1_760 + 99)));
+        let [low_wei, likely_wei, high_wei] = [3, 4, 50].map(U256::from);
+        let on_a_rollup = quoted(DataFees { low_wei, likely_wei, high_wei });
+        assert_eq!(on_a_rollup.low_wei, quote.low_wei + low_wei);
+        assert_eq!(on_a_rollup.likely_wei, quote.likely_wei + likely_wei);
+        assert_eq!(on_a_rollup.high_wei, quote.high_wei + high_wei);
     }
 
     proptest! {
@@ -102,7 +133,7 @@ mod tests {
                 markets(base, [tip / 2, tip, tip.saturating_mul(2)])
             };
             let policy = FeePolicy { max_fee_per_gas: cap, ..POLICY };
-            let quote = quote(&GasBook::default(), batch, &markets, &policy);
+            let quote = quote(&GasBook::default(), batch, &markets, &policy, &DataFees::default());
             prop_assert!(quote.low_wei <= quote.likely_wei && quote.likely_wei <= quote.high_wei);
         }
     }

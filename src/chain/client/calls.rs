@@ -190,6 +190,27 @@ impl ChainClient {
         self.any_checked("eth_getTransactionReceipt", [hash], check).await
     }
 
+    /// What a transaction gives to whom it calls; `None` when the endpoint does
+    /// not know it.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn calldata(&self, hash: B256) -> Result<Option<Bytes>, RpcError> {
+        #[derive(Debug, Deserialize)]
+        struct Called {
+            hash: B256,
+            input: Bytes,
+        }
+        let check = |answer: &Option<Called>| match answer {
+            Some(called) if called.hash != hash => {
+                Err(format!("it gave the transaction {} for {hash}", called.hash))
+            }
+            _ => Ok(()),
+        };
+        let found = self.any_checked("eth_getTransactionByHash", [hash], check).await?;
+        Ok(found.map(|called: Called| called.input))
+    }
+
     /// Whether an endpoint knows the transaction, mined or in its pool.
     ///
     /// # Errors

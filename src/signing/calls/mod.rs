@@ -309,6 +309,21 @@ pub fn outcomes<'a>(
         .collect()
 }
 
+/// What an unlock's log says of the evidence; `None` where no log of the
+/// contract unlocks it.
+#[must_use]
+pub fn proof_data<'a>(
+    contract: Address,
+    user: Address,
+    achievement_id: U256,
+    logs: impl IntoIterator<Item = &'a Log>,
+) -> Option<Bytes> {
+    let of_contract = logs.into_iter().filter(|log| log.address == contract);
+    let unlocked = of_contract.filter_map(|log| abi::AchievementUnlocked::decode_log(log).ok());
+    let mut of_user = unlocked.filter(|it| it.user == user && it.id == achievement_id);
+    of_user.next().map(|event| event.data.proofData)
+}
+
 fn outcome(log: &Log) -> Option<(Address, U256, Outcome)> {
     match *log.topics().first()? {
         abi::AchievementUnlocked::SIGNATURE_HASH => abi::AchievementUnlocked::decode_log(log)

@@ -160,6 +160,13 @@ async fn what_a_rollup_charges_for_data_counts_towards_the_budget() {
     std::fs::write(&file, text).unwrap();
     daemon.start().await;
     let scene = Scene { world, endpoint, daemon };
+    // The oracle says the same of any call: one unlock of twenty, of five, and
+    // one alone with what may be added until it is mined.
+    let quote = scene.daemon.json("/api/v1/fees/quote?signer=awards").await;
+    assert_eq!(quote["data_ether"], "0.000200000000000000");
+    let wei = |what: &str| quote["unlock"][what].as_str().unwrap().parse::<u128>().unwrap();
+    assert!(wei("low_wei") > 50_000_000_000_000 && wei("likely_wei") > 200_000_000_000_000);
+    assert!(wei("high_wei") > 1_500_000_000_000_000, "{quote:#}");
     contribute(&scene.world, scene.member(5)).await;
     // Half more than it says now, and the gas.
     scene.signer_says("the day's budget of 1500000000000000 wei").await;

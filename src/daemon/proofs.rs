@@ -1,0 +1,202 @@
+//! Whether an unlock that landed commits to the evidence that is known of it,
+//! and whether that evidence is on the chain.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use alloy::primitives::{Address, B256, Bytes, U256};
+use serde_json::{Value as Json, json};
+
+use crate::{
+    actors::{
+        outbox::owned_key,
+        shared::{ChainLink, Shared},
+    },
+    api::ApiProblem,
+    chain::rpc::RpcError,
+    config::Config,
+    domain::{EventId, Evidence, EvidenceItem, Name, UnlockId},
+    signing::{calls, item::Item, ledger::item_key},
+    store::{StoreHandle, Table},
+    streams::subjects::{Writer, WriterKind},
+};
+
+use super::Plan;
+
+/// Knows which effect an achievement is, and where it is written down.
+#[derive(Clone)]
+pub(super) struct ProofDesk {
+    store: StoreHandle,
+    /// By EIP-155 id.
+    chains: Arc<BTreeMap<u64, ChainLink>>,
+    achievements: Arc<BTreeMap<Name, Kept>>,
+}
+
+/// Where an achievement is kept.
+struct Kept {
+    chain_id: u64,
+    contract: Address,
+    achievement_id: U256,
+    signers: Vec<Name>,
+    /// Whether the contract tells of the commitment by an event.
+    tells: bool,
+}
+
+impl ProofDesk {
+    pub(super) fn new(config: &Config, plan: &Plan, shared: &Shared) -> Self {
+        let kept = plan.rule_sets.iter().flat_map(|set| {
+            let contract = config.contract(set.achievements_contract());
+            let chain = contract.and_then(|contract| config.chain(&contract.chain));
+            let tells = plan
+                .calls
+                .get(set.achievements_contract())
+                .is_none_or(|calls| calls.is_reference());
+            set.achievements().iter().filter_map(move |achievement| {
+                let kept = Kept {
+                    chain_id: chain?.chain_id,
+                    contract: contract?.address()?,
+                    achievement_id: achievement.id,
+                    signers: achievement.signers.clone(),
+                    tells,
+                };
+                Some((achievement.name.clone(), kept))
+            })
+        });
+        let chains = shared.chains.values().map(|link| (link.chain_id, link.clone()));
+        Self {
+            store: shared.store.clone(),
+            chains: Arc::new(chains.collect()),
+            achievements: Arc::new(kept.collect()),
+        }
+    }
+
+    pub(super) async fn prove(&self, achievement: &str, user: Address) -> Result<Json, ApiProblem> {
+        let kept = self.achievements.get(achievement).ok_or_else(|| {
+            let known: Vec<&str> = self.achievements.keys().map(Name::as_str).collect();
+            let asked: String = achievement.chars().take(Name::MAX_LEN).collect();
+            let known = known.join(", ");
+            ApiProblem::NotFound(format!("no rule set awards `{asked}`; known: {known}"))
+        })?;
+        let id = UnlockId::of(kept.chain_id, kept.contract, kept.achievement_id, user);
+        let item = self.item(kept, id).await?.ok_or_else(|| {
+            ApiProblem::NotFound(format!("no signer was asked for {achievement} of {user}"))
+        })?;
+        let evidence = item.request().evidence.clone();
+        let commitment = evidence.commitment();
+        let Some(landing) = item.landed else {
+            let why = "it is not on the chain, or not deep enough yet";
+            return Ok(shown(id, &evidence, commitment, &Landed::default(), &[], Some(why)));
+        };
+        let Some(hash) = landing.tx_hash else {
+            let why = "it was on the chain before a transaction of ours";
+            return Ok(shown(id, &evidence, commitment, &Landed::default(), &[], Some(why)));
+        };
+        let landed = self.landed(kept, user, hash).await?;
+        let mut logs = Vec::new();
+        for item in &evidence.items {
+            logs.push(self.is_there(item).await?);
+        }
+        Ok(shown(id, &evidence, commitment, &landed, &logs, None))
+    }
+
+    /// The unlock in the books of the signer that landed it, or else of any.
+    async fn item(&self, kept: &Kept, id: UnlockId) -> Result<Option<Item>, ApiProblem> {
+        let mut found: Option<Item> = None;
+        for signer in &kept.signers {
+            let owner = Writer::new(WriterKind::Signer, signer.clone()).to_string();
+            let key = owned_key(&owner, &item_key(id));
+            let record = self.store.get(Table::Ledger, &key).await;
+            let record = record.map_err(|error| ApiProblem::Unavailable(error.to_string()))?;
+            let item: Option<Item> = record.and_then(|it| serde_json::from_slice(&it).ok());
+            if item.is_some() && found.as_ref().is_none_or(|found| found.landed.is_none()) {
+                found = item;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn landed(&self, kept: &Kept, user: Address, hash: B256) -> Result<Landed, ApiProblem> {
+        let Some(link) = self.chains.get(&kept.chain_id) else { return Ok(Landed::default()) };
+        let calldata = link.client.calldata(hash).await.map_err(unavailable)?;
+        let receipt = link.client.receipt(hash).await.map_err(unavailable)?;
+        let block = receipt.as_ref().and_then(|it| it.receipt.block_number);
+        let logs = receipt.iter().flat_map(|it| it.receipt.logs()).map(|log| &log.inner);
+        let told = calls::proof_data(kept.contract, user, kept.achievement_id, logs);
+        Ok(Landed { hash: Some(hash), block, calldata, told, tells: kept.tells })
+    }
+
+    /// Whether a log that counted is in its block.
+    async fn is_there(&self, item: &EvidenceItem) -> Result<bool, ApiProblem> {
+        let EvidenceItem { chain_id, block_hash, transaction_hash, log_index, .. } = item;
+        let id = EventId::of(*chain_id, *block_hash, *transaction_hash, *log_index);
+        let Some(link) = self.chains.get(chain_id).filter(|_| id == item.event) else {
+            return Ok(false);
+        };
+        let receipt = link.client.receipt(*transaction_hash).await.map_err(unavailable)?;
+        let in_block = receipt.filter(|it| it.receipt.block_hash == Some(*block_hash));
+        let mut logs = in_block.iter().flat_map(|it| it.receipt.logs());
+        Ok(logs.any(|log| log.log_index == Some(*log_index)))
+    }
+}
+
+fn unavailable(error: RpcError) -> ApiProblem {
+    ApiProblem::Unavailable(error.to_string())
+}
+
+/// What the chain has of an unlock.
+#[derive(Default)]
+struct Landed {
+    hash: Option<B256>,
+    block: Option<u64>,
+    calldata: Option<Bytes>,
+    /// By the contract's event.
+    told: Option<Bytes>,
+    tells: bool,
+}
+
+impl Landed {
+    /// Whether the transaction commits to it.
+    fn commits_to(&self, commitment: B256) -> bool {
+        let in_calldata = self.calldata.as_ref().is_some_and(|calldata| {
+            // Behind the selector are words.
+            calldata
+                .get(4..)
+                .unwrap_or_default()
+                .chunks(32)
+                .any(|word| word == commitment.as_slice())
+        });
+        let is_told = self.told.as_ref().is_some_and(|told| told[..] == commitment[..]);
+        in_calldata && (is_told || !self.tells)
+    }
+}
+
+fn shown(
+    id: UnlockId,
+    evidence: &Evidence,
+    commitment: B256,
+    landed: &Landed,
+    logs: &[bool],
+    why: Option<&str>,
+) -> Json {
+    let commits = landed.commits_to(commitment);
+    let logs: Vec<Json> = evidence
+        .items
+        .iter()
+        .zip(logs)
+        .map(|(item, is_there)| json!({ "log": item, "on_chain": is_there }))
+        .collect();
+    let all = logs.iter().all(|log| log.get("on_chain") == Some(&Json::Bool(true)));
+    json!({
+        "unlock": id,
+        "rule_version": evidence.rule_version,
+        "total": evidence.total,
+        "commitment": commitment,
+        "transaction_hash": landed.hash,
+        "block": landed.block,
+        // What the contract told.
+        "proof_data": landed.told,
+        "committed": commits,
+        "logs": logs,
+        "verified": commits && all,
+        "not_landed": why,
+    })
+}
