@@ -3,10 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::{Bytes, U256, utils::format_ether},
-};
+use alloy::primitives::{Bytes, U256, utils::format_ether};
 use serde_json::{Value as Json, json};
 
 use super::{SignerActor, Trouble, books::Books, unix_ms};
@@ -80,8 +77,7 @@ impl SignerActor {
         worst_wei: U256,
     ) -> Result<(), Trouble> {
         let address = self.spec.key.address();
-        let client = self.spec.link.client.clone();
-        let balance = client.balance(address, BlockNumberOrTag::Latest).await?;
+        let balance = self.balance_now().await?;
         self.balance = Some((balance, self.balance.map_or(0, |(_, at)| at)));
         let needed = books.spending.reserved_but_for(nonce).saturating_add(worst_wei);
         if balance >= needed {

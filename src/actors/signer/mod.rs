@@ -7,6 +7,7 @@
 //! commit fails, the books in memory are dropped and read again.
 
 mod asking;
+mod at_head;
 mod auditing;
 mod books;
 mod budgets;
@@ -33,7 +34,7 @@ use alloy::{
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
-use self::{auditing::Audits, books::Books, budgets::Exhausted, closing::Closed};
+use self::{at_head::AtHead, auditing::Audits, books::Books, budgets::Exhausted, closing::Closed};
 pub use self::{
     auditing::{Audit, AuditReport, Drifted},
     forgiving::{NotRetried, Retry},
@@ -136,6 +137,7 @@ pub struct SignerActor {
     reconcile: bool,
     /// The last round found something to do.
     busy: bool,
+    at_head: Option<AtHead>,
     /// What its transactions ask alike.
     sightings: Arc<Sightings>,
     /// Endpoints don't run many questions as one call.
@@ -266,6 +268,7 @@ impl SignerActor {
             notices: Vec::new(),
             reconcile: true,
             busy: false,
+            at_head: None,
             sightings: Arc::default(),
             asks_singly: false,
             balance: None,

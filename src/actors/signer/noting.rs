@@ -1,6 +1,6 @@
 //! What transaction actors report, taken into the books.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use alloy::primitives::U256;
 
@@ -8,7 +8,7 @@ use super::{
     FromTransaction, Reported, SignerActor, Trouble, books::Books, reopening::ORPHANED, unix_ms,
 };
 use crate::{
-    domain::TransactionState,
+    domain::{TransactionMessage, TransactionState},
     signing::{
         gas::GasReceipt,
         ledger::{AttemptKind, Changes, Execution, Fate, Mined, NonceRecord, Outcome, Purpose},
@@ -16,30 +16,69 @@ use crate::{
     },
 };
 
+/// Reports that one commit takes in.
+const AT_ONCE: usize = 32;
+
+/// What reports that came together changed.
+#[derive(Default)]
+struct Noted {
+    changes: Changes,
+    told: Vec<TransactionMessage>,
+    nonces: BTreeSet<u64>,
+}
+
+/// The record of a nonce whose fate is not final.
+fn live(books: &Books, nonce: u64) -> Option<NonceRecord> {
+    books.ledger.nonce(nonce).filter(|record| record.is_live()).cloned()
+}
+
 impl SignerActor {
-    /// Takes what transaction actors report into the ledger.
+    /// Takes what transaction actors report into the ledger, what came together
+    /// with one commit.
     pub(super) async fn note_reports(&mut self, books: &mut Books) -> Result<(), Trouble> {
         while let Some(report) = self.reports.front().cloned() {
-            if matches!(report.what, Reported::Wants(_)) {
+            if let Reported::Wants(what) = report.what {
                 // Asked again by who still wants it: signing twice for one wish
                 // would only raise the price.
                 self.reports.pop_front();
-                self.note(books, &report).await?;
-            } else {
-                self.note(books, &report).await?;
-                self.reports.pop_front();
+                if let Some(record) = live(books, report.nonce) {
+                    self.replace(books, &record, what).await?;
+                }
+                continue;
+            }
+            let wants = |report: &FromTransaction| matches!(report.what, Reported::Wants(_));
+            let together = self.reports.iter().take_while(|report| !wants(report));
+            let together: Vec<FromTransaction> = together.take(AT_ONCE).cloned().collect();
+            let mut noted = Noted::default();
+            for report in &together {
+                self.note(books, report, &mut noted)?;
+            }
+            if !noted.nonces.is_empty() {
+                self.commit(books, noted.changes, noted.told).await?;
+            }
+            self.reports.drain(..together.len());
+            for nonce in noted.nonces {
+                if live(books, nonce).is_some() {
+                    self.show(books, nonce);
+                } else {
+                    self.records.remove(&nonce);
+                    self.actors.remove(&nonce);
+                    self.estimates.remove(&nonce);
+                }
             }
         }
         Ok(())
     }
 
-    async fn note(&mut self, books: &mut Books, report: &FromTransaction) -> Result<(), Trouble> {
+    fn note(
+        &mut self,
+        books: &mut Books,
+        report: &FromTransaction,
+        noted: &mut Noted,
+    ) -> Result<(), Trouble> {
         let nonce = report.nonce;
-        let Some(record) = books.ledger.nonce(nonce).filter(|record| record.is_live()).cloned()
-        else {
-            return Ok(());
-        };
-        let mut told = Vec::new();
+        let Some(record) = live(books, nonce) else { return Ok(()) };
+        let told = &mut noted.told;
         let changes = match &report.what {
             Reported::Sent(hash) => {
                 told.push(self.transaction(&record, TransactionState::Sent, Some(*hash)));
@@ -115,17 +154,11 @@ impl SignerActor {
                 tracing::error!(signer = %self.name(), nonce, ?outcome, "transaction refused");
                 return Ok(());
             }
-            Reported::Wants(what) => return self.replace(books, &record, *what).await,
+            // Signed by itself.
+            Reported::Wants(_) => return Ok(()),
         };
-        self.commit(books, changes, told).await?;
-        let live = books.ledger.nonce(nonce).is_some_and(NonceRecord::is_live);
-        if live {
-            self.show(books, nonce);
-        } else {
-            self.records.remove(&nonce);
-            self.actors.remove(&nonce);
-            self.estimates.remove(&nonce);
-        }
+        noted.changes.then(changes);
+        noted.nonces.insert(nonce);
         Ok(())
     }
 

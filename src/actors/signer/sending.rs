@@ -7,16 +7,13 @@ use alloy::{
 
 use super::{SignerActor, SignerSpec, Trouble, books::Books, unix_ms};
 use crate::{
-    actors::{
-        market::{market, policy},
-        messages,
-    },
+    actors::{market::policy, messages},
     chain::rpc::RpcError,
     domain::{TransactionState, UnlockId, Urgency},
     failpoints::Failpoint,
     signing::{
         batcher::{BatchLimits, Exceptions, Next as Choice},
-        fees::{Decision, FeePolicy, Fees, Market},
+        fees::{Decision, FeePolicy, Fees},
         gas::{BufferPercent, GasBook, gas_limit},
         item::{Effect, Rejection},
         ledger::{Attempt, AttemptKind, Call, Changes, Purpose, ReconcileAction},
@@ -56,7 +53,7 @@ impl SignerActor {
         if books.ledger.live_nonces().count() >= self.spec.config.max_in_flight {
             return Ok(false);
         }
-        let head = self.spec.link.block(BlockNumberOrTag::Latest).await?;
+        let head = self.head().await?;
         let limits = BatchLimits {
             max_items: self.spec.config.batch_max_items,
             max_wait_ms: u64::try_from(self.spec.config.batch_max_wait.as_millis())
@@ -94,7 +91,11 @@ impl SignerActor {
             }
         };
         let (from, contract) = (self.spec.key.address(), keeper.address);
-        let estimate = match self.spec.link.estimate_gas(from, contract, &calldata).await {
+        let (estimate, pending) = tokio::join!(
+            self.spec.link.estimate_gas(from, contract, &calldata),
+            pending_count(&self.spec),
+        );
+        let estimate = match estimate {
             Ok(estimate) => estimate,
             Err(error) => {
                 let Some(revert) = self.revert_of(&error) else { return Err(error.into()) };
@@ -135,7 +136,7 @@ impl SignerActor {
         let l1_fee = self.l1_fee(&calldata).await?;
         let worst = (U256::from(gas_limit) * U256::from(fees.max_per_gas())).saturating_add(l1_fee);
         let nonce = books.ledger.next_nonce();
-        if pending_count(&self.spec).await? > nonce {
+        if pending? > nonce {
             // Somebody else's transaction waits there: ours would push it out.
             self.reconcile = true;
             return Ok(true);
@@ -261,11 +262,6 @@ impl SignerActor {
 
     pub(super) fn policy(&self) -> FeePolicy {
         policy(&self.spec.config)
-    }
-
-    /// What the chain asks, at the tips that an urgency offers.
-    pub(super) async fn market(&self, urgency: Urgency) -> Result<Market, Trouble> {
-        Ok(market(&self.spec.link.client, BlockNumberOrTag::Latest, urgency).await?)
     }
 
     fn gas_buffer(&self, books: &Books) -> BufferPercent {
