@@ -65,16 +65,7 @@ fn main() -> ExitCode {
 
 fn measure(args: &Args) -> Outcome<()> {
     let runtime = tokio::runtime::Runtime::new()?;
-    let report = runtime.block_on(async {
-        let (mut terminate, mut interrupt) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        // Whatever is dropped here ends its process.
-        tokio::select! {
-            report = run(args) => report,
-            _ = terminate.recv() => Err("ended by a signal".into()),
-            _ = interrupt.recv() => Err("ended by a signal".into()),
-        }
-    })?;
+    let report = runtime.block_on(run(args))?;
     print!("{}", report.table());
     println!("{}", report.json());
     Ok(())
@@ -84,14 +75,26 @@ async fn run(args: &Args) -> Outcome<Report> {
     let program = args.program.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_meritd").into());
     eprintln!("deploying the contracts");
     let mut scene = Scene::start(&program).await?;
-    eprintln!("single requests: {}", args.singles);
-    let latency = latency::measure(&mut scene, args.singles).await?;
-    eprintln!("burst: {} unlocks", args.unlocks);
-    let burst = burst::measure(&mut scene, args.unlocks).await?;
-    eprintln!("the node by itself");
-    let node = node::measure(&mut scene).await?;
-    eprintln!("queue: {} requests", args.queued);
-    let queue = queue::measure(&mut scene, args.queued).await?;
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let report = tokio::select! {
+        report = look(&mut scene, args) => report,
+        _ = terminate.recv() => Err("ended by a signal".into()),
+        _ = interrupt.recv() => Err("ended by a signal".into()),
+    };
+    // Whatever came of it: the daemon ends its broker only when it is asked to end.
     scene.end().await?;
+    report
+}
+
+async fn look(scene: &mut Scene, args: &Args) -> Outcome<Report> {
+    eprintln!("single requests: {}", args.singles);
+    let latency = latency::measure(scene, args.singles).await?;
+    eprintln!("burst: {} unlocks", args.unlocks);
+    let burst = burst::measure(scene, args.unlocks).await?;
+    eprintln!("the node by itself");
+    let node = node::measure(scene).await?;
+    eprintln!("queue: {} requests", args.queued);
+    let queue = queue::measure(scene, args.queued).await?;
     Ok(Report { latency, burst, node, queue })
 }

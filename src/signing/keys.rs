@@ -20,6 +20,7 @@ pub use local::LocalKey;
 pub use seal::{SealError, Strength};
 pub use transaction::SignedTx;
 
+use self::transaction::Unsigned;
 use super::{fees::Fees, ledger::Call};
 
 /// Where a signer's key is.
@@ -194,10 +195,13 @@ impl SignerKey {
         call: &Call,
         fees: Fees,
     ) -> Result<SignedTx, KeyError> {
-        match self {
-            Self::Local(key) => key.sign(chain_id, nonce, call, fees),
-            Self::Remote(key) => key.sign(chain_id, nonce, call, fees).await,
-        }
+        let unsigned = Unsigned::new(chain_id, nonce, call, fees);
+        let hash = unsigned.signature_hash();
+        let signature = match self {
+            Self::Local(key) => key.sign_hash(&hash)?,
+            Self::Remote(key) => key.sign_hash(&hash).await?,
+        };
+        Ok(unsigned.signed(signature))
     }
 }
 

@@ -103,22 +103,27 @@ fn attempt(message: &TransactionMessage, signed_at_unix_s: u64) -> Option<(Attem
 mod tests {
     #![allow(clippy::unwrap_used)]
     use alloy::primitives::{Address, B256};
+    use futures::FutureExt as _;
 
     use super::*;
     use crate::{
         domain::{Name, UnlockId},
-        signing::{fees::Fees, keys::LocalKey},
+        signing::{
+            fees::Fees,
+            keys::{LocalKey, SignerKey},
+        },
     };
 
     fn message(state: TransactionState, nonce: u64, tip: u128) -> TransactionMessage {
-        let key = LocalKey::from_hex(&"11".repeat(32)).unwrap();
+        let key = SignerKey::Local(LocalKey::from_hex(&"11".repeat(32)).unwrap());
         let call = Call {
             to: Address::repeat_byte(2),
             calldata: Bytes::from_static(&[1, 2, 3]),
             gas_limit: 90_000,
         };
         let fees = Fees::Dynamic { max_fee_per_gas: 100 + tip, max_priority_fee_per_gas: tip };
-        let signed = key.sign(31_337, nonce, &call, fees).unwrap();
+        // A key in memory signs at once.
+        let signed = key.sign(31_337, nonce, &call, fees).now_or_never().unwrap().unwrap();
         TransactionMessage {
             state,
             signer: Name::new("awards").unwrap(),

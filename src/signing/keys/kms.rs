@@ -15,11 +15,7 @@ use alloy::{
 use futures::future::BoxFuture;
 use tokio::{sync::OnceCell, time::timeout};
 
-use super::{
-    KeyError,
-    transaction::{SignedTx, Unsigned},
-};
-use crate::signing::{fees::Fees, ledger::Call};
+use super::KeyError;
 
 /// What speaks to a service.
 type Connected = Box<dyn Signer + Send + Sync>;
@@ -220,19 +216,7 @@ impl RemoteKey {
         self.connected().await.map(|_| ())
     }
 
-    pub(super) async fn sign(
-        &self,
-        chain_id: u64,
-        nonce: u64,
-        call: &Call,
-        fees: Fees,
-    ) -> Result<SignedTx, KeyError> {
-        let unsigned = Unsigned::new(chain_id, nonce, call, fees);
-        let signature = self.sign_hash(&unsigned.signature_hash()).await?;
-        Ok(unsigned.signed(signature))
-    }
-
-    async fn sign_hash(&self, hash: &B256) -> Result<Signature, KeyError> {
+    pub(super) async fn sign_hash(&self, hash: &B256) -> Result<Signature, KeyError> {
         let connected = self.connected().await?;
         self.key.within(async { Ok(connected.sign_hash(hash).await?) }).await
     }

@@ -10,11 +10,7 @@ use alloy::{
 use eth_keystore::{EthKeystore, KdfparamsType, KeystoreError};
 use zeroize::Zeroizing;
 
-use super::{
-    KeyError,
-    transaction::{SignedTx, Unsigned},
-};
-use crate::signing::{fees::Fees, ledger::Call};
+use super::KeyError;
 
 /// A key in this process's memory. Wiped when dropped.
 pub struct LocalKey(pub(super) PrivateKeySigner);
@@ -75,24 +71,8 @@ impl LocalKey {
         self.0.address()
     }
 
-    /// Signs a call at a nonce. Signatures are deterministic (RFC 6979): the
-    /// same input gives the same bytes.
-    ///
-    /// # Errors
-    /// [`KeyError::Signing`].
-    pub fn sign(
-        &self,
-        chain_id: u64,
-        nonce: u64,
-        call: &Call,
-        fees: Fees,
-    ) -> Result<SignedTx, KeyError> {
-        let unsigned = Unsigned::new(chain_id, nonce, call, fees);
-        let signature = self.sign_hash(&unsigned.signature_hash())?;
-        Ok(unsigned.signed(signature))
-    }
-
-    fn sign_hash(&self, hash: &B256) -> Result<Signature, KeyError> {
+    /// Deterministic (RFC 6979): the same input gives the same bytes.
+    pub(super) fn sign_hash(&self, hash: &B256) -> Result<Signature, KeyError> {
         self.0.sign_hash_sync(hash).map_err(|error| KeyError::Signing { reason: error.to_string() })
     }
 }

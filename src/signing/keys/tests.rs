@@ -140,9 +140,9 @@ fn a_private_key_is_64_hex_digits_and_is_never_shown() {
     }
 }
 
-#[test]
-fn signatures_are_of_the_key_and_the_same_for_the_same_input() {
-    let key = from_text(TEXT).unwrap();
+#[tokio::test]
+async fn signatures_are_of_the_key_and_the_same_for_the_same_input() {
+    let key = SignerKey::Local(from_text(TEXT).unwrap());
     let call = Call {
         to: Address::repeat_byte(1),
         calldata: Bytes::from_static(b"data"),
@@ -150,8 +150,8 @@ fn signatures_are_of_the_key_and_the_same_for_the_same_input() {
     };
     let dynamic = Fees::Dynamic { max_fee_per_gas: 20, max_priority_fee_per_gas: 2 };
     for fees in [dynamic, Fees::Legacy { gas_price: 7 }] {
-        let signed = key.sign(31337, 3, &call, fees).unwrap();
-        assert_eq!(signed, key.sign(31337, 3, &call, fees).unwrap());
+        let signed = key.sign(31337, 3, &call, fees).await.unwrap();
+        assert_eq!(signed, key.sign(31337, 3, &call, fees).await.unwrap());
         let envelope = TxEnvelope::decode_2718(&mut signed.raw.as_ref()).unwrap();
         assert_eq!(*envelope.tx_hash(), signed.hash);
         let prehash = envelope.signature_hash();
