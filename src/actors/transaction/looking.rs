@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use super::{Seen, TransactionActor};
 use crate::{
     chain::{
-        answers::LogFilter,
         client::{ChainClient, FullReceipt},
         rpc::RpcError,
     },
@@ -86,12 +85,18 @@ impl TransactionActor {
         let (head, latest_nonce) = sightings.at(place, client, from, followed).await?;
         let confirmed = (head + 1).saturating_sub(self.spec.confirmations);
         let heads = Heads { head, confirmed };
+        if let Some(told) = self.still_there() {
+            if told.block.number <= confirmed {
+                self.second(place, client, others, told).await?;
+            }
+            return Ok(Input::LookedUp { heads, latest_nonce, found: Lookup::Mined(told) });
+        }
         let mut found = Lookup::Unknown;
         for hash in hashes {
             if let Some(receipt) = client.receipt(*hash).await? {
                 if let Some(told) = self.believe(client, receipt).await? {
                     if told.block.number <= confirmed {
-                        self.second(client, others, told).await?;
+                        self.second(place, client, others, told).await?;
                     }
                     found = Lookup::Mined(told);
                     break;
@@ -101,6 +106,17 @@ impl TransactionActor {
             }
         }
         Ok(Input::LookedUp { heads, latest_nonce, found })
+    }
+
+    /// The receipt that was believed, while its block is on the branch that the
+    /// daemon follows: its hash binds what is in it, so nothing is to be asked.
+    fn still_there(&self) -> Option<Receipt> {
+        let Seen { mined, .. } = self.seen.as_ref()?;
+        let view = self.spec.link.view.borrow();
+        let header = view.as_ref()?.header(mined.block.number)?;
+        let success = matches!(mined.execution, Execution::Succeeded { .. });
+        let receipt = Receipt { hash: mined.hash, block: mined.block, success };
+        (header.hash == mined.block.hash).then_some(receipt)
     }
 
     /// A receipt counts when its block is on the chain that the daemon
@@ -149,6 +165,7 @@ impl TransactionActor {
     /// `Unproven`, when they say otherwise: the next endpoint is asked then.
     async fn second(
         &mut self,
+        place: usize,
         client: &ChainClient,
         others: &[&ChainClient],
         told: Receipt,
@@ -172,9 +189,10 @@ impl TransactionActor {
             contradicted = true;
         }
         if !contradicted {
-            let filter = LogFilter { addresses: vec![self.spec.contract], topics0: Vec::new() };
-            let mut logs = client.logs_of_block(&filter, told.block.hash, None).await?;
-            logs.retain(|log| log.transaction_hash == Some(told.hash));
+            let (sightings, contract) = (Arc::clone(&self.spec.sightings), self.spec.contract);
+            let all = sightings.logs(place, client, told.block.hash, contract).await?;
+            let own = all.iter().filter(|log| log.transaction_hash == Some(told.hash));
+            let logs: Vec<Log> = own.cloned().collect();
             let same = if told.success { self.has_outcomes_of(&logs) } else { logs.is_empty() };
             if same {
                 self.seconded = Some(told);
@@ -183,6 +201,7 @@ impl TransactionActor {
         }
         // Whoever is asked next is heard afresh.
         self.seen = None;
+        self.spec.sightings.forget(told.block.hash).await;
         let against = if contradicted { "another endpoint" } else { "the logs of its block" };
         Err(RpcError::Unproven {
             chain: self.spec.link.name.as_str().into(),

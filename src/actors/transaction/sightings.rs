@@ -1,26 +1,42 @@
 //! What a signer's transactions ask alike: an endpoint's head and how many of
-//! the key's nonces are used there, once a head for all of them.
+//! the key's nonces are used there, once a head for all of them; and the logs
+//! of a block, of which each has its own.
 //!
-//! An answer may be a moment old: receipts are asked for after it, so that an
+//! An answer about the head may be a moment old: receipts are asked for after it, so that an
 //! old count can only be too low and an old head too shallow, and both are
 //! looked at again with the next head.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, B256},
+    rpc::types::Log,
 };
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::chain::{client::ChainClient, rpc::RpcError};
+use crate::chain::{answers::LogFilter, client::ChainClient, rpc::RpcError};
 
 /// An answer serves others for so long, under the same followed head.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// Blocks whose logs are kept: those of a few transactions that became final
+/// together.
+const BLOCKS_KEPT: usize = 4;
+
 /// The answers of each endpoint, by its place.
 #[derive(Debug, Default)]
-pub struct Sightings(Mutex<BTreeMap<usize, Sighting>>);
+pub struct Sightings {
+    heads: Mutex<BTreeMap<usize, Sighting>>,
+    logs: Mutex<VecDeque<(Whose, Arc<Vec<Log>>)>>,
+}
+
+/// Which endpoint's, of which block and contract.
+type Whose = (usize, B256, Address);
 
 #[derive(Clone, Copy, Debug)]
 struct Sighting {
@@ -44,7 +60,7 @@ impl Sightings {
         followed: Option<B256>,
     ) -> Result<(u64, u64), RpcError> {
         // Whoever comes meanwhile waits for this answer instead of asking.
-        let mut kept = self.0.lock().await;
+        let mut kept = self.heads.lock().await;
         let fresh = kept.get(&place).filter(|seen| {
             followed.is_some() && seen.followed == followed && seen.at.elapsed() < FRESH
         });
@@ -57,5 +73,35 @@ impl Sightings {
         let latest_nonce = client.transaction_count(key, latest).await?;
         kept.insert(place, Sighting { followed, at, head, latest_nonce });
         Ok((head, latest_nonce))
+    }
+
+    /// A contract's logs of a block, as an endpoint tells them.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub(super) async fn logs(
+        &self,
+        place: usize,
+        client: &ChainClient,
+        block: B256,
+        contract: Address,
+    ) -> Result<Arc<Vec<Log>>, RpcError> {
+        let whose = (place, block, contract);
+        let mut kept = self.logs.lock().await;
+        if let Some((_, logs)) = kept.iter().find(|(of, _)| *of == whose) {
+            return Ok(Arc::clone(logs));
+        }
+        let filter = LogFilter { addresses: vec![contract], topics0: Vec::new() };
+        let logs = Arc::new(client.logs_of_block(&filter, block, None).await?);
+        if kept.len() == BLOCKS_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((whose, Arc::clone(&logs)));
+        Ok(logs)
+    }
+
+    /// Has a block's logs asked for anew.
+    pub(super) async fn forget(&self, block: B256) {
+        self.logs.lock().await.retain(|((_, of, _), _)| *of != block);
     }
 }
