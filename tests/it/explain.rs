@@ -112,8 +112,7 @@ async fn what_landed_is_compared_with_its_evidence_and_that_with_the_chain() {
     .await;
 
     // The chain loses what counted, and with it what landed.
-    let head = world.anvil.block_number().await.unwrap();
-    world.anvil.reorg(head.saturating_sub(proof["block"].as_u64().unwrap()) + 4).await.unwrap();
+    world.anvil.orphan(proof["block"].as_u64().unwrap() - 4).await.unwrap();
     until("it is not verified any more", PATIENCE, async || {
         let (code, said) = prove(ours, false).await;
         (code == Some(1)).then_some(said)

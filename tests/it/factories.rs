@@ -187,8 +187,7 @@ async fn what_a_factory_creates_is_followed_from_its_block_on_without_a_gap() {
         of_inboxes(&told).find(|event| event.address == fourth).cloned()
     })
     .await;
-    let depth = stage.world.anvil.block_number().await.unwrap() - first.block.number + 1;
-    stage.world.anvil.reorg(depth).await.unwrap();
+    stage.world.anvil.orphan(first.block.number).await.unwrap();
     stage.contribute(fourth, "into the void").await;
     assert_eq!(stage.create("again").await, fourth);
     stage.contribute(fourth, "e").await;

@@ -58,8 +58,7 @@ async fn unconfirmed_events_are_told_early_and_taken_back_by_a_reorg() {
     let known: Vec<Event> = confirmed().await;
     assert!(known.is_empty(), "long before it is confirmed: {known:?}");
 
-    let depth = world.anvil.block_number().await.unwrap() - early.block.number + 1;
-    world.anvil.reorg(depth).await.unwrap();
+    world.anvil.orphan(early.block.number).await.unwrap();
     until("it is taken back", PATIENCE, async || {
         said(&daemon).await.into_iter().find_map(|(subject, data)| {
             assert!(

@@ -30,8 +30,7 @@ async fn orphan_an_unlock(world: &World, daemon: &mut Daemon, killed: bool) {
         daemon.kill().await;
     }
 
-    let depth = world.anvil.block_number().await.unwrap() - landed + 1;
-    world.anvil.reorg(depth).await.unwrap();
+    let depth = world.anvil.orphan(landed).await.unwrap();
     assert!(depth >= 2, "deeper than the signer's confirmations: {depth}");
     if killed {
         daemon.start().await;

@@ -233,6 +233,31 @@ impl Anvil {
         self.call::<serde_json::Value>("anvil_reorg", json!([depth, []])).await.map(drop)
     }
 
+    /// Replaces a block and all above it by empty ones, also when the chain grows
+    /// meanwhile. Returns how many.
+    ///
+    /// # Errors
+    /// When the node refuses, or the block is still there after ten times.
+    pub async fn orphan(&self, block: u64) -> Result<u64, AnvilError> {
+        const TRIES: usize = 10;
+        let hash = async || {
+            let params = json!([U64::from(block), false]);
+            let found: serde_json::Value = self.call("eth_getBlockByNumber", params).await?;
+            Ok::<_, AnvilError>(found.get("hash").cloned())
+        };
+        let was = hash().await?;
+        for _ in 0..TRIES {
+            let head = self.block_number().await?;
+            let depth = head.saturating_sub(block) + 1;
+            self.reorg(depth).await?;
+            if hash().await? != was {
+                return Ok(depth);
+            }
+        }
+        let why = format!("block {block} is still there");
+        Err(AnvilError::Call { method: "anvil_reorg", why })
+    }
+
     /// Gives an account this much, in wei.
     ///
     /// # Errors

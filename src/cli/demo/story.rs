@@ -126,9 +126,7 @@ impl<'a> Story<'a> {
     /// # Errors
     /// When the chain refuses.
     pub async fn orphan_doomed_vote(&self, voted_in: u64) -> Result<u64, AnvilError> {
-        let head = self.world.anvil.block_number().await?;
-        let depth = head.saturating_sub(voted_in) + 1;
-        self.world.anvil.reorg(depth).await?;
+        let depth = self.world.anvil.orphan(voted_in).await?;
         self.tell(format!(
             "a reorg orphans the last {depth} blocks, and hal's only vote with them"
         ));

@@ -57,8 +57,7 @@ async fn a_reorg_during_a_failover_is_retracted_once_and_goes_on() {
     .await;
     // The one that is followed falls silent, and the chain turns.
     first.set(Script::honest().fault(When::always(), Fault::Hang));
-    let depth = world.anvil.block_number().await.unwrap() - lost.block.number + 1;
-    world.anvil.reorg(depth).await.unwrap();
+    world.anvil.orphan(lost.block.number).await.unwrap();
     contribute_for(&world, 4).await;
     first.set(Script::honest());
     first.release();
