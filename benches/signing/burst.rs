@@ -1,6 +1,9 @@
 //! Many requests at once, until all have landed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use alloy::{
     eips::BlockNumberOrTag, providers::Provider as _, rpc::types::Filter, sol_types::SolEvent as _,
@@ -23,6 +26,10 @@ pub struct Burst {
     pub full_blocks: u64,
     /// Most transactions in flight that were seen at once.
     pub in_flight: u64,
+    /// Processor time of node, daemon and broker, seconds.
+    pub cpu: [f64; 3],
+    /// From the first publish to the last unlock, seconds.
+    pub elapsed: f64,
 }
 
 impl Burst {
@@ -45,6 +52,7 @@ pub fn as_f64(count: u64) -> f64 {
 pub async fn measure(scene: &mut Scene, count: u64) -> Outcome<Burst> {
     let first = scene.world.anvil.block_number().await? + 1;
     let requests = scene.requests(count, Urgency::Normal)?;
+    let (before, began) = (scene.cpu(), Instant::now());
     let publishing = scene.publish(requests);
     publishing.await?;
     let filter = Filter::new()
@@ -63,6 +71,8 @@ pub async fn measure(scene: &mut Scene, count: u64) -> Outcome<Burst> {
             Ok(logs.len() as u64 >= count)
         })
         .await?;
+    let (after, elapsed) = (scene.cpu(), began.elapsed().as_secs_f64());
+    let cpu = [0, 1, 2].map(|process| after[process] - before[process]);
     let provider = scene.world.anvil.provider();
     let logs = provider.get_logs(&filter).await?;
     let mut by_transaction = BTreeMap::new();
@@ -95,5 +105,14 @@ pub async fn measure(scene: &mut Scene, count: u64) -> Outcome<Burst> {
         }
     }
     let seconds = times.1 - times.0 + 1;
-    Ok(Burst { unlocks: count, seconds, gas, block_gas_limit: limit, full_blocks, in_flight })
+    Ok(Burst {
+        unlocks: count,
+        seconds,
+        gas,
+        block_gas_limit: limit,
+        full_blocks,
+        in_flight,
+        cpu,
+        elapsed,
+    })
 }

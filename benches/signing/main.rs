@@ -8,6 +8,9 @@
 mod burst;
 mod latency;
 mod node;
+#[path = "../ingest/process.rs"]
+#[allow(dead_code, reason = "the other bench uses more of it")]
+mod process;
 mod queue;
 mod report;
 mod scene;

@@ -42,6 +42,12 @@ impl Report {
             "blocks without room for another batch",
             format!("{} of {}", burst.full_blocks, burst.seconds),
         );
+        let cores = burst.cpu.map(|seconds| format!("{:.2}", seconds / burst.elapsed));
+        let [node_cores, daemon_cores, broker_cores] = &cores;
+        row(
+            "cores taken by node, daemon and broker",
+            format!("{node_cores}, {daemon_cores}, {broker_cores}"),
+        );
         row("most transactions in flight", burst.in_flight.to_string());
         row("gas of an unlock in a batch, and alone", format!("{} / {}", burst.gas, latency.gas));
         row("ratio", format!("{:.2}", self.gas_ratio()));

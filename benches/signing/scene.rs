@@ -23,7 +23,10 @@ use meritd::{
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use super::Outcome;
+use super::{
+    Outcome,
+    process::{broker_pid, cpu_seconds},
+};
 
 /// The achievement that is asked for.
 const ACHIEVEMENT: u64 = 7;
@@ -126,6 +129,12 @@ impl Scene {
         let actors = status["actors"].as_array().cloned().unwrap_or_default();
         let signer = actors.into_iter().find(|actor| actor["name"] == "signer/awards");
         Ok(signer.ok_or("there is no signer")?["observed"].clone())
+    }
+
+    /// Processor time that node, daemon and broker have used, seconds.
+    pub fn cpu(&self) -> [f64; 3] {
+        let broker = broker_pid(&self.setting.data().join("nats"));
+        [self.world.anvil.id(), self.daemon.id(), broker].map(|pid| pid.map_or(0.0, cpu_seconds))
     }
 
     pub async fn post(&self, path: &str, body: &Json) -> Outcome<()> {

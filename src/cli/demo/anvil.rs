@@ -78,7 +78,7 @@ pub enum Mining {
 #[derive(Debug)]
 pub struct Anvil {
     /// Kept for its kill-on-drop.
-    _child: Child,
+    child: Child,
     url: String,
     provider: RootProvider<Ethereum>,
     accounts: Vec<Address>,
@@ -144,7 +144,7 @@ impl Anvil {
         let rpc = RpcClient::new(Http::with_client(client, parsed), true);
         let provider = RootProvider::new(rpc);
         let accounts = provider.get_accounts().await.map_err(|e| failed(e.to_string()))?;
-        Ok(Self { _child: child, url, provider, accounts })
+        Ok(Self { child, url, provider, accounts })
     }
 
     /// Where it answers.
@@ -157,6 +157,12 @@ impl Anvil {
     #[must_use]
     pub fn provider(&self) -> &RootProvider<Ethereum> {
         &self.provider
+    }
+
+    /// Its process id; `None` when it has ended.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// An unlocked account; the number wraps around.
