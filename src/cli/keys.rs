@@ -35,7 +35,7 @@ enum KeysCommand {
     Import(ImportArgs),
     /// Show the address of a keystore's key, or of one that a key management service keeps
     #[command(
-        after_help = "Examples:\n  meritd keys address config/keys/awards.json --passphrase env:AWARDS_PASSPHRASE\n  meritd keys address --aws-kms alias/awards --region eu-central-1"
+        after_help = "Example:\n  meritd keys address config/keys/awards.json --passphrase env:AWARDS_PASSPHRASE\n  meritd keys address --aws-kms alias/awards --region eu-central-1"
     )]
     Address(Known),
 }

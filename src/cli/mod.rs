@@ -56,7 +56,7 @@ enum Command {
     Status(status::StatusArgs),
     /// Say why a user has an achievement, or what is missing
     #[command(
-        after_help = "Examples:\n  meritd explain first-vote 0x70997970C51812dc3A010C7d01b50e0d17dc79C8\n  meritd explain first-vote 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --verify-proof"
+        after_help = "Example:\n  meritd explain first-vote 0x70997970C51812dc3A010C7d01b50e0d17dc79C8\n  meritd explain first-vote 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --verify-proof"
     )]
     Explain(explain::ExplainArgs),
     /// What could not be processed: list it, look at it, try again, discard it
