@@ -141,6 +141,12 @@ impl ChainClient {
         Self { only: Some(endpoint), ..self.clone() }
     }
 
+    /// Which endpoint it asks, of one that [`Self::only`] made.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<usize> {
+        self.only
+    }
+
     /// A client for each endpoint that may be asked now, the best first; all
     /// of the same chain, each like [`Self::only`].
     #[must_use]

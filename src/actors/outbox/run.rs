@@ -63,7 +63,14 @@ pub(super) async fn say<'a>(
     let messages: Vec<OutMessage> = messages.filter_map(message).collect();
     match shared.publish_all(stream, messages, fence).await {
         Ok(_) => Ok(Said::All),
-        Err(PublishError::Refused { .. } | PublishError::TooLarge { .. }) => Ok(Said::OneByOne),
+        // Nothing is stored. A message beyond the stream's own limit leaves a hole
+        // in the batch, which is answered as if the broker had given it up: each
+        // by itself tells which one it is, or that the broker is away.
+        Err(
+            PublishError::Refused { .. }
+            | PublishError::TooLarge { .. }
+            | PublishError::Unavailable { .. },
+        ) => Ok(Said::OneByOne),
         Err(error) => Err(error),
     }
 }

@@ -59,16 +59,32 @@ impl TransactionActor {
     async fn look_up(&mut self, hashes: &[B256]) -> Result<Input, RpcError> {
         let all = self.spec.link.client.singly();
         let mut failure = None;
-        for (place, client) in all.iter().enumerate() {
-            let others = all.iter().enumerate().filter(|(other, _)| *other != place);
+        for (rank, client) in all.iter().enumerate() {
+            let others = all.iter().enumerate().filter(|(other, _)| *other != rank);
             let others: Vec<&ChainClient> = others.map(|(_, client)| client).collect();
+            // Ranks change with health: what was heard is kept by the endpoint.
+            let place = client.endpoint().unwrap_or(usize::MAX);
             match self.look_up_at(place, client, &others, hashes).await {
+                Ok(input) if self.looks_foreign(&input) => {
+                    // Only what is asked in this very order may say so.
+                    self.spec.sightings.forget_head(place).await;
+                    match self.look_up_at(place, client, &others, hashes).await {
+                        Ok(input) => return Ok(input),
+                        Err(error) => failure = Some(error),
+                    }
+                }
                 Ok(input) => return Ok(input),
                 Err(error) => failure = Some(error),
             }
         }
         let nobody = || RpcError::NoEndpoint { chain: self.spec.link.name.to_string() };
         Err(failure.unwrap_or_else(nobody))
+    }
+
+    /// Whether the nonce seems to be used, and not by us.
+    fn looks_foreign(&self, input: &Input) -> bool {
+        let Input::LookedUp { latest_nonce, found, .. } = input else { return false };
+        *latest_nonce > self.spec.record.borrow().nonce && !matches!(found, Lookup::Mined(_))
     }
 
     /// The count of nonces comes first: when it has passed ours before the
@@ -85,10 +101,9 @@ impl TransactionActor {
         let (head, latest_nonce) = sightings.at(place, client, from, followed).await?;
         let confirmed = (head + 1).saturating_sub(self.spec.confirmations);
         let heads = Heads { head, confirmed };
-        if let Some(told) = self.still_there() {
-            if told.block.number <= confirmed {
-                self.second(place, client, others, told).await?;
-            }
+        // What would be final is asked for again: the endpoint's head may be on
+        // another branch than the one that is followed.
+        if let Some(told) = self.still_there().filter(|told| told.block.number > confirmed) {
             return Ok(Input::LookedUp { heads, latest_nonce, found: Lookup::Mined(told) });
         }
         let mut found = Lookup::Unknown;
@@ -113,7 +128,8 @@ impl TransactionActor {
     fn still_there(&self) -> Option<Receipt> {
         let Seen { mined, .. } = self.seen.as_ref()?;
         let view = self.spec.link.view.borrow();
-        let header = view.as_ref()?.header(mined.block.number)?;
+        let view = view.as_ref().filter(|view| view.frozen.is_none())?;
+        let header = view.header(mined.block.number)?;
         let success = matches!(mined.execution, Execution::Succeeded { .. });
         let receipt = Receipt { hash: mined.hash, block: mined.block, success };
         (header.hash == mined.block.hash).then_some(receipt)

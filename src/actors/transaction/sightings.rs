@@ -75,6 +75,11 @@ impl Sightings {
         Ok((head, latest_nonce))
     }
 
+    /// Has an endpoint's head and count asked for anew.
+    pub(super) async fn forget_head(&self, place: usize) {
+        self.heads.lock().await.remove(&place);
+    }
+
     /// A contract's logs of a block, as an endpoint tells them.
     ///
     /// # Errors
