@@ -157,6 +157,12 @@ impl DaemonState {
     }
 }
 
+/// What answers, once it is there.
+fn started<D: Clone>(desk: &OnceLock<D>) -> Result<D, ApiProblem> {
+    let starting = || ApiProblem::Unavailable("the daemon is starting".to_owned());
+    desk.get().cloned().ok_or_else(starting)
+}
+
 impl Operator for DaemonState {
     fn not_ready(&self) -> Vec<NotReady> {
         let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -242,11 +248,8 @@ impl Operator for DaemonState {
         achievement: String,
         user: Address,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
-        let desk = self.proofs.get().cloned();
-        Box::pin(async move {
-            let starting = || ApiProblem::Unavailable("the daemon is starting".to_owned());
-            desk.ok_or_else(starting)?.prove(&achievement, user).await
-        })
+        let desk = started(&self.proofs);
+        Box::pin(async move { desk?.prove(&achievement, user).await })
     }
 
     fn benefits(&self, governor: &str, holder: Address) -> Result<Json, ApiProblem> {
@@ -311,19 +314,13 @@ impl Operator for DaemonState {
         scope: Scope,
         paused: bool,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
-        let desk = self.pauses.get().cloned();
-        Box::pin(async move {
-            let starting = || ApiProblem::Unavailable("the daemon is starting".to_owned());
-            desk.ok_or_else(starting)?.set(&scope, paused).await
-        })
+        let desk = started(&self.pauses);
+        Box::pin(async move { desk?.set(&scope, paused).await })
     }
 
     fn quote(&self, signer: String) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
-        let desk = self.quotes.get().cloned();
-        Box::pin(async move {
-            let starting = || ApiProblem::Unavailable("the daemon is starting".to_owned());
-            desk.ok_or_else(starting)?.quote(&signer).await
-        })
+        let desk = started(&self.quotes);
+        Box::pin(async move { desk?.quote(&signer).await })
     }
 
     fn repair(
@@ -337,11 +334,8 @@ impl Operator for DaemonState {
     }
 
     fn dead_letters(&self, ask: LetterAsk) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
-        let desk = self.letters.get().cloned();
-        Box::pin(async move {
-            let starting = || ApiProblem::Unavailable("the daemon is starting".to_owned());
-            desk.ok_or_else(starting)?.answer(ask).await
-        })
+        let desk = started(&self.letters);
+        Box::pin(async move { desk?.answer(ask).await })
     }
 
     fn replay(

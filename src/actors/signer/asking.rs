@@ -174,7 +174,12 @@ impl SignerActor {
         let mut all = Vec::new();
         for part in targets.chunks(views::QUESTIONS_MAX) {
             if let Some(answers) = self.have_at_once(keeper, part, at).await? {
-                all.extend(answers);
+                for (target, answer) in part.iter().zip(answers) {
+                    // Many at once may need more gas than a call has: none is only
+                    // believed of a question by itself.
+                    let alone = answer.is_none();
+                    all.push(if alone { self.has(keeper, target, at).await? } else { answer });
+                }
                 continue;
             }
             for few in part.chunks(CALLS_AT_ONCE) {
@@ -203,9 +208,13 @@ impl SignerActor {
             Ok(given) => given,
             Err(error) => {
                 let Some(refusal) = error.refusal() else { return Err(error) };
-                let class = &refusal.class;
-                if matches!(class, RpcErrorClass::Semantic | RpcErrorClass::PlanRefused) {
-                    self.ask_singly(&error.to_string());
+                match refusal.class {
+                    RpcErrorClass::Semantic | RpcErrorClass::PlanRefused => {
+                        self.ask_singly(&error.to_string());
+                    }
+                    // More calls would not be answered either.
+                    RpcErrorClass::RateLimited { .. } | RpcErrorClass::Unpaid => return Err(error),
+                    _ => {}
                 }
                 return Ok(None);
             }

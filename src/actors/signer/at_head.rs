@@ -66,6 +66,13 @@ impl SignerActor {
         Ok(found)
     }
 
+    /// A receipt told what the key paid: what it has is asked for anew.
+    pub(super) fn forget_balance(&mut self) {
+        if let Some(known) = &mut self.at_head {
+            known.balance = None;
+        }
+    }
+
     /// What the key has.
     pub(super) async fn balance_now(&mut self) -> Result<U256, Trouble> {
         if let Some(balance) = self.known().and_then(|known| known.balance) {

@@ -138,6 +138,8 @@ pub struct SignerActor {
     /// The last round found something to do.
     busy: bool,
     at_head: Option<AtHead>,
+    /// When the key did not sign, if that was the last time it was asked.
+    key_failed: Option<tokio::time::Instant>,
     /// What its transactions ask alike.
     sightings: Arc<Sightings>,
     /// Endpoints don't run many questions as one call.
@@ -269,6 +271,7 @@ impl SignerActor {
             reconcile: true,
             busy: false,
             at_head: None,
+            key_failed: None,
             sightings: Arc::default(),
             asks_singly: false,
             balance: None,

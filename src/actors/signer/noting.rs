@@ -98,6 +98,7 @@ impl SignerActor {
                 }
                 told.push(message);
                 books.spending.settle(nonce, cost, unix_ms() / 1000);
+                self.forget_balance();
                 self.learn(books, &record, mined, *gas_used);
                 self.spec
                     .shared

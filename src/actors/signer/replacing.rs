@@ -23,15 +23,13 @@ impl SignerActor {
     ) -> Result<(), Trouble> {
         let nonce = record.nonce;
         let (Some(newest), Fate::Open) = (record.newest(), &record.fate) else { return Ok(()) };
-        if self.spec.shared.pauses.now().signer(self.name()) {
-            self.refuse(nonce);
+        // Without an answer it asks again, as patiently as before. Refused is only
+        // what is too dear: that may be given up for good.
+        if self.spec.shared.pauses.now().signer(self.name()) || self.key_rests() {
             return Ok(());
         }
         let urgency = urgency(books, record.purpose.items());
-        let Ok(market) = self.market(urgency).await else {
-            self.refuse(nonce);
-            return Ok(());
-        };
+        let Ok(market) = self.market(urgency).await else { return Ok(()) };
         let old = match market {
             Market::Dynamic { .. } => Fees::Dynamic {
                 max_fee_per_gas: newest.max_fee_per_gas,
@@ -52,6 +50,14 @@ impl SignerActor {
             self.refuse(nonce);
             return Ok(());
         };
+        let attempt = match self.signed(nonce, kind, &record.call, fees).await {
+            Ok(attempt) => attempt,
+            Err(trouble) => {
+                // The older attempt stands.
+                tracing::warn!(signer = %self.name(), nonce, "no replacement: {trouble}");
+                return Ok(());
+            }
+        };
         // Whichever attempt is mined: the effect's gas may still be used.
         let worst = U256::from(record.call.gas_limit) * U256::from(fees.max_per_gas());
         if let Err(over) = self.reserve(books, nonce, worst, record.purpose.items()) {
@@ -59,15 +65,6 @@ impl SignerActor {
             self.refuse(nonce);
             return Ok(());
         }
-        let attempt = match self.signed(nonce, kind, &record.call, fees).await {
-            Ok(attempt) => attempt,
-            Err(trouble) => {
-                // The older attempt stands; the transaction's actor asks again.
-                tracing::warn!(signer = %self.name(), nonce, "no replacement: {trouble}");
-                self.refuse(nonce);
-                return Ok(());
-            }
-        };
         let changes = books.ledger.record_attempt(nonce, attempt)?;
         self.write_down(books, nonce, changes, TransactionState::Replaced).await?;
         if let Some(actor) = self.actors.get(&nonce) {

@@ -4,8 +4,9 @@ use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Bytes, U256},
 };
+use tokio::time::Instant;
 
-use super::{SignerActor, SignerSpec, Trouble, books::Books, unix_ms};
+use super::{RETRY_KEY, SignerActor, SignerSpec, Trouble, books::Books, unix_ms};
 use crate::{
     actors::{market::policy, messages},
     chain::rpc::RpcError,
@@ -147,7 +148,14 @@ impl SignerActor {
             return self.over_budget(books, over).await;
         }
         // First: books stay whole when a service does not sign.
-        let attempt = self.signed(nonce, AttemptKind::Effect, &call, fees).await?;
+        let attempt = match self.signed(nonce, AttemptKind::Effect, &call, fees).await {
+            Ok(attempt) => attempt,
+            Err(trouble) => {
+                // The nonce may go elsewhere: nothing would settle what it reserved.
+                books.spending.settle(nonce, U256::ZERO, unix_ms() / 1000);
+                return Err(trouble);
+            }
+        };
         self.estimates.insert(nonce, estimate);
         let (nonce, mut changes) = books.ledger.allocate(purpose, call)?;
         changes.then(books.ledger.record_attempt(nonce, attempt)?);
@@ -158,7 +166,7 @@ impl SignerActor {
     /// Signs an attempt, which the ledger does not know yet: of a nonce's call,
     /// or the transfer of nothing that cancels it.
     pub(super) async fn signed(
-        &self,
+        &mut self,
         nonce: u64,
         kind: AttemptKind,
         call: &Call,
@@ -170,9 +178,17 @@ impl SignerActor {
             AttemptKind::Cancel => &nothing,
         };
         Failpoint::BeforeSign.hit();
-        let signed = self.spec.key.sign(self.spec.link.chain_id, nonce, call, fees).await?;
+        let signed = self.spec.key.sign(self.spec.link.chain_id, nonce, call, fees).await;
+        self.key_failed = signed.is_err().then(Instant::now);
+        let signed = signed?;
         Failpoint::AfterSign.hit();
         Ok(signed.into_attempt(kind, unix_ms() / 1000))
+    }
+
+    /// Whether the key's service failed a moment ago: asking it for each
+    /// transaction in turn would keep all of them waiting.
+    pub(super) fn key_rests(&self) -> bool {
+        self.key_failed.is_some_and(|at| at.elapsed() < RETRY_KEY)
     }
 
     /// Uses a nonce up.

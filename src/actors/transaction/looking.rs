@@ -67,7 +67,7 @@ impl TransactionActor {
             match self.look_up_at(place, client, &others, hashes).await {
                 Ok(input) if self.looks_foreign(&input) => {
                     // Only what is asked in this very order may say so.
-                    self.spec.sightings.forget_head(place).await;
+                    self.spec.sightings.forget_head(place);
                     match self.look_up_at(place, client, &others, hashes).await {
                         Ok(input) => return Ok(input),
                         Err(error) => failure = Some(error),

@@ -6,17 +6,14 @@
 //! old count can only be too low and an old head too shallow, and both are
 //! looked at again with the next head.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, B256},
     rpc::types::Log,
 };
+use dashmap::DashMap;
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::chain::{answers::LogFilter, client::ChainClient, rpc::RpcError};
@@ -31,7 +28,7 @@ const BLOCKS_KEPT: usize = 4;
 /// The answers of each endpoint, by its place.
 #[derive(Debug, Default)]
 pub struct Sightings {
-    heads: Mutex<BTreeMap<usize, Sighting>>,
+    heads: DashMap<usize, Arc<Mutex<Option<Sighting>>>>,
     logs: Mutex<VecDeque<(Whose, Arc<Vec<Log>>)>>,
 }
 
@@ -60,8 +57,9 @@ impl Sightings {
         followed: Option<B256>,
     ) -> Result<(u64, u64), RpcError> {
         // Whoever comes meanwhile waits for this answer instead of asking.
-        let mut kept = self.heads.lock().await;
-        let fresh = kept.get(&place).filter(|seen| {
+        let seen = Arc::clone(&*self.heads.entry(place).or_default());
+        let mut kept = seen.lock().await;
+        let fresh = kept.filter(|seen| {
             followed.is_some() && seen.followed == followed && seen.at.elapsed() < FRESH
         });
         if let Some(seen) = fresh {
@@ -71,13 +69,13 @@ impl Sightings {
         let latest = BlockNumberOrTag::Latest;
         let head = client.header(latest).await?.map_or(0, |header| header.block.number);
         let latest_nonce = client.transaction_count(key, latest).await?;
-        kept.insert(place, Sighting { followed, at, head, latest_nonce });
+        *kept = Some(Sighting { followed, at, head, latest_nonce });
         Ok((head, latest_nonce))
     }
 
     /// Has an endpoint's head and count asked for anew.
-    pub(super) async fn forget_head(&self, place: usize) {
-        self.heads.lock().await.remove(&place);
+    pub(super) fn forget_head(&self, place: usize) {
+        self.heads.remove(&place);
     }
 
     /// A contract's logs of a block, as an endpoint tells them.

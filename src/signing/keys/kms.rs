@@ -98,8 +98,13 @@ impl KmsKey {
         let unavailable = |reason| KeyError::Unavailable { key: self.to_string(), reason };
         match timeout(LIMIT, asked).await {
             Ok(answer) => answer.map_err(|error| unavailable(whole(&*error))),
-            Err(_) => Err(unavailable(format!("no answer within {} s", LIMIT.as_secs()))),
+            Err(_) => Err(self.late()),
         }
+    }
+
+    fn late(&self) -> KeyError {
+        let reason = format!("no answer within {} s", LIMIT.as_secs());
+        KeyError::Unavailable { key: self.to_string(), reason }
     }
 }
 
@@ -217,8 +222,12 @@ impl RemoteKey {
     }
 
     pub(super) async fn sign_hash(&self, hash: &B256) -> Result<Signature, KeyError> {
-        let connected = self.connected().await?;
-        self.key.within(async { Ok(connected.sign_hash(hash).await?) }).await
+        let signing = async {
+            let connected = self.connected().await?;
+            self.key.within(async { Ok(connected.sign_hash(hash).await?) }).await
+        };
+        // Also with the way to the service, the first time.
+        timeout(LIMIT, signing).await.unwrap_or_else(|_| Err(self.key.late()))
     }
 
     async fn connected(&self) -> Result<&Connected, KeyError> {
