@@ -45,23 +45,29 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
 }
 
 fn proof_lines(proof: &Json) -> Vec<String> {
-    let is = |value: &Json, key: &str| mark(value.get(key) == Some(&Json::Bool(true)));
+    // Neither yes nor no: not known.
+    let is = |value: &Json, key: &str| match value.get(key) {
+        Some(Json::Bool(holds)) => mark(*holds),
+        _ => "  ?",
+    };
+    let logs: Vec<&Json> = list(proof, "logs").collect();
     let mut lines = vec![format!(
-        "proof {}: rule version {}, {} logs in all",
+        "proof {}: rule version {}, {} of {} logs looked at",
         text(proof, "commitment"),
         text(proof, "rule_version"),
+        logs.len(),
         text(proof, "total"),
     )];
-    match proof.get("not_landed").and_then(Json::as_str) {
-        Some(why) => lines.push(format!("   no  {why}")),
-        None => lines.push(format!(
+    if proof.get("transaction_hash").is_some_and(|hash| !hash.is_null()) {
+        lines.push(format!(
             "  {}  transaction {} in block {} commits to it",
             is(proof, "committed"),
             text(proof, "transaction_hash"),
             text(proof, "block"),
-        )),
+        ));
     }
-    for counted in list(proof, "logs") {
+    lines.extend(proof.get("why_not").and_then(Json::as_str).map(|why| format!("       {why}")));
+    for counted in logs {
         let log = counted.get("log").unwrap_or(&Json::Null);
         lines.push(format!("  {}  on chain: {}", is(counted, "on_chain"), place(log)));
     }

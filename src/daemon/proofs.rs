@@ -116,31 +116,41 @@ impl ProofDesk {
 
     async fn landed(&self, kept: &Kept, user: Address, hash: B256) -> Result<Landed, ApiProblem> {
         let Some(link) = self.chains.get(&kept.chain_id) else { return Ok(Landed::default()) };
-        let calldata = link.client.calldata(hash).await.map_err(unavailable)?;
-        let receipt = link.client.receipt(hash).await.map_err(unavailable)?;
+        let client = link.client.backfill();
+        let calldata = client.calldata(hash).await.map_err(unavailable)?;
+        let receipt = client.receipt(hash).await.map_err(unavailable)?;
         let block = receipt.as_ref().and_then(|it| it.receipt.block_number);
         let logs = receipt.iter().flat_map(|it| it.receipt.logs()).map(|log| &log.inner);
         let told = calls::proof_data(kept.contract, user, kept.achievement_id, logs);
         Ok(Landed { hash: Some(hash), block, calldata, told, tells: kept.tells })
     }
 
-    /// Whether a log that counted is in its block.
-    async fn is_there(&self, item: &EvidenceItem) -> Result<bool, ApiProblem> {
+    /// Whether a log that counted is in its block; `None` when the endpoints do
+    /// not know its transaction (any more).
+    async fn is_there(&self, item: &EvidenceItem) -> Result<Option<bool>, ApiProblem> {
         let EvidenceItem { chain_id, block_hash, transaction_hash, log_index, .. } = item;
         let id = EventId::of(*chain_id, *block_hash, *transaction_hash, *log_index);
         let Some(link) = self.chains.get(chain_id).filter(|_| id == item.event) else {
-            return Ok(false);
+            return Ok(Some(false));
         };
-        let receipt = link.client.receipt(*transaction_hash).await.map_err(unavailable)?;
-        let in_block = receipt.filter(|it| it.receipt.block_hash == Some(*block_hash));
-        let mut logs = in_block.iter().flat_map(|it| it.receipt.logs());
-        Ok(logs.any(|log| log.log_index == Some(*log_index)))
+        let client = link.client.backfill();
+        let receipt = client.receipt(*transaction_hash).await.map_err(unavailable)?;
+        Ok(receipt.map(|found| {
+            let in_block = found.receipt.block_hash == Some(*block_hash);
+            let mut logs = found.receipt.logs().iter();
+            in_block && logs.any(|log| log.log_index == Some(*log_index))
+        }))
     }
 }
 
 fn unavailable(error: RpcError) -> ApiProblem {
     ApiProblem::Unavailable(error.to_string())
 }
+
+/// A rule set that changed, or whose logs were mined again in other blocks, tells
+/// its evidence anew; what is on the chain stays.
+const OTHER_EVIDENCE: &str = "it carries other evidence than the books have now: the rule set may \
+                              have told it anew since it landed";
 
 /// What the chain has of an unlock.
 #[derive(Default)]
@@ -154,18 +164,14 @@ struct Landed {
 }
 
 impl Landed {
-    /// Whether the transaction commits to it.
-    fn commits_to(&self, commitment: B256) -> bool {
-        let in_calldata = self.calldata.as_ref().is_some_and(|calldata| {
-            // Behind the selector are words.
-            calldata
-                .get(4..)
-                .unwrap_or_default()
-                .chunks(32)
-                .any(|word| word == commitment.as_slice())
-        });
+    /// Whether the transaction commits to it; `None` when the endpoints do not
+    /// know it (any more).
+    fn commits_to(&self, commitment: B256) -> Option<bool> {
+        // Behind the selector are words.
+        let mut words = self.calldata.as_ref()?.get(4..).unwrap_or_default().chunks(32);
+        let in_calldata = words.any(|word| word == commitment.as_slice());
         let is_told = self.told.as_ref().is_some_and(|told| told[..] == commitment[..]);
-        in_calldata && (is_told || !self.tells)
+        Some(in_calldata && (is_told || !self.tells))
     }
 }
 
@@ -174,7 +180,7 @@ fn shown(
     evidence: &Evidence,
     commitment: B256,
     landed: &Landed,
-    logs: &[bool],
+    logs: &[Option<bool>],
     why: Option<&str>,
 ) -> Json {
     let commits = landed.commits_to(commitment);
@@ -185,6 +191,11 @@ fn shown(
         .map(|(item, is_there)| json!({ "log": item, "on_chain": is_there }))
         .collect();
     let all = logs.iter().all(|log| log.get("on_chain") == Some(&Json::Bool(true)));
+    let why = why.or(match commits {
+        Some(true) => None,
+        Some(false) => Some(OTHER_EVIDENCE),
+        None => Some("no endpoint knows its transaction (any more)"),
+    });
     json!({
         "unlock": id,
         "rule_version": evidence.rule_version,
@@ -195,8 +206,9 @@ fn shown(
         // What the contract told.
         "proof_data": landed.told,
         "committed": commits,
+        // Of many logs the evidence names the latest: what was looked at was there.
+        "verified": commits == Some(true) && all && !logs.is_empty(),
+        "why_not": why,
         "logs": logs,
-        "verified": commits && all,
-        "not_landed": why,
     })
 }

@@ -67,6 +67,18 @@ impl TestServer {
         connection.jetstream().update_stream(config).await.unwrap();
     }
 
+    /// Lets a stream take no message beyond so many bytes.
+    pub(crate) async fn limit_messages(
+        &self,
+        connection: &Connection,
+        stream: StreamId,
+        max_message_size: i32,
+    ) {
+        let info = setup::info(connection, stream).await.unwrap();
+        let config = async_nats::jetstream::stream::Config { max_message_size, ..info.config };
+        connection.jetstream().update_stream(config).await.unwrap();
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = self.managed.pid().unwrap().cast_signed();
         rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal)

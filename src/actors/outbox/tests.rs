@@ -187,3 +187,31 @@ async fn one_that_is_too_large_spoils_no_other_of_many() {
     assert_eq!(told, ["unsayable/rule_set-quests/large"]);
     rig.stop().await;
 }
+
+#[actix::test]
+async fn one_beyond_the_streams_own_limit_spoils_no_other_of_many() {
+    let rig = Rig::start().await;
+    rig.server.limit_messages(&rig.shared.connection, StreamId::Unlocks, 4_096).await;
+    let mut outbox = Outbox::restore(&rig.shared, OWNER).await.unwrap();
+    let large = [unlock("large", 8_192)];
+    let all = unlocks(0..20).chain(large).chain(unlocks(20..40));
+    rig.shared.store.commit(outbox.add(all)).await.unwrap();
+    outbox.flush(&rig.shared, &[]).await.unwrap();
+    let rest: Vec<String> = (0..40).map(|number| format!("{number:03}")).collect();
+    assert_eq!(ids(&rig, StreamId::Unlocks, SUBJECT).await, rest);
+    let told = ids(&rig, StreamId::DeadLetters, LETTERS).await;
+    assert_eq!(told, ["unsayable/rule_set-quests/large"]);
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn a_batch_that_was_said_before_a_crash_is_said_once() {
+    let rig = Rig::start().await;
+    let mut outbox = Outbox::restore(&rig.shared, OWNER).await.unwrap();
+    rig.shared.store.commit(outbox.add(unlocks(0..40))).await.unwrap();
+    outbox.flush(&rig.shared, &[]).await.unwrap();
+    let mut again = Outbox::restore(&rig.shared, OWNER).await.unwrap();
+    again.flush(&rig.shared, &[]).await.unwrap();
+    assert_eq!(ids(&rig, StreamId::Unlocks, SUBJECT).await.len(), 40);
+    rig.stop().await;
+}
