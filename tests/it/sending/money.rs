@@ -11,10 +11,19 @@ use crate::support::{PATIENCE, contribute, until};
 async fn fee_spike_waits_under_cap() {
     let scene = Scene::start("bump_after_s = 2").await;
     scene.earns(scene.member(4)).await;
-    // Twice the cap; empty blocks bring it down again by an eighth each.
-    scene.anvil("anvil_setNextBlockBaseFeePerGas", json!([gwei(300)])).await;
+    // Three times the cap, until it was met; then empty blocks bring it down again
+    // by an eighth each.
+    let spike = async || scene.anvil("anvil_setNextBlockBaseFeePerGas", json!([gwei(300)])).await;
+    spike().await;
     contribute(&scene.world, scene.member(5)).await;
-    scene.signer_says("above the cap").await;
+    until("it is above the cap", PATIENCE, async || {
+        spike().await;
+        let signer = scene.daemon.actor("signer/awards").await?;
+        let why = signer["observed"]["not_ready"].as_str()?.to_owned();
+        why.contains("above the cap").then_some(())
+    })
+    .await;
+    assert!(!scene.has(scene.member(5)).await);
     scene.lands(scene.member(5)).await;
     for transaction in scene.transactions().await {
         assert!(transaction.max_fee_per_gas() <= 100_000_000_000, "{transaction:?}");
