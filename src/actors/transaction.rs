@@ -31,7 +31,7 @@ use crate::{
     failpoints::Failpoint,
     signing::{
         calls::{Calls, Target},
-        ledger::{Mined, NonceRecord},
+        ledger::{Fate, Mined, NonceRecord},
         lifecycle::{Input, Lifecycle, Output, Pace, Receipt, Report, SignedBytes},
         reverts::RevertDecoder,
         send_errors::{SendOutcome, classify_send},
@@ -85,6 +85,8 @@ pub struct TransactionActor {
     seen: Option<Seen>,
     /// The receipt that a second source agreed to.
     seconded: Option<Receipt>,
+    /// What the signer has of it.
+    reported: Option<Mined>,
     /// When it was looked for last, and which head was followed then.
     looked: Option<(Option<B256>, Instant)>,
     /// How many of the record's attempts the machine knows.
@@ -97,6 +99,8 @@ pub struct TransactionActor {
 /// A mined attempt, what it did and what it cost.
 #[derive(Clone, Debug)]
 struct Seen {
+    /// The place of the endpoint that said so.
+    told_by: usize,
     mined: Mined,
     gas_used: u64,
     /// Wei per gas.
@@ -130,9 +134,13 @@ impl TransactionActor {
     /// An actor for a live record.
     #[must_use]
     pub fn new(spec: TransactionSpec, signer: ActorRef<Stepper<SignerActor>>) -> Self {
-        let (machine, known) = {
+        let (machine, known, reported) = {
             let record = spec.record.borrow();
-            (Lifecycle::new(&record, spec.pace, unix_s()), record.attempts.len())
+            let reported = match &record.fate {
+                Fate::Mined(mined) => Some(mined.clone()),
+                _ => None,
+            };
+            (Lifecycle::new(&record, spec.pace, unix_s()), record.attempts.len(), reported)
         };
         Self {
             spec,
@@ -140,6 +148,7 @@ impl TransactionActor {
             machine,
             seen: None,
             seconded: None,
+            reported,
             looked: None,
             known,
             refused: false,
@@ -226,15 +235,14 @@ impl TransactionActor {
         let reported = match report {
             Report::Sent { hash } => Reported::Sent(hash),
             Report::Replaced { .. } => return Ok(()),
-            Report::Mined(receipt) => match self.seen.clone() {
-                Some(Seen { mined, gas_used, price, l1_fee }) if mined.hash == receipt.hash => {
-                    Reported::Mined { mined, gas_used, price, l1_fee }
-                }
-                // `believe` saw it before the machine was told.
-                _ => return Ok(()),
-            },
-            Report::Unmined { was } => Reported::Unmined(was.hash),
-            Report::Confirmed(_) => {
+            Report::Mined(receipt) => return self.report_mined(receipt).await,
+            Report::Unmined { was } => {
+                self.reported = None;
+                Reported::Unmined(was.hash)
+            }
+            Report::Confirmed(receipt) => {
+                // Who told of it first may have been contradicted since.
+                self.report_mined(receipt).await?;
                 self.done = true;
                 Reported::Confirmed
             }
@@ -254,6 +262,16 @@ impl TransactionActor {
             }
         };
         self.tell_signer(reported).await
+    }
+
+    /// Tells where it is and what it did there, unless the signer has just that.
+    async fn report_mined(&mut self, receipt: Receipt) -> Result<(), TransactionFailure> {
+        // `believe` saw it before the machine was told.
+        let seen = self.seen.clone().filter(|seen| seen.mined.hash == receipt.hash);
+        let seen = seen.filter(|seen| self.reported.as_ref() != Some(&seen.mined));
+        let Some(Seen { mined, gas_used, price, l1_fee, .. }) = seen else { return Ok(()) };
+        self.reported = Some(mined.clone());
+        self.tell_signer(Reported::Mined { mined, gas_used, price, l1_fee }).await
     }
 
     async fn tell_signer(&self, what: Reported) -> Result<(), TransactionFailure> {

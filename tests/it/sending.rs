@@ -1,6 +1,7 @@
 //! Transactions land exactly once, whatever nodes, markets, money and other
 //! people do.
 
+mod answers;
 mod asking;
 mod crashes;
 mod delivery;

@@ -109,7 +109,7 @@ impl TransactionActor {
         let mut found = Lookup::Unknown;
         for hash in hashes {
             if let Some(receipt) = client.receipt(*hash).await? {
-                if let Some(told) = self.believe(client, receipt).await? {
+                if let Some(told) = self.believe(place, client, receipt).await? {
                     if told.block.number <= confirmed {
                         self.second(place, client, others, told).await?;
                     }
@@ -138,8 +138,12 @@ impl TransactionActor {
     /// A receipt counts when its block is on the chain that the daemon
     /// follows. What it did to each item is read before the machine hears of
     /// it, so that a report is never made without.
+    ///
+    /// # Errors
+    /// `Unproven`, when another endpoint told it otherwise before.
     async fn believe(
         &mut self,
+        place: usize,
         client: &ChainClient,
         FullReceipt { receipt: found, l1_fee }: FullReceipt,
     ) -> Result<Option<Receipt>, RpcError> {
@@ -159,17 +163,23 @@ impl TransactionActor {
             return Ok(None);
         }
         let receipt = Receipt { hash: found.transaction_hash, block, success: found.status() };
-        let known = |mined: &Mined| mined.hash == receipt.hash && mined.block == block;
-        if !self.seen.as_ref().is_some_and(|seen| known(&seen.mined)) {
-            let execution = if receipt.success {
-                Execution::Succeeded { outcomes: self.outcomes(receipt.hash, found.logs()) }
-            } else {
-                self.why_reverted(block).await?
-            };
-            let mined = Mined { hash: receipt.hash, block, execution };
-            let l1_fee = l1_fee.unwrap_or_default();
-            let (gas_used, price) = (found.gas_used, found.effective_gas_price);
-            self.seen = Some(Seen { mined, gas_used, price, l1_fee });
+        let known = |seen: &&Seen| seen.mined.hash == receipt.hash && seen.mined.block == block;
+        match self.seen.as_ref().filter(known) {
+            Some(seen) if seen.told_by == place => {}
+            // Whoever comes later is its second, not one more who may repeat it.
+            Some(_) if self.says_the_same(&receipt, found.logs()) => self.seconded = Some(receipt),
+            Some(_) => return Err(self.doubt(receipt, "another endpoint").await),
+            None => {
+                let execution = if receipt.success {
+                    Execution::Succeeded { outcomes: self.outcomes(receipt.hash, found.logs()) }
+                } else {
+                    self.why_reverted(block).await?
+                };
+                let mined = Mined { hash: receipt.hash, block, execution };
+                let l1_fee = l1_fee.unwrap_or_default();
+                let (gas_used, price) = (found.gas_used, found.effective_gas_price);
+                self.seen = Some(Seen { told_by: place, mined, gas_used, price, l1_fee });
+            }
         }
         Ok(Some(receipt))
     }
@@ -195,9 +205,9 @@ impl TransactionActor {
             let Ok(Some(FullReceipt { receipt, .. })) = other.receipt(told.hash).await else {
                 continue;
             };
+            let theirs = Receipt { success: receipt.status(), ..told };
             let same = receipt.block_hash == Some(told.block.hash)
-                && receipt.status() == told.success
-                && self.has_outcomes_of(receipt.logs());
+                && self.says_the_same(&theirs, receipt.logs());
             if same {
                 self.seconded = Some(told);
                 return Ok(());
@@ -209,28 +219,38 @@ impl TransactionActor {
             let all = sightings.logs(place, client, told.block.hash, contract).await?;
             let own = all.iter().filter(|log| log.transaction_hash == Some(told.hash));
             let logs: Vec<Log> = own.cloned().collect();
-            let same = if told.success { self.has_outcomes_of(&logs) } else { logs.is_empty() };
+            let same =
+                if told.success { self.says_the_same(&told, &logs) } else { logs.is_empty() };
             if same {
                 self.seconded = Some(told);
                 return Ok(());
             }
         }
-        // Whoever is asked next is heard afresh.
-        self.seen = None;
-        self.spec.sightings.forget(told.block.hash).await;
         let against = if contradicted { "another endpoint" } else { "the logs of its block" };
-        Err(RpcError::Unproven {
+        Err(self.doubt(told, against).await)
+    }
+
+    /// A receipt is contradicted: whoever is asked next is heard afresh.
+    async fn doubt(&mut self, told: Receipt, against: &str) -> RpcError {
+        self.seen = None;
+        self.seconded = None;
+        self.spec.sightings.forget(told.block.hash).await;
+        RpcError::Unproven {
             chain: self.spec.link.name.as_str().into(),
             block: told.block.number,
             reason: format!("{against} contradicts the receipt of {}", told.hash),
-        })
+        }
     }
 
-    /// Whether these logs say of our items what we heard first.
-    fn has_outcomes_of(&self, logs: &[Log]) -> bool {
+    /// Whether a receipt with these logs says of our items what we heard first.
+    fn says_the_same(&self, receipt: &Receipt, logs: &[Log]) -> bool {
         let Some(Seen { mined, .. }) = &self.seen else { return false };
-        let Execution::Succeeded { outcomes } = &mined.execution else { return true };
-        self.outcomes(mined.hash, logs) == *outcomes
+        match &mined.execution {
+            Execution::Succeeded { outcomes } => {
+                receipt.success && self.outcomes(mined.hash, logs) == *outcomes
+            }
+            Execution::Reverted { .. } => !receipt.success,
+        }
     }
 
     /// What an attempt that succeeded did: an empty one nothing.
