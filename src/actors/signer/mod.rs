@@ -9,8 +9,10 @@
 mod asking;
 mod at_head;
 mod auditing;
+mod blaming;
 mod books;
 mod budgets;
+mod checking;
 mod closing;
 mod forgiving;
 mod measuring;
@@ -22,7 +24,7 @@ mod sending;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -143,7 +145,7 @@ pub struct SignerActor {
     /// What its transactions ask alike.
     sightings: Arc<Sightings>,
     /// Endpoints don't run many questions as one call.
-    asks_singly: bool,
+    asks_singly: AtomicBool,
     balance: Option<(U256, u64)>,
     marks: u64,
     trouble: Option<String>,
@@ -273,7 +275,7 @@ impl SignerActor {
             at_head: None,
             key_failed: None,
             sightings: Arc::default(),
-            asks_singly: false,
+            asks_singly: AtomicBool::new(false),
             balance: None,
             marks: 0,
             trouble: None,

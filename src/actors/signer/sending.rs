@@ -1,15 +1,11 @@
 //! From waiting items to a signed, written-down transaction.
 
-use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::{Bytes, U256},
-};
+use alloy::primitives::{Bytes, U256};
 use tokio::time::Instant;
 
-use super::{RETRY_KEY, SignerActor, SignerSpec, Trouble, books::Books, unix_ms};
+use super::{RETRY_KEY, SignerActor, Trouble, books::Books, checking::Tried, unix_ms};
 use crate::{
     actors::{market::policy, messages},
-    chain::rpc::RpcError,
     domain::{TransactionState, UnlockId, Urgency},
     failpoints::Failpoint,
     signing::{
@@ -20,12 +16,6 @@ use crate::{
         ledger::{Attempt, AttemptKind, Call, Changes, Purpose, ReconcileAction},
     },
 };
-
-/// The key's transactions, with those in the pool.
-async fn pending_count(spec: &SignerSpec) -> Result<u64, RpcError> {
-    let (client, address) = (&spec.link.client, spec.key.address());
-    client.transaction_count(address, BlockNumberOrTag::Pending).await
-}
 
 /// As urgent as its most urgent item.
 pub(super) fn urgency(books: &Books, items: &[UnlockId]) -> Urgency {
@@ -80,22 +70,10 @@ impl SignerActor {
         let Some(keeper) = self.keeper_of(books, &chosen).await? else { return Ok(true) };
         // What is true only near the head may be orphaned: facts are deep.
         let deep = (head.block.number + 1).saturating_sub(self.spec.config.confirmations);
-        let chosen = self.leave_out_done(books, &chosen, &keeper, deep).await?;
-        let targets = self.targets(books, &chosen);
-        if targets.is_empty() {
+        let Some(tried) = self.tried(books, &keeper, effect, chosen, deep).await? else {
             return Ok(true);
-        }
-        let calldata = match effect {
-            Effect::Unlock => keeper.calls.unlock(&targets),
-            Effect::Revoke => {
-                targets.first().map(|target| keeper.calls.revoke(target)).unwrap_or_default()
-            }
         };
-        let (from, contract) = (self.spec.key.address(), keeper.address);
-        let (estimate, pending) = tokio::join!(
-            self.spec.link.estimate_gas(from, contract, &calldata),
-            pending_count(&self.spec),
-        );
+        let Tried { items: chosen, calldata, estimate, pending } = tried;
         let estimate = match estimate {
             Ok(estimate) => estimate,
             Err(error) => {
@@ -133,7 +111,7 @@ impl SignerActor {
             (Effect::Revoke, [item]) => Purpose::Revoke { item: *item },
             _ => Purpose::Unlock { items: chosen },
         };
-        let call = Call { to: contract, calldata: calldata.clone(), gas_limit };
+        let call = Call { to: keeper.address, calldata: calldata.clone(), gas_limit };
         let l1_fee = self.l1_fee(&calldata).await?;
         let worst = (U256::from(gas_limit) * U256::from(fees.max_per_gas())).saturating_add(l1_fee);
         let nonce = books.ledger.next_nonce();
