@@ -33,7 +33,7 @@ type Outcome<T> = Result<T, Failure>;
 #[command(name = "signing")]
 struct Args {
     /// Unlocks of the burst.
-    #[arg(long, default_value_t = 12_000)]
+    #[arg(long, default_value_t = 20_000)]
     unlocks: u64,
     /// Single requests whose way to a node is timed.
     #[arg(long, default_value_t = 200)]
