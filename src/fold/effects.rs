@@ -1,11 +1,14 @@
 //! What a fold asks its owner to do: durable writes and emissions; and what
 //! it is restored from.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::domain::{EventId, Name, Position};
+use crate::domain::{Event, EventId, Name, Position};
 
 /// Which part of a fold a key belongs to. Each is a key space of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,31 +133,93 @@ pub enum RestoreError {
     },
 }
 
-/// Collects writes, the latest value of a key winning.
+/// Collects writes, the latest value of a key winning. Most of what a fold
+/// goes through while it hears history is gone again before it is committed:
+/// so values are serialised when the writes are taken.
 #[derive(Debug, Default)]
-pub(super) struct Writes(BTreeMap<(Area, Vec<u8>), Option<Vec<u8>>>);
+pub(super) struct Writes(BTreeMap<(Area, Vec<u8>), Pending>);
+
+#[derive(Debug)]
+struct Pending {
+    what: What,
+    /// The store has no such key: removing it needs no write.
+    fresh: bool,
+}
+
+#[derive(Debug)]
+enum What {
+    Value(Vec<u8>),
+    Event(Arc<Event>),
+    /// As it is when the writes are taken.
+    AsItIs,
+    Removed,
+}
 
 impl Writes {
-    pub(super) fn raw(&mut self, area: Area, key: Vec<u8>, value: Option<Vec<u8>>) {
-        self.0.insert((area, key), value);
+    /// Writes a struct of this crate: plain data with string keys, whose
+    /// serialisation to memory can't fail. Were it to, the value would be
+    /// empty and restoring would name the key.
+    pub(super) fn put<T: Serialize>(&mut self, area: Area, key: Vec<u8>, value: &T) {
+        let value = serde_json::to_vec(value).unwrap_or_default();
+        self.note(area, key, What::Value(value), false);
     }
 
-    /// Writes a struct of this crate, or an output made of such: plain data
-    /// with string keys, whose serialisation to memory can't fail. Were it to,
-    /// the value would be empty and restoring would name the key.
-    pub(super) fn put<T: Serialize>(&mut self, area: Area, key: Vec<u8>, value: &T) {
-        self.raw(area, key, Some(serde_json::to_vec(value).unwrap_or_default()));
+    /// An event that waits; it did not before.
+    pub(super) fn event(&mut self, key: Vec<u8>, event: Arc<Event>) {
+        self.note(Area::Inbox, key, What::Event(event), true);
+    }
+
+    /// A value of the state changed.
+    pub(super) fn state(&mut self, key: &str) {
+        self.note(Area::State, key.as_bytes().to_vec(), What::AsItIs, false);
+    }
+
+    /// A block was applied.
+    pub(super) fn step(&mut self, key: Vec<u8>) {
+        self.note(Area::Journal, key, What::AsItIs, true);
+    }
+
+    /// How to undo a block changed.
+    pub(super) fn step_again(&mut self, key: Vec<u8>) {
+        self.note(Area::Journal, key, What::AsItIs, false);
     }
 
     pub(super) fn remove(&mut self, area: Area, key: Vec<u8>) {
-        self.raw(area, key, None);
+        match self.0.entry((area, key)) {
+            Entry::Occupied(entry) if entry.get().fresh => {
+                entry.remove();
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().what = What::Removed,
+            Entry::Vacant(entry) => {
+                entry.insert(Pending { what: What::Removed, fresh: false });
+            }
+        }
     }
 
-    pub(super) fn take(&mut self) -> Vec<Write> {
-        std::mem::take(&mut self.0)
-            .into_iter()
-            .map(|((area, key), value)| Write { area, key, value })
-            .collect()
+    /// What the store has of a key is known by the first note since the last
+    /// commit.
+    fn note(&mut self, area: Area, key: Vec<u8>, what: What, fresh: bool) {
+        match self.0.entry((area, key)) {
+            Entry::Occupied(mut entry) => entry.get_mut().what = what,
+            Entry::Vacant(entry) => {
+                entry.insert(Pending { what, fresh });
+            }
+        }
+    }
+
+    /// `as_it_is` gives the present value of a key.
+    pub(super) fn take(&mut self, as_it_is: impl Fn(Area, &[u8]) -> Option<Vec<u8>>) -> Vec<Write> {
+        let write = |((area, key), pending): ((Area, Vec<u8>), Pending)| {
+            let value = match pending.what {
+                What::Value(value) => Some(value),
+                // As for `put`.
+                What::Event(event) => Some(serde_json::to_vec(&*event).unwrap_or_default()),
+                What::AsItIs => as_it_is(area, &key),
+                What::Removed => None,
+            };
+            Write { area, key, value }
+        };
+        std::mem::take(&mut self.0).into_iter().map(write).collect()
     }
 }
 
@@ -188,6 +253,14 @@ pub(super) mod key {
             .into_iter()
             .flat_map(u64::to_be_bytes)
             .collect()
+    }
+
+    /// Reads (time, chain, number) of a [`block`] key.
+    pub(in crate::fold) fn parse_block(key: &[u8]) -> Option<(u64, u64, u64)> {
+        let (numbers, []) = key.as_chunks::<8>() else { return None };
+        let [time, chain_id, number] = <[[u8; 8]; 3]>::try_from(numbers).ok()?;
+        let number_of = u64::from_be_bytes;
+        Some((number_of(time), number_of(chain_id), number_of(number)))
     }
 
     pub(in crate::fold) const FOLD: &[u8] = b"fold";

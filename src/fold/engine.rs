@@ -54,9 +54,9 @@ pub struct Observation {
 #[derive(Debug)]
 pub struct Engine<F: Fold> {
     fold: F,
-    state: State,
+    state: State<F::Value>,
     merge: Merge,
-    journal: Journal<F::Output>,
+    journal: Journal<F::Output, F::Value>,
     revision: u64,
     undone_blocks: u64,
     writes: Writes,
@@ -149,7 +149,7 @@ impl<F: Fold> Engine<F> {
     /// Changes the state between blocks: for what the owner learns from
     /// elsewhere (a contract's answer). It is undone with the last applied
     /// block, and has to be learned again then.
-    pub fn amend<T>(&mut self, change: impl FnOnce(&F, &mut State) -> T) -> T {
+    pub fn amend<T>(&mut self, change: impl FnOnce(&F, &mut State<F::Value>) -> T) -> T {
         let answer = change(&self.fold, &mut self.state);
         self.journal.amend(&mut self.state, &mut self.writes);
         answer
@@ -157,7 +157,15 @@ impl<F: Fold> Engine<F> {
 
     /// The durable writes and the emissions since the last call.
     pub fn take_effects(&mut self) -> Effects<F::Output> {
-        Effects { writes: self.writes.take(), emissions: std::mem::take(&mut self.emissions) }
+        let as_it_is = |area, key: &[u8]| match area {
+            Area::State => self.state.encoded(std::str::from_utf8(key).ok()?),
+            Area::Journal => self.journal.encoded(key),
+            Area::Inbox | Area::Meta => None,
+        };
+        Effects {
+            writes: self.writes.take(as_it_is),
+            emissions: std::mem::take(&mut self.emissions),
+        }
     }
 
     /// The fold.
@@ -166,7 +174,7 @@ impl<F: Fold> Engine<F> {
     }
 
     /// What the fold remembers.
-    pub fn state(&self) -> &State {
+    pub fn state(&self) -> &State<F::Value> {
         &self.state
     }
 
@@ -265,8 +273,7 @@ impl<F: Fold> Engine<F> {
         if let Some(frontier) = self.merge.frontier() {
             for step in self.journal.pop_beyond(&frontier.through, &mut self.writes) {
                 self.undone_blocks += 1;
-                step.undo(&mut self.state, &mut self.writes);
-                for said in step.outputs.into_iter().rev() {
+                for said in step.undo(&mut self.state, &mut self.writes).into_iter().rev() {
                     self.emit(Emitted::TakesBack(said));
                 }
             }
@@ -293,6 +300,11 @@ impl<F: Fold> Engine<F> {
     }
 }
 
-fn begin<F: Fold>(fold: &F, end: Position, state: &mut State, output: &mut Vec<F::Output>) {
+fn begin<F: Fold>(
+    fold: &F,
+    end: Position,
+    state: &mut State<F::Value>,
+    output: &mut Vec<F::Output>,
+) {
     fold.begin_block(end.chain_id, end.block, end.time, state, output);
 }

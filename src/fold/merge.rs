@@ -10,6 +10,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
+    sync::Arc,
 };
 
 use super::{
@@ -24,7 +25,7 @@ use crate::domain::{BlockRef, Event, Name, Position};
 #[derive(Debug)]
 pub struct Merge {
     tracks: BTreeMap<Name, Track>,
-    inbox: BTreeMap<InboxKey, Event>,
+    inbox: BTreeMap<InboxKey, Arc<Event>>,
     lineage: Lineage,
     duplicates: u64,
 }
@@ -77,7 +78,7 @@ impl Merge {
         }
         for (name, value) in &saved.inbox {
             let event: Event = read(Area::Inbox, name, value)?;
-            merge.insert(event);
+            merge.insert(Arc::new(event));
         }
         Ok(merge)
     }
@@ -136,12 +137,13 @@ impl Merge {
             self.duplicates += 1;
             return Ok(());
         }
-        writes.put(Area::Inbox, key::inbox(&at.0, at.1), &event);
+        let event = Arc::new(event);
+        writes.event(key::inbox(&at.0, at.1), Arc::clone(&event));
         self.insert(event);
         Ok(())
     }
 
-    fn insert(&mut self, event: Event) {
+    fn insert(&mut self, event: Arc<Event>) {
         self.lineage.vouch(
             event.position.chain_id,
             event.block.number,
@@ -317,9 +319,10 @@ impl Merge {
         frontier: &Frontier,
     ) -> Option<(Position, impl Iterator<Item = &Event>)> {
         let mut pending = self.inbox.range((after(applied), Bound::Unbounded)).peekable();
-        let end = end_of(pending.peek().map(|(_, event)| *event)?);
+        let end = end_of(pending.peek().map(|(_, event)| &***event)?);
         frontier.covers(&end).then(|| {
-            (end, pending.map(|(_, event)| event).take_while(move |event| end_of(event) == end))
+            let events = pending.map(|(_, event)| &**event);
+            (end, events.take_while(move |event| end_of(event) == end))
         })
     }
 

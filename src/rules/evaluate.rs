@@ -34,6 +34,7 @@ type Touched = BTreeSet<(Address, usize)>;
 
 impl Fold for RuleSet {
     type Output = Unlock;
+    type Value = serde_json::Value;
 
     /// No condition of the language changes by time alone.
     fn begin_block(&self, _: u64, _: u64, _: u64, _: &mut State, _: &mut Vec<Unlock>) {}

@@ -137,7 +137,7 @@ pub(super) fn set_held(
 ) {
     let count_key = held_key(nft, user);
     let token_key = format!("{count_key}/{token}");
-    let had = state.raw(&token_key).is_some();
+    let had = state.value(&token_key).is_some();
     let count: u64 = state.get(&count_key).unwrap_or(0);
     match by {
         Some(by) => state.put(&token_key, by),
@@ -171,7 +171,7 @@ pub(super) fn count(
             // Ids of two contracts are different things.
             let hash = keccak256(format!("{} {}", event.contract, value.to_json()));
             let seen = format!("{key}/d/{hash:x}");
-            if state.raw(&seen).is_some() {
+            if state.value(&seen).is_some() {
                 return;
             }
             state.put(&seen, &true);

@@ -20,6 +20,7 @@ struct Count;
 
 impl Fold for Count {
     type Output = u64;
+    type Value = serde_json::Value;
 
     fn begin_block(&self, _: u64, _: u64, _: u64, _: &mut State, _: &mut Vec<u64>) {}
 

@@ -237,10 +237,8 @@ fn naive(
             Tally.apply(event, &mut state, &mut said);
         }
     }
-    let values = state
-        .keys("")
-        .map(|key| (key.as_bytes().to_vec(), state.raw(key).unwrap().to_vec()))
-        .collect();
+    let values =
+        state.keys("").map(|key| (key.as_bytes().to_vec(), state.encoded(key).unwrap())).collect();
     (values, said)
 }
 

@@ -23,6 +23,7 @@ fn digest(state: &State) -> B256 {
 
 impl Fold for Tally {
     type Output = Said;
+    type Value = serde_json::Value;
 
     fn begin_block(&self, _: u64, _: u64, time: u64, state: &mut State, output: &mut Vec<Said>) {
         let due: Vec<String> = state.keys("due/").map(str::to_owned).collect();

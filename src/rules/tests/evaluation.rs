@@ -283,8 +283,8 @@ fn what_one_log_writes_does_not_grow_with_the_logs_before() {
     let mut world = World::new(when(&format!("{VOTE}\ncount = 1000")));
     let written = |world: &mut World| {
         let changes = world.state.take_changes();
-        let values = changes.keys().filter_map(|key| world.state.raw(key));
-        values.map(<[u8]>::len).sum::<usize>()
+        let values = changes.keys().filter_map(|key| world.state.value(key));
+        values.map(|value| value.to_string().len()).sum::<usize>()
     };
     world.vote(1, 0, "1");
     let first = written(&mut world);
@@ -393,10 +393,9 @@ fn a_block_without_events_changes_nothing() {
 fn state_survives_its_bytes() {
     let mut world = World::new(when(&format!("{VOTE}\ncount = 2")));
     world.vote(1, 7, "1");
-    let saved = world
-        .state
-        .keys("")
-        .map(|key| (key.as_bytes().to_vec(), world.state.raw(key).unwrap().to_vec()));
+    let saved = world.state.keys("").map(|key| {
+        (key.as_bytes().to_vec(), world.state.value(key).unwrap().to_string().into_bytes())
+    });
     world.state = State::from_saved(saved.collect()).unwrap();
     assert_eq!(world.vote(1, 8, "1"), 1);
 }
