@@ -124,8 +124,9 @@ impl Receives<Explain> for RuleSetActor {
     fn receive(&mut self, message: Explain) -> Option<Json> {
         let open = self.open.as_ref()?;
         let set = &self.folding.set;
-        let explained =
-            set.explain(open.engine.state(), message.achievement.as_str(), message.user);
+        let Explain { achievement, user } = message;
+        let now = open.engine.applied_time();
+        let explained = set.explain(open.engine.state(), achievement.as_str(), user, now);
         Some(match explained {
             Ok(explanation) => json!(explanation),
             Err(unknown) => json!({ "error": unknown.to_string() }),

@@ -188,6 +188,12 @@ impl<F: Fold> Engine<F> {
         self.journal.begun()
     }
 
+    /// Time of the newest applied block of all chains, seconds since the Unix
+    /// epoch; 0 before the first.
+    pub fn applied_time(&self) -> u64 {
+        self.journal.applied().map_or(0, |end| end.time)
+    }
+
     /// Blocks undone since the start of the process.
     pub fn undone_blocks(&self) -> u64 {
         self.undone_blocks

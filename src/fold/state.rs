@@ -78,12 +78,12 @@ impl<V: Remembered> State<V> {
     }
 
     /// All keys that start with `prefix`, in order.
-    pub fn keys<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+    pub fn keys<'s>(&'s self, prefix: &str) -> impl Iterator<Item = &'s str> {
         self.entries(prefix).map(|(key, _)| key)
     }
 
     /// All keys that start with `prefix` and their values, in order.
-    pub fn entries<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a V)> {
+    pub fn entries<'s>(&'s self, prefix: &str) -> impl Iterator<Item = (&'s str, &'s V)> {
         self.values
             .range(prefix.to_owned()..)
             .map(|(key, value)| (key.as_str(), value))

@@ -7,17 +7,17 @@ use std::fmt::Write;
 
 use alloy::primitives::{B256, keccak256};
 
-use super::model::{
-    Achievement, Comparison, Condition, ContractRef, EventLeaf, Leaf, Measure, Number, RuleSet,
+use super::{
+    meter::{Measure, Meter, Window},
+    model::{Achievement, Bound, Condition, ContractRef, EventLeaf, Leaf, Number, RuleSet},
 };
-use crate::domain::Value;
 
 pub(super) fn version(set: &RuleSet) -> B256 {
     keccak256(form(set))
 }
 
 fn form(set: &RuleSet) -> String {
-    let mut form = Form(String::from("meritd rule set 1\n"));
+    let mut form = Form { text: String::from("meritd rule set 2\n"), meters: &set.meters };
     form.line(0, format_args!("id {}", set.id));
     form.contract("keeps", &set.contract);
     for contract in set.read.values() {
@@ -26,15 +26,60 @@ fn form(set: &RuleSet) -> String {
     for achievement in &set.achievements {
         form.achievement(achievement);
     }
-    form.0
+    form.text
 }
 
-struct Form(String);
+/// What a meter counts, in words that only the same meter has. `meaning_of`
+/// gives that of another one.
+pub(super) fn meaning<'m>(meter: &Meter, meaning_of: impl Fn(usize) -> &'m str) -> String {
+    let Meter { events, subject, filter, measure, window, enough: _ } = meter;
+    let mut form = Form { text: String::new(), meters: &[] };
+    form.line(0, format_args!("events by {}", quoted(subject)));
+    for kind in events {
+        form.line(1, format_args!("of {}.{}", kind.contract, kind.event));
+    }
+    if !filter.is_always() {
+        form.line(1, format_args!("where {filter}"));
+    }
+    match measure {
+        Measure::Count => form.line(1, format_args!("count")),
+        Measure::Distinct { field, .. } => {
+            form.line(1, format_args!("distinct {}", quoted(field)));
+        }
+        Measure::Of { aggregate, field, .. } => {
+            form.line(1, format_args!("{} {}", aggregate.word(), quoted(field)));
+        }
+    }
+    match window {
+        Window::Always => {}
+        Window::Between { from, to } => {
+            let bound = |at: &Option<u64>| at.map_or("-".to_owned(), |at| at.to_string());
+            form.line(1, format_args!("between {} {}", bound(from), bound(to)));
+        }
+        Window::Last { seconds } => form.line(1, format_args!("last {seconds}")),
+        Window::Within { seconds, of } => {
+            form.line(1, format_args!("within {seconds} of"));
+            form.lines(2, meaning_of(*of));
+        }
+    }
+    form.text
+}
 
-impl Form {
+struct Form<'s> {
+    text: String,
+    meters: &'s [Meter],
+}
+
+impl Form<'_> {
     fn line(&mut self, depth: usize, line: std::fmt::Arguments<'_>) {
         // Writing to a string can't fail.
-        let _ = writeln!(self.0, "{:1$}{line}", "", depth);
+        let _ = writeln!(self.text, "{:1$}{line}", "", depth);
+    }
+
+    fn lines(&mut self, depth: usize, lines: &str) {
+        for line in lines.lines() {
+            self.line(depth, format_args!("{line}"));
+        }
     }
 
     fn contract(&mut self, verb: &str, contract: &ContractRef) {
@@ -78,48 +123,28 @@ impl Form {
             Leaf::Holds(leaf) => {
                 self.line(depth, format_args!("holds {} {}", leaf.nft, leaf.at_least));
             }
-            Leaf::Events(EventLeaf { events, subject, tests, measure }) => {
-                self.line(depth, format_args!("events by {}", quoted(subject)));
-                for kind in events {
-                    self.line(depth + 1, format_args!("of {}.{}", kind.contract, kind.event));
-                }
-                for test in tests {
-                    let (word, values) = test.comparison.parts();
-                    let values: Vec<String> = values.iter().map(literal).collect();
-                    let (field, values) = (quoted(&test.field), values.join(" "));
-                    self.line(depth + 1, format_args!("where {field} {word} {values}"));
-                }
-                match measure {
-                    Measure::Count { at_least } => {
-                        self.line(depth + 1, format_args!("count {at_least}"));
-                    }
-                    Measure::Distinct { field, at_least, .. } => {
-                        let field = quoted(field);
-                        self.line(depth + 1, format_args!("distinct {field} {at_least}"));
-                    }
-                    Measure::Sum { field, at_least } => {
-                        let field = quoted(field);
-                        self.line(depth + 1, format_args!("sum {field} {at_least}"));
-                    }
-                }
+            Leaf::Events(EventLeaf { meter, bound }) => {
+                let meaning = meaning_at(self.meters, *meter);
+                self.lines(depth, &meaning);
+                let (word, number) = match bound {
+                    Bound::AtLeast(number) => ("at least", number),
+                    Bound::AtMost(number) => ("at most", number),
+                };
+                self.line(depth + 1, format_args!("{word} {number}"));
             }
         }
     }
 }
 
-impl Comparison {
-    /// The word in rule files and the values compared with.
-    pub(super) fn parts(&self) -> (&'static str, &[Value]) {
-        match self {
-            Self::Equal(value) => ("eq", std::slice::from_ref(value)),
-            Self::NotEqual(value) => ("ne", std::slice::from_ref(value)),
-            Self::Greater(value) => ("gt", std::slice::from_ref(value)),
-            Self::AtLeast(value) => ("gte", std::slice::from_ref(value)),
-            Self::Less(value) => ("lt", std::slice::from_ref(value)),
-            Self::AtMost(value) => ("lte", std::slice::from_ref(value)),
-            Self::In(values) => ("in", values),
-        }
-    }
+fn meaning_at(meters: &[Meter], place: usize) -> String {
+    // A window's anchor has no window of its own: there is no further depth.
+    let anchor = |of: usize| meters.get(of).map(|meter| meaning(meter, |_| ""));
+    let Some(meter) = meters.get(place) else { return String::new() };
+    let of = match meter.window {
+        Window::Within { of, .. } => anchor(of).unwrap_or_default(),
+        _ => String::new(),
+    };
+    meaning(meter, |_| &of)
 }
 
 impl std::fmt::Display for Number {
@@ -133,8 +158,4 @@ impl std::fmt::Display for Number {
 
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-fn literal(value: &Value) -> String {
-    value.to_json().to_string()
 }

@@ -8,12 +8,13 @@ use toml::de::DeTable;
 use super::{
     canonical,
     catalog::{Catalog, CatalogContract},
-    conditions::{Conditions, read_by},
+    conditions::{Conditions, contract, held_by},
     document::{Errors, Node, Table},
     error::{Problem, RuleError, suggest},
     fields::event,
     limits, literal,
-    model::{Achievement, ContractRef, Index, Number, OnRetract, RuleSet, Urgency},
+    meter::Meters,
+    model::{Achievement, ContractRef, Index, Leaf, Number, OnRetract, RuleSet, Urgency},
     prerequisites::{self, Required},
 };
 use crate::domain::{FieldType, Name};
@@ -78,6 +79,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         .unwrap_or_default();
 
     let mut seen = Seen::default();
+    let mut meters = Meters::default();
     let mut achievements = Vec::new();
     let mut whole = true;
     for node in &nodes {
@@ -85,7 +87,8 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
             if default_signer.is_none() && table.get("signer").is_none() {
                 table.require("signer", errors, remedy);
             }
-            achievement(&table, catalog, default_signer.as_ref(), &mut seen, errors)
+            let signers = default_signer.as_ref();
+            achievement(&table, catalog, signers, &mut seen, &mut meters, errors)
         });
         match compiled {
             Some(achievement) => achievements.push(achievement),
@@ -106,8 +109,15 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         return None;
     }
     achievements.sort_by(|a: &Achievement, b| a.name.cmp(&b.name));
+    let (meters, moved) = meters.finish();
+    for leaf in achievements.iter_mut().flat_map(|achievement| &mut achievement.leaves) {
+        if let Leaf::Events(leaf) = leaf {
+            leaf.meter = moved.get(leaf.meter).copied().unwrap_or(leaf.meter);
+        }
+    }
     let mut read: BTreeSet<Name> =
-        achievements.iter().flat_map(|achievement| read_by(&achievement.leaves)).collect();
+        achievements.iter().flat_map(|achievement| held_by(&achievement.leaves)).collect();
+    read.extend(meters.iter().flat_map(|meter| &meter.events).map(|kind| kind.contract.clone()));
     if achievements.iter().any(|achievement| !achievement.requires.is_empty()) {
         read.insert(contract.name.clone());
     }
@@ -118,9 +128,10 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
             Some((name.clone(), resolved(&name, known)))
         })
         .collect();
-    let index = Index::of(&achievements);
+    let index = Index::of(&achievements, &meters);
     let version = B256::ZERO;
-    let mut set = RuleSet { id, contract, daily_budget, achievements, read, index, version };
+    let mut set =
+        RuleSet { id, contract, daily_budget, achievements, meters, read, index, version };
     set.version = canonical::version(&set);
     Some(set)
 }
@@ -177,8 +188,7 @@ fn achievements_contract(
     errors: &mut Errors<'_>,
 ) -> Option<ContractRef> {
     let name = node.text(errors, "name the contract of kind achievements")?;
-    let conditions = Conditions { catalog, leaves: Vec::new() };
-    let (name, contract) = conditions.contract(name, node, errors)?;
+    let (name, contract) = contract(catalog, name, node, errors)?;
     if contract.kind != CatalogContract::ACHIEVEMENTS {
         let fitting = catalog
             .contracts
@@ -211,6 +221,7 @@ fn achievement<'a>(
     catalog: &Catalog,
     default_signer: Option<&Option<Vec<Name>>>,
     seen: &mut Seen<'a>,
+    meters: &mut Meters,
     errors: &mut Errors<'_>,
 ) -> Option<Achievement> {
     table.deny_others(&ACHIEVEMENT_KEYS, errors);
@@ -254,7 +265,7 @@ fn achievement<'a>(
     if let (Some(name), Some(requires)) = (&name, &requires) {
         seen.requires.insert(name.clone(), requires.clone());
     }
-    let mut conditions = Conditions { catalog, leaves: Vec::new() };
+    let mut conditions = Conditions { catalog, meters, leaves: Vec::new() };
     let remedy = "add [achievements.when] with what earns it";
     // An achievement that only crowns others needs no condition of its own.
     let when = if table.get("when").is_none() && requires.as_ref().is_some_and(|r| !r.is_empty()) {

@@ -1,29 +1,51 @@
 //! Compiling the `when` of an achievement.
 
-use std::collections::BTreeSet;
-
 use super::{
     catalog::{Catalog, CatalogContract},
     document::{Errors, Node, Table},
     error::{Problem, suggest},
-    fields::{Named, event, field_type, measure, tests, wrong_field},
+    fields::{Named, event, field_type, filter, measure, wrong_field},
     limits,
+    meter::{Measure, Meter, Meters, Window},
     model::{Condition, EventKind, EventLeaf, HoldsLeaf, Leaf},
+    predicate::Term,
+    spans,
 };
 use crate::domain::{EventSchema, FieldType, Name};
 
 const FORMS: [&str; 4] = ["event", "holds", "all", "any"];
-const EVENT_KEYS: [&str; 6] = ["event", "subject", "where", "count", "distinct", "sum"];
+const EVENT_KEYS: [&str; 12] = [
+    "event", "subject", "where", "count", "distinct", "sum", "max", "min", "from", "to", "last",
+    "within",
+];
+/// What may name the events of an anchor.
+const ANCHOR_KEYS: [&str; 3] = ["event", "subject", "where"];
 const FORM_REMEDY: &str = "give exactly one of `event`, `holds`, `all`, `any`";
 const EVENT_REMEDY: &str = "write \"<contract>.<event>\", or a list of such";
 
 /// Compiles conditions, collecting their leaves.
-pub(super) struct Conditions<'c> {
+pub(super) struct Conditions<'c, 'm> {
     pub(super) catalog: &'c Catalog,
+    pub(super) meters: &'m mut Meters,
     pub(super) leaves: Vec<Leaf>,
 }
 
-impl<'c> Conditions<'c> {
+/// Whose events count.
+struct Signal<'c> {
+    named: Vec<Named<'c>>,
+    subject: String,
+    filter: Term,
+}
+
+impl Signal<'_> {
+    fn counted(self, measure: Measure, window: Window) -> Meter {
+        let events = self.named.iter().map(|named| named.kind.clone()).collect();
+        let (subject, filter) = (self.subject, self.filter);
+        Meter { events, subject, filter, measure, window, enough: None }
+    }
+}
+
+impl<'c> Conditions<'c, '_> {
     /// `None` when anything in it was reported.
     pub(super) fn condition(
         &mut self,
@@ -76,9 +98,19 @@ impl<'c> Conditions<'c> {
         Condition::Leaf(self.leaves.len() - 1)
     }
 
-    fn events(&self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<EventLeaf> {
+    fn events(&mut self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<EventLeaf> {
         table.deny_others(&EVENT_KEYS, errors);
-        let named = self.named_events(&table.get("event")?, errors);
+        let signal = self.signal(table, errors);
+        let window = self.window(table, errors);
+        let signal = signal?;
+        let (measure, bound) = measure(&signal.named, table, errors)?;
+        let meter = self.meters.place(signal.counted(measure, window?), Some(bound));
+        Some(EventLeaf { meter, bound })
+    }
+
+    fn signal(&self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Signal<'c>> {
+        let events = table.require("event", errors, EVENT_REMEDY);
+        let named = events.and_then(|node| self.named_events(&node, errors));
         let remedy = "name the address field that earns, like subject = \"voter\"";
         let subject = table.require("subject", errors, remedy);
         // Without its events nothing more can be said of a leaf's fields.
@@ -92,17 +124,65 @@ impl<'c> Conditions<'c> {
             wrong_field(&named, field, found, "an address", &node, errors);
             None
         });
-        let tests = match table.get("where") {
-            Some(node) => tests(&named, &node, errors),
-            None => Some(Vec::new()),
+        let filter = match table.get("where") {
+            Some(node) => filter(&named, &node, errors),
+            None => Some(Term::All(Vec::new())),
         };
-        let measure = measure(&named, table, errors);
-        Some(EventLeaf {
-            events: named.iter().map(|named| named.kind.clone()).collect(),
-            subject: subject?,
-            tests: tests?,
-            measure: measure?,
-        })
+        Some(Signal { subject: subject?, filter: filter?, named })
+    }
+
+    /// When events count.
+    fn window(&mut self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Window> {
+        let windows = ["last", "within", "from", "to"];
+        let given: Vec<&'static str> =
+            windows.into_iter().filter(|key| table.get(key).is_some()).collect();
+        match given.as_slice() {
+            [] => Some(Window::Always),
+            ["last"] => {
+                Some(Window::Last { seconds: spans::seconds(&table.get("last")?, errors)? })
+            }
+            ["within"] => self.within(&table.get("within")?, errors),
+            ["from" | "to"] | ["from", "to"] => {
+                let mut bound = |key| match table.get(key) {
+                    Some(node) => spans::time(&node, errors).map(Some),
+                    None => Some(None),
+                };
+                let (from, to) = (bound("from"), bound("to"));
+                let (from, to) = (from?, to?);
+                if let (Some(begins), Some(ends)) = (from, to)
+                    && ends <= begins
+                {
+                    let remedy = "let `to` be after `from`";
+                    errors.report(&table.get("to")?, Problem::EmptyWindow, remedy);
+                    return None;
+                }
+                Some(Window::Between { from, to })
+            }
+            several => {
+                let node = table.get(several.first()?)?;
+                let problem = Problem::Conflict { keys: several.to_vec() };
+                errors.report(
+                    &node,
+                    problem,
+                    "choose one window: `last`, `within`, or `from` and `to`",
+                );
+                None
+            }
+        }
+    }
+
+    /// So long after the user's first of other events.
+    fn within(&mut self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Window> {
+        let remedy = "write within = { span = \"7d\", after = { event = \"…\", subject = \"…\" } }";
+        let table = node.table(errors, remedy)?;
+        table.deny_others(&["span", "after"], errors);
+        let span = table.require("span", errors, remedy);
+        let seconds = span.and_then(|node| spans::seconds(&node, errors));
+        let after = table.require("after", errors, remedy)?.table(errors, remedy)?;
+        after.deny_others(&ANCHOR_KEYS, errors);
+        let anchor = self.signal(&after, errors)?.counted(Measure::Count, Window::Always);
+        let of = self.meters.place(anchor, None);
+        Some(Window::Within { seconds: seconds?, of })
     }
 
     /// One event or several; `None` when any of them was reported.
@@ -151,28 +231,9 @@ impl<'c> Conditions<'c> {
             }
             return Some(having);
         }
-        let (name, contract) = self.contract(contract_name, node, errors)?;
+        let (name, contract) = contract(self.catalog, contract_name, node, errors)?;
         let schema = event(contract_name, contract, event_name, node, errors)?;
         Some(vec![named(name, contract, schema)])
-    }
-
-    pub(super) fn contract(
-        &self,
-        name: &str,
-        node: &Node<'_>,
-        errors: &mut Errors<'_>,
-    ) -> Option<(&'c Name, &'c CatalogContract)> {
-        let found = self.catalog.contracts.get_key_value(name);
-        if found.is_none() {
-            let remedy = suggest(
-                name,
-                self.catalog.contracts.keys().chain(self.catalog.groups.keys()).map(Name::as_str),
-                "add it to [[contracts]] in the configuration",
-            );
-            let problem = Problem::UnknownContract { contract: name.to_owned() };
-            errors.report(node, problem, remedy);
-        }
-        found
     }
 
     fn holds(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<HoldsLeaf> {
@@ -184,7 +245,8 @@ impl<'c> Conditions<'c> {
             None => Some(1),
         };
         let nft = table.require("nft", errors, remedy)?;
-        let (name, contract) = self.contract(nft.text(errors, remedy)?, &nft, errors)?;
+        let text = nft.text(errors, remedy)?;
+        let (name, contract) = contract(self.catalog, text, &nft, errors)?;
         if contract.created {
             let problem = Problem::ManyAddresses { contract: name.to_string() };
             errors.report(&nft, problem, "name a contract that has an address of its own");
@@ -218,11 +280,30 @@ const HOLDING_EVENTS: [(&str, &[(&str, FieldType)]); 3] = [
     ("burned", &[("from", FieldType::Address), ("token_id", FieldType::Uint)]),
 ];
 
-/// The contracts that a condition's leaves read.
-pub(super) fn read_by(leaves: &[Leaf]) -> BTreeSet<Name> {
-    let of = |leaf: &Leaf| match leaf {
-        Leaf::Events(leaf) => leaf.events.iter().map(|kind| kind.contract.clone()).collect(),
-        Leaf::Holds(leaf) => vec![leaf.nft.clone()],
-    };
-    leaves.iter().flat_map(of).collect()
+/// The contracts whose tokens a condition's leaves ask for.
+pub(super) fn held_by(leaves: &[Leaf]) -> impl Iterator<Item = Name> {
+    leaves.iter().filter_map(|leaf| match leaf {
+        Leaf::Events(_) => None,
+        Leaf::Holds(leaf) => Some(leaf.nft.clone()),
+    })
+}
+
+/// A contract of the catalog, or the report that there is none.
+pub(super) fn contract<'c>(
+    catalog: &'c Catalog,
+    name: &str,
+    node: &Node<'_>,
+    errors: &mut Errors<'_>,
+) -> Option<(&'c Name, &'c CatalogContract)> {
+    let found = catalog.contracts.get_key_value(name);
+    if found.is_none() {
+        let remedy = suggest(
+            name,
+            catalog.contracts.keys().chain(catalog.groups.keys()).map(Name::as_str),
+            "add it to [[contracts]] in the configuration",
+        );
+        let problem = Problem::UnknownContract { contract: name.to_owned() };
+        errors.report(node, problem, remedy);
+    }
+    found
 }

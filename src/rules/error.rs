@@ -137,6 +137,25 @@ pub enum Problem {
         /// The greatest allowed.
         max: String,
     },
+    /// An expression that means nothing.
+    #[error("`{part}`: {why}")]
+    BadExpression {
+        /// The part of it.
+        part: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Not a time or a span of time.
+    #[error("`{text}` is no {expected}")]
+    BadTime {
+        /// The text.
+        text: String,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// A window that holds nothing.
+    #[error("the window ends before it begins")]
+    EmptyWindow,
     /// An event reference that is not `<contract>.<event>`.
     #[error("`{text}` does not name an event")]
     BadEventReference {

@@ -1,23 +1,21 @@
 //! Evaluating a rule set over ordered events.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model::{Achievement, Comparison, Condition, EventKind, FieldTest, Leaf, RuleSet},
+    memory::{self, Counted, Memory, State},
+    model::{Achievement, Condition, Leaf, Number, RuleSet},
     prerequisites,
-    progress::{self, Counted},
+    reading::{Placed, Shown},
 };
 use crate::{
     domain::{
         Event, EventId, Evidence, EvidenceItem, FieldType, Position, UnlockId, UnlockRequest, Value,
     },
-    fold::{Fold, State},
+    fold::Fold,
 };
 
 /// A rule set's decision that a user earned an achievement.
@@ -34,24 +32,26 @@ type Touched = BTreeSet<(Address, usize)>;
 
 impl Fold for RuleSet {
     type Output = Unlock;
-    type Value = serde_json::Value;
+    type Value = Memory;
 
     /// No condition of the language changes by time alone.
     fn begin_block(&self, _: u64, _: u64, _: u64, _: &mut State, _: &mut Vec<Unlock>) {}
 
     fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Unlock>) {
         let mut touched = Touched::new();
-        self.move_token(event, state, &mut touched);
-        self.note_confirmation(event, state, &mut touched);
-        self.count(event, state, &mut touched);
+        let log = Counted::of(event);
+        self.move_token(event, &log, state, &mut touched);
+        self.note_confirmation(event, &log, state, &mut touched);
+        self.count(event, &log, state, &mut touched);
+        let now = event.position.time;
         for (user, index) in touched {
             let Some(achievement) = self.achievements.get(index) else { continue };
-            let requested = progress::requested(state, user, &achievement.name).is_some();
-            if requested || !self.earned(state, user, achievement) {
+            let requested = memory::requested(state, user, &achievement.name).is_some();
+            if requested || !self.earned(state, user, achievement, now) {
                 continue;
             }
-            let request = self.request(state, user, achievement);
-            progress::set_requested(state, user, &achievement.name, &Counted::of(event));
+            let request = self.request(state, user, achievement, now);
+            memory::set_requested(state, user, &achievement.name, log.clone());
             output.push(Unlock { request });
         }
     }
@@ -59,7 +59,7 @@ impl Fold for RuleSet {
 
 impl RuleSet {
     /// Keeps who holds which token of the contracts that `holds` names.
-    fn move_token(&self, event: &Event, state: &mut State, touched: &mut Touched) {
+    fn move_token(&self, event: &Event, log: &Counted, state: &mut State, touched: &mut Touched) {
         let Some(achievements) = self.index.by_nft.get(&event.contract) else { return };
         let Some(token) = uint(event, "token_id") else { return };
         let (from, to) = match event.name.as_str() {
@@ -68,57 +68,145 @@ impl RuleSet {
             "burned" => (address(event, "from"), None),
             _ => return,
         };
-        let by = Counted::of(event);
-        for (user, by) in [(from, None), (to, Some(&by))] {
+        for (user, by) in [(from, None), (to, Some(log.clone()))] {
             if let Some(user) = user {
-                progress::set_held(state, &event.contract, user, token, by);
+                memory::set_held(state, &event.contract, user, token, by);
                 touched.extend(achievements.iter().map(|index| (user, *index)));
             }
         }
     }
 
     /// Keeps which prerequisites are on chain.
-    fn note_confirmation(&self, event: &Event, state: &mut State, touched: &mut Touched) {
+    fn note_confirmation(
+        &self,
+        event: &Event,
+        log: &Counted,
+        state: &mut State,
+        touched: &mut Touched,
+    ) {
         if event.contract != self.contract.name {
             return;
         }
         let [unlocked, revoked] = prerequisites::EVENTS;
-        let by = Counted::of(event);
         let by = match event.name.as_str() {
-            name if name == unlocked => Some(&by),
+            name if name == unlocked => Some(log.clone()),
             name if name == revoked => None,
             _ => return,
         };
         let (Some(user), Some(id)) = (address(event, "user"), uint(event, "id")) else { return };
         let Some((name, achievements)) = self.index.by_prerequisite.get(&id) else { return };
-        progress::set_unlocked(state, user, name, by);
+        memory::set_unlocked(state, user, name, by);
         touched.extend(achievements.iter().map(|index| (user, *index)));
     }
 
-    /// Counts the event for every leaf that it matches and that still matters.
-    fn count(&self, event: &Event, state: &mut State, touched: &mut Touched) {
-        let kind = EventKind { contract: event.contract.clone(), event: event.name.clone() };
-        for (a, l) in self.index.by_event.get(&kind).into_iter().flatten() {
-            let Some(achievement) = self.achievements.get(*a) else { continue };
-            let Some(Leaf::Events(leaf)) = achievement.leaves.get(*l) else { continue };
-            let Some(user) = address(event, &leaf.subject) else { continue };
-            if leaf.tests.iter().all(|test| test.passes(event))
-                && progress::requested(state, user, &achievement.name).is_none()
-            {
-                progress::count(state, user, &achievement.name, *l, leaf, event);
-                touched.insert((user, *a));
+    /// Counts the event by every meter whose filter it meets.
+    fn count(&self, event: &Event, log: &Counted, state: &mut State, touched: &mut Touched) {
+        let of_contract = self.index.by_event.get(&event.contract);
+        let meters = of_contract.and_then(|events| events.get(&event.name));
+        let mut counted: Vec<(usize, Address)> = Vec::new();
+        for placed in meters.into_iter().flatten().filter_map(|place| self.meter(*place)) {
+            let Some(user) = address(event, &placed.meter.subject) else { continue };
+            if placed.meter.filter.is_met(event) && placed.count(state, user, event, log) {
+                counted.push((placed.place, user));
             }
+        }
+        for (place, user) in counted {
+            let looking = self.index.by_meter.get(place).into_iter().flatten();
+            touched.extend(looking.map(|achievement| (user, *achievement)));
         }
     }
 
-    /// Whether prerequisites and condition are met.
-    pub(super) fn earned(&self, state: &State, user: Address, achievement: &Achievement) -> bool {
-        let required = |name| progress::unlocked(state, user, name).is_some();
-        achievement.requires.iter().all(required)
-            && holds(state, user, achievement, &achievement.when)
+    pub(super) fn meter(&self, place: usize) -> Option<Placed<'_>> {
+        self.meters.get(place).map(|meter| Placed { meter, place })
     }
 
-    fn request(&self, state: &State, user: Address, achievement: &Achievement) -> UnlockRequest {
+    /// What a leaf asks about shows of a user.
+    pub(super) fn shown(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> Shown {
+        match leaf {
+            Leaf::Holds(leaf) => {
+                let total = memory::tokens(state, &leaf.nft, user);
+                Shown { number: Some(Number::Uint(U256::from(total))), total }
+            }
+            Leaf::Events(leaf) => match self.meter(leaf.meter) {
+                Some(placed) => placed.shown(state, user, now),
+                None => Shown { number: None, total: 0 },
+            },
+        }
+    }
+
+    /// The latest logs by which a leaf shows what it shows, in position order.
+    pub(super) fn logs(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> Vec<Counted> {
+        match leaf {
+            Leaf::Holds(leaf) => {
+                let mut logs = memory::receipts(state, &leaf.nft, user);
+                logs.split_off(logs.len().saturating_sub(Evidence::MAX_ITEMS))
+            }
+            Leaf::Events(leaf) => match self.meter(leaf.meter) {
+                Some(placed) => placed.logs(state, user, now),
+                None => Vec::new(),
+            },
+        }
+    }
+
+    /// Whether prerequisites and condition are met at a block time.
+    pub(super) fn earned(
+        &self,
+        state: &State,
+        user: Address,
+        achievement: &Achievement,
+        now: u64,
+    ) -> bool {
+        let required = |name| memory::unlocked(state, user, name).is_some();
+        achievement.requires.iter().all(required)
+            && self.holds(state, user, achievement, &achievement.when, now)
+    }
+
+    /// Whether a condition holds for a user.
+    pub(super) fn holds(
+        &self,
+        state: &State,
+        user: Address,
+        achievement: &Achievement,
+        condition: &Condition,
+        now: u64,
+    ) -> bool {
+        let mut members_hold =
+            |member: &Condition| self.holds(state, user, achievement, member, now);
+        match condition {
+            Condition::Leaf(index) => achievement.leaves.get(*index).is_some_and(|leaf| {
+                leaf.bound().is_kept(self.shown(state, user, leaf, now).number)
+            }),
+            Condition::All(members) => members.iter().all(members_hold),
+            Condition::Any(members) => members.iter().any(&mut members_hold),
+        }
+    }
+
+    /// The leaves by which a condition that holds does so.
+    fn deciding_leaves<'a>(
+        &self,
+        state: &State,
+        user: Address,
+        achievement: &'a Achievement,
+        condition: &Condition,
+        now: u64,
+    ) -> Vec<&'a Leaf> {
+        match condition {
+            Condition::Leaf(index) => achievement.leaves.get(*index).into_iter().collect(),
+            Condition::All(members) | Condition::Any(members) => members
+                .iter()
+                .filter(|member| self.holds(state, user, achievement, member, now))
+                .flat_map(|member| self.deciding_leaves(state, user, achievement, member, now))
+                .collect(),
+        }
+    }
+
+    fn request(
+        &self,
+        state: &State,
+        user: Address,
+        achievement: &Achievement,
+        now: u64,
+    ) -> UnlockRequest {
         let contract = &self.contract;
         let id = UnlockId::of(contract.chain_id, contract.address, achievement.id, user);
         UnlockRequest {
@@ -132,27 +220,31 @@ impl RuleSet {
             user,
             on_retract: achievement.on_retract,
             urgency: achievement.urgency,
-            evidence: self.evidence(state, user, achievement),
+            evidence: self.evidence(state, user, achievement, now),
         }
     }
 
     /// The logs that counted: those of every leaf that makes the condition
     /// hold, and the confirmations of the prerequisites.
-    fn evidence(&self, state: &State, user: Address, achievement: &Achievement) -> Evidence {
+    fn evidence(
+        &self,
+        state: &State,
+        user: Address,
+        achievement: &Achievement,
+        now: u64,
+    ) -> Evidence {
         let mut named: BTreeMap<(Position, EventId), EvidenceItem> = BTreeMap::new();
         let mut unnamed = 0;
-        let mut add = |counted: Counted| {
-            named.insert((counted.position, counted.item.event), counted.item);
+        let mut add = |log: &Counted| {
+            named.insert((log.position(), log.item().event), log.item().clone());
         };
-        let confirmed = |name| progress::unlocked(state, user, name);
+        let confirmed = |name| memory::unlocked(state, user, name);
         achievement.requires.iter().filter_map(confirmed).for_each(&mut add);
-        let mut deciding = Vec::new();
-        deciding_leaves(state, user, achievement, &achievement.when, &mut deciding);
-        for (index, leaf) in deciding {
-            let standing = progress::standing(state, user, &achievement.name, index, leaf);
-            let counted = progress::counted(state, user, &achievement.name, index, leaf);
-            unnamed += standing.total.saturating_sub(counted.len() as u64);
-            counted.into_iter().for_each(&mut add);
+        for leaf in self.deciding_leaves(state, user, achievement, &achievement.when, now) {
+            let logs = self.logs(state, user, leaf, now);
+            let total = self.shown(state, user, leaf, now).total;
+            unnamed += total.saturating_sub(logs.len() as u64);
+            logs.iter().for_each(&mut add);
         }
         // A log that counted for two leaves is one log. Beyond the named ones
         // that can't be told any more: they are counted per leaf.
@@ -160,66 +252,6 @@ impl RuleSet {
         let skipped = named.len().saturating_sub(Evidence::MAX_ITEMS);
         let items = named.into_values().skip(skipped).collect();
         Evidence { rule_version: self.version, items, total }
-    }
-}
-
-/// Whether a condition holds for a user.
-pub(super) fn holds(
-    state: &State,
-    user: Address,
-    achievement: &Achievement,
-    condition: &Condition,
-) -> bool {
-    match condition {
-        Condition::Leaf(index) => achievement.leaves.get(*index).is_some_and(|leaf| {
-            progress::standing(state, user, &achievement.name, *index, leaf).holds()
-        }),
-        Condition::All(members) => members.iter().all(|m| holds(state, user, achievement, m)),
-        Condition::Any(members) => members.iter().any(|m| holds(state, user, achievement, m)),
-    }
-}
-
-/// The leaves by which a condition that holds does so.
-fn deciding_leaves<'a>(
-    state: &State,
-    user: Address,
-    achievement: &'a Achievement,
-    condition: &Condition,
-    leaves: &mut Vec<(usize, &'a Leaf)>,
-) {
-    match condition {
-        Condition::Leaf(index) => {
-            leaves.extend(achievement.leaves.get(*index).map(|leaf| (*index, leaf)));
-        }
-        Condition::All(members) | Condition::Any(members) => {
-            for member in members.iter().filter(|m| holds(state, user, achievement, m)) {
-                deciding_leaves(state, user, achievement, member, leaves);
-            }
-        }
-    }
-}
-
-impl FieldTest {
-    /// A field that is missing or not of its schema's type passes nothing.
-    fn passes(&self, event: &Event) -> bool {
-        let Ok(Some(value)) = event.field(&self.field, &self.field_type) else { return false };
-        match &self.comparison {
-            Comparison::Equal(other) => value == *other,
-            Comparison::NotEqual(other) => value != *other,
-            Comparison::In(others) => others.contains(&value),
-            Comparison::Greater(other) => compare(&value, other) == Some(Ordering::Greater),
-            Comparison::Less(other) => compare(&value, other) == Some(Ordering::Less),
-            Comparison::AtLeast(other) => compare(&value, other).is_some_and(Ordering::is_ge),
-            Comparison::AtMost(other) => compare(&value, other).is_some_and(Ordering::is_le),
-        }
-    }
-}
-
-fn compare(value: &Value, other: &Value) -> Option<Ordering> {
-    match (value, other) {
-        (Value::Uint(a), Value::Uint(b)) => Some(a.cmp(b)),
-        (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
-        _ => None,
     }
 }
 

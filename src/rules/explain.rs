@@ -1,21 +1,21 @@
 //! Why a user has an achievement, or what is missing: from the saved state
 //! alone.
 
+use std::time::Duration;
+
 use alloy::primitives::{Address, B256, U256};
 use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     error::suggest,
-    evaluate::holds,
-    model::{Achievement, Condition, EventLeaf, Leaf, Measure, RuleSet},
-    progress::{self, Counted, Standing},
+    memory::{self, State},
+    meter::{Measure, Meter, Window},
+    model::{Achievement, Bound, Condition, Leaf, Number, RuleSet},
 };
-use crate::{
-    domain::{
-        EvidenceItem, Name,
-        unlock::{checksummed, decimal},
-    },
-    fold::State,
+use crate::domain::{
+    EvidenceItem, Name,
+    unlock::{checksummed, decimal},
 };
 
 /// Where a user stands with an achievement.
@@ -39,8 +39,8 @@ pub struct Explanation {
     pub earned: bool,
     /// The achievements that must be on chain first.
     pub requires: Vec<PrerequisiteReport>,
-    /// The condition with what counted. Once the unlock is requested, events
-    /// are not counted any more: this is how it stood then, but for tokens held.
+    /// The condition with what counted. Counting ends where nobody asks for
+    /// more; windows and tokens held are those of now, whatever was requested.
     pub condition: ConditionReport,
     /// What is missing, in words; empty once requested.
     pub missing: Vec<String>,
@@ -112,7 +112,8 @@ pub struct UnknownAchievement {
 }
 
 impl RuleSet {
-    /// Explains where a user stands with an achievement.
+    /// Explains where a user stands with an achievement at a block time, in
+    /// seconds since the Unix epoch.
     ///
     /// # Errors
     /// When the set has no achievement of that name.
@@ -121,6 +122,7 @@ impl RuleSet {
         state: &State,
         achievement: &str,
         user: Address,
+        now: u64,
     ) -> Result<Explanation, UnknownAchievement> {
         let Some(achievement) = self.achievement(achievement) else {
             let known = self.achievements.iter().map(|known| known.name.as_str());
@@ -130,13 +132,13 @@ impl RuleSet {
                 remedy: suggest(achievement, known, "it has none"),
             });
         };
-        let requested = progress::requested(state, user, &achievement.name);
+        let requested = memory::requested(state, user, &achievement.name);
         let requires = achievement.requires.iter().map(|name| PrerequisiteReport {
             achievement: name.clone(),
-            unlocked: progress::unlocked(state, user, name).map(|counted| counted.item),
+            unlocked: memory::unlocked(state, user, name).map(|log| log.item().clone()),
         });
         let requires: Vec<PrerequisiteReport> = requires.collect();
-        let condition = report(state, user, achievement, &achievement.when);
+        let condition = self.report(state, user, achievement, &achievement.when, now);
         let mut missing = Vec::new();
         if requested.is_none() {
             let unmet = requires.iter().filter(|required| required.unlocked.is_none());
@@ -151,98 +153,149 @@ impl RuleSet {
             achievement: achievement.name.clone(),
             achievement_id: achievement.id,
             user,
-            requested: requested.map(|counted| counted.item),
-            earned: self.earned(state, user, achievement),
+            requested: requested.map(|log| log.item().clone()),
+            earned: self.earned(state, user, achievement, now),
             requires,
             condition,
             missing,
         })
     }
-}
 
-fn report(
-    state: &State,
-    user: Address,
-    achievement: &Achievement,
-    condition: &Condition,
-) -> ConditionReport {
-    let holds = holds(state, user, achievement, condition);
-    let reports = |members: &[Condition]| {
-        members.iter().map(|member| report(state, user, achievement, member)).collect()
-    };
-    match condition {
-        Condition::All(members) => ConditionReport::All { holds, members: reports(members) },
-        Condition::Any(members) => ConditionReport::Any { holds, members: reports(members) },
-        Condition::Leaf(index) => {
-            let Some(leaf) = achievement.leaves.get(*index) else {
-                return ConditionReport::All { holds, members: Vec::new() };
-            };
-            let standing = progress::standing(state, user, &achievement.name, *index, leaf);
-            let counted = progress::counted(state, user, &achievement.name, *index, leaf);
-            let report = leaf_report(leaf, &standing, counted);
-            match leaf {
-                Leaf::Events(_) => ConditionReport::Events(report),
-                Leaf::Holds(_) => ConditionReport::Holds(report),
+    fn report(
+        &self,
+        state: &State,
+        user: Address,
+        achievement: &Achievement,
+        condition: &Condition,
+        now: u64,
+    ) -> ConditionReport {
+        let holds = self.holds(state, user, achievement, condition, now);
+        let reports = |members: &[Condition]| {
+            let report = |member| self.report(state, user, achievement, member, now);
+            members.iter().map(report).collect()
+        };
+        match condition {
+            Condition::All(members) => ConditionReport::All { holds, members: reports(members) },
+            Condition::Any(members) => ConditionReport::Any { holds, members: reports(members) },
+            Condition::Leaf(index) => {
+                let Some(leaf) = achievement.leaves.get(*index) else {
+                    return ConditionReport::All { holds, members: Vec::new() };
+                };
+                let report = self.leaf_report(state, user, leaf, now);
+                match leaf {
+                    Leaf::Events(_) => ConditionReport::Events(report),
+                    Leaf::Holds(_) => ConditionReport::Holds(report),
+                }
+            }
+        }
+    }
+
+    fn leaf_report(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> LeafReport {
+        let shown = self.shown(state, user, leaf, now);
+        let bound = leaf.bound();
+        let holds = bound.is_kept(shown.number);
+        let logs = self.logs(state, user, leaf, now);
+        let (Bound::AtLeast(needed) | Bound::AtMost(needed)) = bound;
+        let meter = match leaf {
+            Leaf::Events(leaf) => self.meters.get(leaf.meter),
+            Leaf::Holds(_) => None,
+        };
+        LeafReport {
+            condition: self.words(leaf, meter),
+            needed: needed.to_string(),
+            have: shown.number.map_or_else(|| "0".to_owned(), |number| number.to_string()),
+            holds,
+            evidence: logs.iter().map(|log| log.item().clone()).collect(),
+            total: shown.total,
+            missing: (!holds).then(|| missing(leaf, meter, shown.number)),
+        }
+    }
+
+    fn words(&self, leaf: &Leaf, meter: Option<&Meter>) -> String {
+        let (bound, meter) = match (leaf, meter) {
+            (Leaf::Holds(leaf), _) => {
+                return format!("holds at least {} of {}", leaf.at_least, leaf.nft);
+            }
+            (Leaf::Events(leaf), Some(meter)) => (leaf.bound, meter),
+            (Leaf::Events(_), None) => return String::new(),
+        };
+        let bound = match bound {
+            Bound::AtLeast(number) => format!("at least {number}"),
+            Bound::AtMost(number) => format!("at most {number}"),
+        };
+        let measure = match &meter.measure {
+            Measure::Count => bound,
+            Measure::Distinct { field, .. } => format!("{bound} distinct {field} in"),
+            Measure::Of { aggregate, field, .. } => {
+                format!("{} of {field} {bound} in", aggregate.word())
+            }
+        };
+        format!("{measure} {}{}", signal(meter), self.window_words(meter))
+    }
+
+    fn window_words(&self, meter: &Meter) -> String {
+        let time = |at: &u64| {
+            let at =
+                i64::try_from(*at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+            at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+        };
+        let span = |seconds: u64| humantime::format_duration(Duration::from_secs(seconds));
+        match &meter.window {
+            Window::Always => String::new(),
+            Window::Between { from, to } => {
+                let from = from.as_ref().map(|from| format!(" from {}", time(from)));
+                let to = to.as_ref().map(|to| format!(" before {}", time(to)));
+                format!("{}{}", from.unwrap_or_default(), to.unwrap_or_default())
+            }
+            Window::Last { seconds } => format!(" in the last {}", span(*seconds)),
+            Window::Within { seconds, of } => {
+                let anchor = self.meters.get(*of).map(signal).unwrap_or_default();
+                format!(" within {} after the first {anchor}", span(*seconds))
             }
         }
     }
 }
 
-fn leaf_report(leaf: &Leaf, standing: &Standing, counted: Vec<Counted>) -> LeafReport {
-    let holds = standing.holds();
-    let lacking = standing.shortfall();
-    let missing = match leaf {
-        Leaf::Holds(leaf) => format!("{lacking} more {} of {}", tokens(lacking), leaf.nft),
-        Leaf::Events(leaf) => match &leaf.measure {
-            Measure::Count { .. } => format!("{lacking} more {}", events(leaf)),
-            Measure::Distinct { field, .. } => {
-                format!("{lacking} more distinct {field} in {}", events(leaf))
-            }
-            Measure::Sum { field, .. } => format!("{lacking} more {field} in {}", events(leaf)),
-        },
+/// What more is needed.
+fn missing(leaf: &Leaf, meter: Option<&Meter>, shown: Option<Number>) -> String {
+    let (meter, lacking) = match (leaf, leaf.bound(), meter) {
+        (Leaf::Holds(leaf), Bound::AtLeast(needed), _) => {
+            let lacking = needed.less(shown);
+            let tokens = if lacking == U256::from(1) { "token" } else { "tokens" };
+            return format!("{lacking} more {tokens} of {}", leaf.nft);
+        }
+        (_, Bound::AtLeast(needed), Some(meter)) => (meter, needed.less(shown)),
+        (_, Bound::AtMost(most), Some(meter)) => {
+            return match (&meter.measure, shown) {
+                (_, None) => format!("a first {}", events(meter)),
+                (Measure::Of { aggregate, field, .. }, Some(_)) => {
+                    format!("{} of {field} is above {most}", aggregate.word())
+                }
+                _ => format!("more than {most} {}", events(meter)),
+            };
+        }
+        _ => return String::new(),
     };
-    LeafReport {
-        condition: words(leaf),
-        needed: standing.needed.to_string(),
-        have: standing.have.to_string(),
-        holds,
-        evidence: counted.into_iter().map(|counted| counted.item).collect(),
-        total: standing.total,
-        missing: (!holds).then_some(missing),
+    match &meter.measure {
+        Measure::Count => format!("{lacking} more {}", events(meter)),
+        Measure::Distinct { field, .. } => {
+            format!("{lacking} more distinct {field} in {}", events(meter))
+        }
+        Measure::Of { field, .. } => format!("{lacking} more {field} in {}", events(meter)),
     }
 }
 
-fn tokens(count: U256) -> &'static str {
-    if count == U256::from(1) { "token" } else { "tokens" }
-}
-
-fn events(leaf: &EventLeaf) -> String {
+fn events(meter: &Meter) -> String {
     let kinds: Vec<String> =
-        leaf.events.iter().map(|kind| format!("{}.{}", kind.contract, kind.event)).collect();
+        meter.events.iter().map(|kind| format!("{}.{}", kind.contract, kind.event)).collect();
     kinds.join(" or ")
 }
 
-fn words(leaf: &Leaf) -> String {
-    let leaf = match leaf {
-        Leaf::Holds(leaf) => return format!("holds at least {} of {}", leaf.at_least, leaf.nft),
-        Leaf::Events(leaf) => leaf,
-    };
-    let measure = match &leaf.measure {
-        Measure::Count { at_least } => format!("at least {at_least}"),
-        Measure::Distinct { field, at_least, .. } => {
-            format!("at least {at_least} distinct {field} in")
-        }
-        Measure::Sum { field, at_least } => format!("sum of {field} at least {at_least} in"),
-    };
-    let tests = leaf.tests.iter().map(|test| {
-        let (word, values) = test.comparison.parts();
-        let values: Vec<String> = values.iter().map(|value| value.to_json().to_string()).collect();
-        format!("{} {word} {}", test.field, values.join(", "))
-    });
-    let tests: Vec<String> = tests.collect();
-    let tests =
-        if tests.is_empty() { String::new() } else { format!(" where {}", tests.join(" and ")) };
-    format!("{measure} {} by {}{tests}", events(leaf), leaf.subject)
+/// Whose events count.
+fn signal(meter: &Meter) -> String {
+    let filter =
+        if meter.filter.is_always() { String::new() } else { format!(" where {}", meter.filter) };
+    format!("{} by {}{filter}", events(meter), meter.subject)
 }
 
 impl ConditionReport {

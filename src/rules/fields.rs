@@ -1,12 +1,16 @@
 //! What a leaf does with the fields of its events: tests and measures, each
 //! checked against the events' schemas.
 
+use alloy::primitives::U256;
+
 use super::{
     catalog::CatalogContract,
     document::{Errors, Node, Table},
     error::{Problem, suggest},
     limits, literal,
-    model::{Comparison, EventKind, FieldTest, Measure},
+    meter::{Aggregate, Measure},
+    model::{Bound, EventKind, Number},
+    predicate::{self, Relation, Term},
 };
 use crate::domain::{EventSchema, FieldType, Value};
 
@@ -93,12 +97,16 @@ pub(super) fn wrong_field(
     errors.report(node, problem, remedy);
 }
 
-pub(super) fn tests(
+/// What events must meet: an expression, or a table of tests.
+pub(super) fn filter(
     named: &[Named<'_>],
     node: &Node<'_>,
     errors: &mut Errors<'_>,
-) -> Option<Vec<FieldTest>> {
-    let remedy = "write where = { <field> = <value>, <field> = { gte = <value> } }";
+) -> Option<Term> {
+    if node.value.as_str().is_some() {
+        return predicate::read(named, node, errors);
+    }
+    let remedy = "write where = \"<expression>\", or where = { <field> = { gte = <value> } }";
     let table = node.table(errors, remedy)?;
     let mut tests = Some(Vec::new());
     for (field, node) in table.nodes() {
@@ -119,23 +127,19 @@ pub(super) fn tests(
         };
         for (word, literal) in comparisons {
             match comparison(word, named, field, &field_type, &literal, errors) {
-                Some(comparison) => {
-                    let (field, field_type) = (field.to_owned(), field_type.clone());
+                Some(term) => {
                     if let Some(tests) = &mut tests {
-                        tests.push(FieldTest { field, field_type, comparison });
+                        tests.push((field, word, term));
                     }
                 }
                 None => tests = None,
             }
         }
     }
-    if let Some(tests) = &mut tests {
-        // The order of a table means nothing.
-        tests.sort_by(|a, b| {
-            (&a.field, a.comparison.parts().0).cmp(&(&b.field, b.comparison.parts().0))
-        });
-    }
-    tests
+    let mut tests = tests?;
+    // The order of a table means nothing.
+    tests.sort_by_key(|(field, word, _)| (*field, *word));
+    Some(Term::All(tests.into_iter().map(|(_, _, term)| term).collect()))
 }
 
 fn comparison(
@@ -145,13 +149,9 @@ fn comparison(
     field_type: &FieldType,
     node: &Node<'_>,
     errors: &mut Errors<'_>,
-) -> Option<Comparison> {
-    if matches!(word, "gt" | "gte" | "lt" | "lte") && !is_number(field_type) {
-        wrong_field(named, field, field_type.clone(), "an unsigned integer", node, errors);
-        return None;
-    }
-    let mut read = |node: &Node<'_>| one_value(field_type, node, errors);
-    Some(match word {
+) -> Option<Term> {
+    let term = Term::field(field, field_type.clone());
+    let relation = match word {
         "in" => {
             let remedy = "list the values: in = [1, 2]";
             let list = node.list(errors, "values", limits::ENTRIES, remedy)?;
@@ -161,15 +161,21 @@ fn comparison(
             // The order of a list means nothing.
             values.sort_by_key(|value| value.to_json().to_string());
             values.dedup();
-            Comparison::In(values)
+            let values = values.into_iter().map(Term::Literal).collect();
+            return Some(Term::OneOf(Box::new(term), values));
         }
-        "ne" => Comparison::NotEqual(read(node)?),
-        "gt" => Comparison::Greater(read(node)?),
-        "gte" => Comparison::AtLeast(read(node)?),
-        "lt" => Comparison::Less(read(node)?),
-        "lte" => Comparison::AtMost(read(node)?),
-        _ => Comparison::Equal(read(node)?),
-    })
+        "ne" => Relation::NotEqual,
+        "gt" => Relation::Greater,
+        "gte" => Relation::AtLeast,
+        "lt" => Relation::Less,
+        "lte" => Relation::AtMost,
+        _ => Relation::Equal,
+    };
+    if relation.is_order() && !is_number(field_type) {
+        wrong_field(named, field, field_type.clone(), "an unsigned integer", node, errors);
+        return None;
+    }
+    Some(Term::compare(relation, term, one_value(field_type, node, errors)?))
 }
 
 fn one_value(field_type: &FieldType, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Value> {
@@ -182,62 +188,91 @@ fn one_value(field_type: &FieldType, node: &Node<'_>, errors: &mut Errors<'_>) -
     }
 }
 
+/// What is counted, and how far it must come.
 pub(super) fn measure(
     named: &[Named<'_>],
     table: &Table<'_>,
     errors: &mut Errors<'_>,
-) -> Option<Measure> {
-    let count = table.get("count");
-    let distinct = table.get("distinct");
-    if let Some(node) = table.get("sum") {
-        let others = [("count", count.is_some()), ("distinct", distinct.is_some())];
-        let mut keys: Vec<&'static str> =
-            others.into_iter().filter(|(_, there)| *there).map(|(key, _)| key).collect();
-        if !keys.is_empty() {
-            keys.push("sum");
+) -> Option<(Measure, Bound)> {
+    let given = |key: &'static str| table.get(key).map(|node| (key, node));
+    let aggregates = [Aggregate::Sum, Aggregate::Max, Aggregate::Min];
+    let of = aggregates.iter().find_map(|it| Some((*it, table.get(it.word())?)));
+    if let Some((aggregate, node)) = of {
+        let counts = ["count", "distinct"].into_iter().chain(aggregates.iter().map(|it| it.word()));
+        let keys: Vec<&'static str> = counts.filter_map(given).map(|(key, _)| key).collect();
+        if keys.len() > 1 {
             let remedy = "make two conditions of it, under `all`";
             errors.report(&node, Problem::Conflict { keys }, remedy);
             return None;
         }
-        return sum(named, &node, errors);
+        return aggregated(aggregate, named, &node, errors);
     }
-    let at_least = match count {
+    let at_least = match table.get("count") {
         Some(node) => node.count(errors, limits::COUNT),
         None => Some(1),
     };
-    let Some(node) = distinct else { return Some(Measure::Count { at_least: at_least? }) };
+    let bound = |at_least: u64| Bound::AtLeast(Number::Uint(U256::from(at_least)));
+    let Some(node) = table.get("distinct") else { return Some((Measure::Count, bound(at_least?))) };
     let field = node.text(errors, "name the field whose values are counted once each")?;
     let field_type = field_type(named, field, &node, errors)?;
     if matches!(field_type, FieldType::List(_) | FieldType::Tuple(_)) {
         wrong_field(named, field, field_type, "a plain field", &node, errors);
         return None;
     }
-    Some(Measure::Distinct { field: field.to_owned(), field_type, at_least: at_least? })
+    Some((Measure::Distinct { field: field.to_owned(), field_type }, bound(at_least?)))
 }
 
-fn sum(named: &[Named<'_>], node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Measure> {
-    let remedy = "write sum = { field = \"weight\", gte = \"1000e18\" }";
-    let table = node.table(errors, remedy)?;
-    table.deny_others(&["field", "gte"], errors);
-    let (field, gte) =
-        (table.require("field", errors, remedy), table.require("gte", errors, remedy));
-    let field_node = field?;
-    let field = field_node.text(errors, remedy)?;
+fn aggregated(
+    aggregate: Aggregate,
+    named: &[Named<'_>],
+    node: &Node<'_>,
+    errors: &mut Errors<'_>,
+) -> Option<(Measure, Bound)> {
+    let word = aggregate.word();
+    let remedy = format!("write {word} = {{ field = \"weight\", gte = \"1000e18\" }}");
+    let table = node.table(errors, &remedy)?;
+    // A sum that is small enough is so before anything happened.
+    let bounds: &[&str] = match aggregate {
+        Aggregate::Sum => &["gte"],
+        Aggregate::Max | Aggregate::Min => &["gte", "lte"],
+    };
+    table.deny_others(&[&["field"], bounds].concat(), errors);
+    let field_node = table.require("field", errors, &remedy);
+    let given: Vec<(&str, Node<'_>)> =
+        table.nodes().filter(|(key, _)| bounds.contains(key)).collect();
+    let (bound_word, bound) = match given.as_slice() {
+        [one] => one.clone(),
+        [] => {
+            table.require("gte", errors, &remedy);
+            return None;
+        }
+        _ => {
+            errors.report(node, Problem::Conflict { keys: vec!["gte", "lte"] }, "keep one of them");
+            return None;
+        }
+    };
+    let field_node = field_node?;
+    let field = field_node.text(errors, &remedy)?;
     let found = field_type(named, field, &field_node, errors)?;
     if !is_number(&found) {
         wrong_field(named, field, found, "an unsigned integer", &field_node, errors);
         return None;
     }
-    let gte = gte?;
-    match literal::number(&found, gte.value) {
-        Ok(at_least) => Some(Measure::Sum { field: field.to_owned(), at_least }),
+    match literal::number(&found, bound.value) {
+        Ok(number) => {
+            let bound = match bound_word {
+                "lte" => Bound::AtMost(number),
+                _ => Bound::AtLeast(number),
+            };
+            Some((Measure::Of { aggregate, field: field.to_owned(), field_type: found }, bound))
+        }
         Err((problem, remedy)) => {
-            errors.report(&gte, problem, remedy);
+            errors.report(&bound, problem, remedy);
             None
         }
     }
 }
 
-fn is_number(field_type: &FieldType) -> bool {
+pub(super) fn is_number(field_type: &FieldType) -> bool {
     matches!(field_type, FieldType::Uint | FieldType::Int)
 }

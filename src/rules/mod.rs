@@ -15,9 +15,13 @@ mod evaluate;
 mod explain;
 mod fields;
 mod literal;
+mod memory;
+mod meter;
 mod model;
+mod predicate;
 mod prerequisites;
-mod progress;
+mod reading;
+mod spans;
 
 pub use catalog::{Catalog, CatalogContract};
 pub use error::{Problem, RuleError};
@@ -25,6 +29,7 @@ pub use evaluate::Unlock;
 pub use explain::{
     ConditionReport, Explanation, LeafReport, PrerequisiteReport, UnknownAchievement,
 };
+pub use memory::Memory;
 pub use model::{Achievement, OnRetract, RuleSet, Urgency};
 
 /// Exact limits of the language, so that a file can't make the daemon slow.
@@ -41,6 +46,12 @@ mod limits {
     pub const LEAVES: usize = 64;
     /// Entries of a list (`event`, `in`, `requires`) or of `where`.
     pub const ENTRIES: usize = 256;
+    /// Characters of an expression.
+    pub const EXPRESSION_CHARS: usize = 1_024;
+    /// How deep an expression nests.
+    pub const EXPRESSION_DEPTH: u16 = 12;
+    /// The longest span of time, seconds: a hundred years.
+    pub const SPAN_SECONDS: u64 = 100 * 365 * 86_400;
     /// The highest `count` and `at_least`.
     pub const COUNT: u64 = 1_000_000_000;
 }

@@ -1,13 +1,18 @@
 //! A rule set as the fold evaluates it: every name resolved, every literal
 //! typed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
-use alloy::primitives::{Address, B256, Keccak256, U256};
+use alloy::primitives::{Address, B256, I256, Keccak256, U256};
+use serde::{Deserialize, Serialize};
 
+use super::meter::Meter;
 pub use crate::domain::{OnRetract, Urgency};
 use crate::{
-    domain::{FieldType, Name, UnlockId, Value},
+    domain::{FieldType, Name, UnlockId},
     fold::Source,
 };
 
@@ -21,6 +26,8 @@ pub struct RuleSet {
     pub(super) daily_budget: Option<U256>,
     /// In order of their names, so that the order in the file means nothing.
     pub(super) achievements: Vec<Achievement>,
+    /// What is counted of users' events, each once however many look at it.
+    pub(super) meters: Vec<Meter>,
     /// The contracts that events are read from.
     pub(super) read: BTreeMap<Name, ContractRef>,
     pub(super) index: Index,
@@ -67,21 +74,25 @@ pub(super) enum Condition {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Leaf {
-    /// Enough events of a user.
+    /// A user's events have come far enough.
     Events(EventLeaf),
     /// Enough tokens in a user's hands.
     Holds(HoldsLeaf),
 }
 
+/// What a meter must show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EventLeaf {
-    /// The event kinds that count, in order, without repetition.
-    pub(super) events: BTreeSet<EventKind>,
-    /// The address field that earns.
-    pub(super) subject: String,
-    /// What each event must meet, in order of fields.
-    pub(super) tests: Vec<FieldTest>,
-    pub(super) measure: Measure,
+    /// Index into [`RuleSet::meters`].
+    pub(super) meter: usize,
+    pub(super) bound: Bound,
+}
+
+/// What a number must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    AtLeast(Number),
+    AtMost(Number),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,45 +108,21 @@ pub(super) struct HoldsLeaf {
     pub(super) at_least: u64,
 }
 
-/// A comparison of one field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FieldTest {
-    pub(super) field: String,
-    pub(super) field_type: FieldType,
-    pub(super) comparison: Comparison,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
-    Equal(Value),
-    NotEqual(Value),
-    Greater(Value),
-    AtLeast(Value),
-    Less(Value),
-    AtMost(Value),
-    In(Vec<Value>),
-}
-
-/// What of the matching events must reach how much.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Measure {
-    Count { at_least: u64 },
-    Distinct { field: String, field_type: FieldType, at_least: u64 },
-    Sum { field: String, at_least: Number },
-}
-
 /// A number of the kind its field has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Number {
     Uint(U256),
-    Int(alloy::primitives::I256),
+    Int(I256),
 }
 
 /// Which leaves an event can touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Index {
-    /// (achievement, leaf) by event kind.
-    pub(super) by_event: BTreeMap<EventKind, Vec<(usize, usize)>>,
+    /// Meters by contract and event.
+    pub(super) by_event: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
+    /// Achievements by the meter that they look at.
+    pub(super) by_meter: Vec<Vec<usize>>,
     /// Achievements by the ERC-721 contract that they need tokens of.
     pub(super) by_nft: BTreeMap<Name, BTreeSet<usize>>,
     /// Achievements that require the achievement with this id.
@@ -143,14 +130,22 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn of(achievements: &[Achievement]) -> Self {
-        let mut index = Self::default();
+    pub(super) fn of(achievements: &[Achievement], meters: &[Meter]) -> Self {
+        let by_meter = vec![Vec::new(); meters.len()];
+        let mut index = Self { by_meter, ..Self::default() };
+        for (m, meter) in meters.iter().enumerate() {
+            for EventKind { contract, event } in &meter.events {
+                let of_contract = index.by_event.entry(contract.clone()).or_default();
+                of_contract.entry(event.clone()).or_default().push(m);
+            }
+        }
         for (a, achievement) in achievements.iter().enumerate() {
-            for (l, leaf) in achievement.leaves.iter().enumerate() {
+            for leaf in &achievement.leaves {
                 match leaf {
                     Leaf::Events(leaf) => {
-                        for kind in &leaf.events {
-                            index.by_event.entry(kind.clone()).or_default().push((a, l));
+                        let looking = index.by_meter.get_mut(leaf.meter);
+                        if let Some(looking) = looking.filter(|it| it.last() != Some(&a)) {
+                            looking.push(a);
                         }
                     }
                     Leaf::Holds(leaf) => {
@@ -234,12 +229,53 @@ impl RuleSet {
     }
 }
 
-impl Number {
-    /// The type of fields that hold such numbers.
-    pub(super) fn field_type(self) -> FieldType {
+impl Leaf {
+    /// What must be shown.
+    pub(super) fn bound(&self) -> Bound {
         match self {
-            Self::Uint(_) => FieldType::Uint,
-            Self::Int(_) => FieldType::Int,
+            Self::Events(leaf) => leaf.bound,
+            Self::Holds(leaf) => Bound::AtLeast(Number::Uint(U256::from(leaf.at_least))),
+        }
+    }
+}
+
+/// Numbers of one kind in their order; kinds are never mixed.
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Number {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Uint(a), Self::Uint(b)) => a.cmp(b),
+            (Self::Int(a), Self::Int(b)) => a.cmp(b),
+            (Self::Uint(_), Self::Int(_)) => Ordering::Greater,
+            (Self::Int(_), Self::Uint(_)) => Ordering::Less,
+        }
+    }
+}
+
+impl Number {
+    /// How much less there is; zero when nothing lacks.
+    pub(super) fn less(self, shown: Option<Self>) -> U256 {
+        match (shown, self) {
+            (None, Self::Uint(needed)) => needed,
+            (Some(Self::Uint(have)), Self::Uint(needed)) => needed.saturating_sub(have),
+            // The difference of two signed numbers always fits unsigned.
+            (Some(Self::Int(have)), Self::Int(needed)) if have < needed => {
+                needed.into_raw().wrapping_sub(have.into_raw())
+            }
+            _ => U256::ZERO,
+        }
+    }
+
+    /// Nothing, as fields of a type hold it.
+    pub(super) fn zero(field_type: &FieldType) -> Self {
+        match field_type {
+            FieldType::Int => Self::Int(I256::ZERO),
+            _ => Self::Uint(U256::ZERO),
         }
     }
 }

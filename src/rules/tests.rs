@@ -4,6 +4,8 @@
 mod bad_input;
 mod evaluation;
 mod explanation;
+mod expressions;
 mod groups;
 mod reorg;
+mod windows;
 mod world;

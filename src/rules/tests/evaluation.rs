@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     domain::{Evidence, UnlockId},
-    fold::{Fold, State},
+    fold::Fold,
+    rules::memory::State,
 };
 
 const VOTE: &str = "event = \"dao.vote_cast\"\nsubject = \"voter\"";
@@ -284,7 +285,7 @@ fn what_one_log_writes_does_not_grow_with_the_logs_before() {
     let written = |world: &mut World| {
         let changes = world.state.take_changes();
         let values = changes.keys().filter_map(|key| world.state.value(key));
-        values.map(|value| value.to_string().len()).sum::<usize>()
+        values.map(|value| serde_json::to_vec(value).unwrap().len()).sum::<usize>()
     };
     world.vote(1, 0, "1");
     let first = written(&mut world);
@@ -378,7 +379,7 @@ fn the_canonical_form_of_a_version_does_not_drift() {
          [[achievements]]\nname = \"b\"\nid = 2\nrequires = [\"a\"]\non_retract = \"keep\"";
     assert_eq!(
         compiled(&set_of(text)).version().to_string(),
-        "0x2768e95224a402776642f60373cd4d818429134702545e789db2d155eaff5d55"
+        "0x5f7d9ff045bb135d77c4e6b3889d32ed2e9c8f2cc533798630025d2b904354b9"
     );
 }
 
@@ -394,7 +395,7 @@ fn state_survives_its_bytes() {
     let mut world = World::new(when(&format!("{VOTE}\ncount = 2")));
     world.vote(1, 7, "1");
     let saved = world.state.keys("").map(|key| {
-        (key.as_bytes().to_vec(), world.state.value(key).unwrap().to_string().into_bytes())
+        (key.as_bytes().to_vec(), serde_json::to_vec(world.state.value(key).unwrap()).unwrap())
     });
     world.state = State::from_saved(saved.collect()).unwrap();
     assert_eq!(world.vote(1, 8, "1"), 1);

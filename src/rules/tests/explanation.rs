@@ -8,7 +8,7 @@ use super::{
 };
 
 fn missing(world: &World, achievement: &str) -> Vec<String> {
-    world.set.explain(&world.state, achievement, user(1)).unwrap().missing
+    world.set.explain(&world.state, achievement, user(1), u64::MAX).unwrap().missing
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn what_is_missing_is_said_in_words() {
             "achievement proposer must be unlocked on chain first"
         ]
     );
-    let stranger = world.set.explain(&world.state, "pillar", user(2)).unwrap();
+    let stranger = world.set.explain(&world.state, "pillar", user(2), u64::MAX).unwrap();
     assert_eq!(
         stranger.missing[2],
         "one of: 1 more dao.vote_cast; 1 more contributions.contributed"
@@ -46,13 +46,13 @@ fn an_earned_achievement_shows_what_counted() {
     for (proposal, support) in [(1, 1), (1, 1), (2, 0), (3, 1)] {
         world.apply("dao.vote_cast", &ballot(1, proposal, support, "1"));
     }
-    let explanation = world.set.explain(&world.state, "a", user(1)).unwrap();
+    let explanation = world.set.explain(&world.state, "a", user(1), u64::MAX).unwrap();
     assert!(explanation.earned && explanation.missing.is_empty());
     assert_eq!(explanation.requested.as_ref().map(|item| item.block), Some(4));
     let ConditionReport::Events(leaf) = &explanation.condition else { panic!("not events") };
     assert_eq!(
         leaf.condition,
-        "at least 2 distinct proposal_id in dao.vote_cast by voter where support eq \"1\""
+        "at least 2 distinct proposal_id in dao.vote_cast by voter where support == 1"
     );
     assert_eq!((leaf.needed.as_str(), leaf.have.as_str(), leaf.total), ("2", "2", 2));
     let blocks: Vec<u64> = leaf.evidence.iter().map(|item| item.block).collect();
@@ -67,7 +67,8 @@ fn a_token_given_away_shows_in_the_explanation() {
     let mut world = World::new(compiled(EXAMPLE));
     world.apply("badge.minted", &json!({ "to": user(1), "token_id": "1" }));
     let have = |world: &World| {
-        let explanation = world.set.explain(&world.state, "badge-holder-voter", user(1)).unwrap();
+        let explanation =
+            world.set.explain(&world.state, "badge-holder-voter", user(1), u64::MAX).unwrap();
         let ConditionReport::All { members, .. } = explanation.condition else {
             panic!("no group")
         };
@@ -83,7 +84,7 @@ fn a_token_given_away_shows_in_the_explanation() {
 #[test]
 fn a_wrong_name_gets_the_near_ones() {
     let world = World::new(compiled(EXAMPLE));
-    let error = world.set.explain(&world.state, "first-vot", user(1)).unwrap_err();
+    let error = world.set.explain(&world.state, "first-vot", user(1), u64::MAX).unwrap_err();
     assert_eq!(
         error.to_string(),
         "rule set `participation` has no achievement `first-vot`; did you mean `first-vote`?"

@@ -70,6 +70,6 @@ fn an_orphaned_vote_takes_its_unlock_back_and_survives_a_restart() {
     };
     assert_eq!((blocks(0), blocks(2)), (vec![1, 2], vec![1, 5]));
     assert_eq!(said[0].1.request.id, said[2].1.request.id, "one effect, whatever its evidence");
-    let explanation = engine.fold().explain(engine.state(), "a", user(2)).unwrap();
+    let explanation = engine.fold().explain(engine.state(), "a", user(2), u64::MAX).unwrap();
     assert_eq!(explanation.missing, ["1 more dao.vote_cast"], "the vote of block 3 is void");
 }

@@ -10,7 +10,8 @@ use crate::{
     domain::{
         BlockRef, Event, EventId, EventSchema, FieldSchema, FieldType, Name, Origin, Position,
     },
-    fold::{Fold, State},
+    fold::Fold,
+    rules::memory::State,
 };
 
 pub(super) const EXAMPLE: &str = include_str!("../../../config/rules/participation.toml");
@@ -159,17 +160,31 @@ pub(super) struct World {
     pub(super) set: RuleSet,
     pub(super) state: State,
     block: u64,
+    /// Seconds that blocks are later than by their number.
+    later: u64,
 }
 
 impl World {
     pub(super) fn new(set: RuleSet) -> Self {
-        Self { set, state: State::default(), block: 0 }
+        Self { set, state: State::default(), block: 0, later: 0 }
+    }
+
+    /// Lets time pass; the next block is the first after it.
+    pub(super) fn pass(&mut self, seconds: u64) {
+        self.later += seconds;
+    }
+
+    /// Time of the next block.
+    pub(super) fn time(&self) -> u64 {
+        1_001 + self.block + self.later
     }
 
     /// Applies one event and says who was found to have earned what.
     pub(super) fn apply(&mut self, event: &str, fields: &Json) -> Vec<Unlock> {
         self.block += 1;
-        let event = event_in(block(self.block, 0), event, fields);
+        let later = self.later;
+        let block = block(self.block, 0);
+        let event = event_in(BlockRef { time: block.time + later, ..block }, event, fields);
         let mut unlocks = Vec::new();
         self.set.apply(&event, &mut self.state, &mut unlocks);
         unlocks

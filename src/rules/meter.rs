@@ -1,0 +1,154 @@
+//! Meters: what is counted of each user's events.
+//!
+//! Achievements that ask for the same with other numbers (a first vote, the
+//! tenth, the hundredth) look at one meter, so that an event is counted once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    model::{Bound, EventKind, Number},
+    predicate::Term,
+};
+use crate::domain::FieldType;
+
+/// What is counted, of which events, for whom and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Meter {
+    /// The event kinds that count, in order, without repetition.
+    pub(super) events: BTreeSet<EventKind>,
+    /// The address field that earns.
+    pub(super) subject: String,
+    /// What each event must meet.
+    pub(super) filter: Term,
+    pub(super) measure: Measure,
+    pub(super) window: Window,
+    /// Once it shows this, nobody asks for more: it stands still then, and the
+    /// state of a user stays small. `None` of meters that may fall again.
+    pub(super) enough: Option<Number>,
+}
+
+/// What is made of the matching events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Measure {
+    Count,
+    Distinct { field: String, field_type: FieldType },
+    Of { aggregate: Aggregate, field: String, field_type: FieldType },
+}
+
+/// How the numbers in a field become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aggregate {
+    Sum,
+    Max,
+    Min,
+}
+
+/// Which of the matching events count, by the time of their blocks in seconds
+/// since the Unix epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Window {
+    Always,
+    /// From one time on and before another.
+    Between {
+        from: Option<u64>,
+        to: Option<u64>,
+    },
+    /// Those so few seconds old, at any time.
+    Last {
+        seconds: u64,
+    },
+    /// Those at most so many seconds after the user's first event of a meter.
+    Within {
+        seconds: u64,
+        of: usize,
+    },
+}
+
+impl Aggregate {
+    /// Its key in rule files.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Max => "max",
+            Self::Min => "min",
+        }
+    }
+}
+
+impl Meter {
+    /// The type of what it shows.
+    pub(super) fn shows(&self) -> FieldType {
+        match &self.measure {
+            Measure::Of { field_type, .. } => field_type.clone(),
+            Measure::Count | Measure::Distinct { .. } => FieldType::Uint,
+        }
+    }
+
+    /// Whether what it shows never falls.
+    fn only_rises(&self) -> bool {
+        let kept = !matches!(self.window, Window::Last { .. });
+        kept && match &self.measure {
+            Measure::Count | Measure::Distinct { .. } => true,
+            Measure::Of { aggregate: Aggregate::Sum, field_type, .. } => {
+                *field_type == FieldType::Uint
+            }
+            Measure::Of { aggregate: Aggregate::Max, .. } => true,
+            Measure::Of { aggregate: Aggregate::Min, .. } => false,
+        }
+    }
+}
+
+/// The meters of a set while it is compiled, by what they mean.
+#[derive(Debug, Default)]
+pub(super) struct Meters {
+    all: Vec<(String, Meter)>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Meters {
+    /// The place of a meter, for somebody who asks for a number.
+    pub(super) fn place(&mut self, meter: Meter, bound: Option<Bound>) -> usize {
+        let meaning = super::canonical::meaning(&meter, |of| self.text(of));
+        let next = self.all.len();
+        let place = *self.places.entry(meaning.clone()).or_insert(next);
+        if place == next {
+            let enough = meter.only_rises().then(|| Number::zero(&meter.shows()));
+            self.all.push((meaning, Meter { enough, ..meter }));
+        }
+        if let Some((_, meter)) = self.all.get_mut(place) {
+            meter.enough = match (meter.enough, bound) {
+                (Some(enough), Some(Bound::AtLeast(asked))) => Some(enough.max(asked)),
+                (enough, None) => enough,
+                (_, Some(Bound::AtMost(_))) | (None, _) => None,
+            };
+        }
+        place
+    }
+
+    /// What a meter means.
+    pub(super) fn text(&self, place: usize) -> &str {
+        self.all.get(place).map_or("", |(meaning, _)| meaning)
+    }
+
+    /// The meters in the order of their meanings, and where each place is then:
+    /// the order in a file means nothing.
+    pub(super) fn finish(self) -> (Vec<Meter>, Vec<usize>) {
+        let order: BTreeMap<&String, usize> = self.places.keys().zip(0..).collect();
+        let moved: Vec<usize> =
+            self.all.iter().filter_map(|(meaning, _)| order.get(meaning).copied()).collect();
+        let mut meters: Vec<(usize, Meter)> = moved
+            .iter()
+            .zip(&self.all)
+            .map(|(place, (_, meter))| (*place, meter.clone()))
+            .collect();
+        meters.sort_by_key(|(place, _)| *place);
+        let moved_to = |place: usize| moved.get(place).copied().unwrap_or(place);
+        let settled = |(_, mut meter): (usize, Meter)| {
+            if let Window::Within { of, .. } = &mut meter.window {
+                *of = moved_to(*of);
+            }
+            meter
+        };
+        (meters.into_iter().map(settled).collect(), moved)
+    }
+}
