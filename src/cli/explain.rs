@@ -82,6 +82,7 @@ fn render(answer: &Json) -> String {
     let verdict = match (answer.get("requested"), answer.get("earned")) {
         (Some(log), _) if !log.is_null() => format!("earned with {}", place(log)),
         (_, Some(Json::Bool(true))) => "earned".to_owned(),
+        _ if answer.get("earned_from").is_some() => "earned when time has passed".to_owned(),
         _ => "not earned yet".to_owned(),
     };
     let mut lines = vec![format!(
@@ -111,10 +112,28 @@ fn condition_lines(condition: &Json, depth: usize, lines: &mut Vec<String>) {
     let indent = "  ".repeat(depth);
     let holds = condition.get("holds") == Some(&Json::Bool(true));
     if condition.get("members").is_some() {
-        lines.push(format!("{indent}{}  {} of:", mark(holds), text(condition, "kind")));
+        let heading = match condition.get("kind").and_then(Json::as_str) {
+            Some("at_least") => format!("at least {} of:", text(condition, "needed")),
+            Some("score") => format!("{} points of:", text(condition, "needed")),
+            _ => format!("{} of:", text(condition, "kind")),
+        };
+        lines.push(format!("{indent}{}  {heading}", mark(holds)));
         for member in list(condition, "members") {
-            condition_lines(member, depth + 1, lines);
+            let Some(points) = member.get("points") else {
+                condition_lines(member, depth + 1, lines);
+                continue;
+            };
+            let each = if member.get("each") == Some(&Json::Bool(true)) { "each" } else { "once" };
+            lines.push(format!("{indent}       {points} points {each}:"));
+            if let Some(condition) = member.get("condition") {
+                condition_lines(condition, depth + 2, lines);
+            }
         }
+        return;
+    }
+    if let Some(leaf) = condition.get("leaf") {
+        lines.push(format!("{indent}{}  none of:", mark(holds)));
+        condition_lines(leaf, depth + 1, lines);
         return;
     }
     lines.push(format!(

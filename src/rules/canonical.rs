@@ -9,7 +9,10 @@ use alloy::primitives::{B256, keccak256};
 
 use super::{
     meter::{Measure, Meter, Window},
-    model::{Achievement, Bound, Condition, ContractRef, EventLeaf, Leaf, Number, RuleSet},
+    model::{
+        Achievement, Bound, Condition, ContractRef, EventLeaf, Holding, HoldsLeaf, Leaf, Number,
+        RuleSet, Scored,
+    },
 };
 
 pub(super) fn version(set: &RuleSet) -> B256 {
@@ -32,7 +35,7 @@ fn form(set: &RuleSet) -> String {
 /// What a meter counts, in words that only the same meter has. `meaning_of`
 /// gives that of another one.
 pub(super) fn meaning<'m>(meter: &Meter, meaning_of: impl Fn(usize) -> &'m str) -> String {
-    let Meter { events, subject, filter, measure, window, enough: _ } = meter;
+    let Meter { events, subject, filter, holding, measure, window, enough: _ } = meter;
     let mut form = Form { text: String::new(), meters: &[] };
     form.line(0, format_args!("events by {}", quoted(subject)));
     for kind in events {
@@ -40,6 +43,9 @@ pub(super) fn meaning<'m>(meter: &Meter, meaning_of: impl Fn(usize) -> &'m str) 
     }
     if !filter.is_always() {
         form.line(1, format_args!("where {filter}"));
+    }
+    if let Some(Holding { nft, at_least }) = holding {
+        form.line(1, format_args!("holding {nft} {at_least}"));
     }
     match measure {
         Measure::Count => form.line(1, format_args!("count")),
@@ -89,8 +95,17 @@ impl Form<'_> {
 
     fn achievement(&mut self, achievement: &Achievement) {
         // How soon it lands changes nothing of what is earned.
-        let Achievement { name, id, signers, on_retract, urgency: _, requires, when, leaves } =
-            achievement;
+        let Achievement {
+            name,
+            id,
+            signers,
+            on_retract,
+            urgency: _,
+            requires,
+            first,
+            when,
+            leaves,
+        } = achievement;
         let on_retract = on_retract.as_str();
         let signers: Vec<&str> = signers.iter().map(|name| name.as_str()).collect();
         let signers = signers.join(",");
@@ -98,21 +113,53 @@ impl Form<'_> {
         for required in requires {
             self.line(1, format_args!("requires {required}"));
         }
+        if let Some(first) = first {
+            self.line(1, format_args!("first {first}"));
+        }
         self.condition(1, when, leaves);
     }
 
     fn condition(&mut self, depth: usize, condition: &Condition, leaves: &[Leaf]) {
-        let (word, members) = match condition {
-            Condition::Leaf(index) => {
-                if let Some(leaf) = leaves.get(*index) {
-                    self.leaf(depth, leaf);
+        let leaf_at = |form: &mut Self, depth, index: usize| {
+            if let Some(leaf) = leaves.get(index) {
+                form.leaf(depth, leaf);
+            }
+        };
+        let members = match condition {
+            Condition::Leaf(index) => return leaf_at(self, depth, *index),
+            Condition::Not(index) => {
+                self.line(depth, format_args!("not"));
+                return leaf_at(self, depth + 1, *index);
+            }
+            Condition::Score { at_least, members } => {
+                self.line(depth, format_args!("score {at_least}"));
+                for member in members {
+                    match member {
+                        Scored::Each { points, leaf } => {
+                            self.line(depth + 1, format_args!("each {points}"));
+                            leaf_at(self, depth + 2, *leaf);
+                        }
+                        Scored::Once { points, condition } => {
+                            self.line(depth + 1, format_args!("once {points}"));
+                            self.condition(depth + 2, condition, leaves);
+                        }
+                    }
                 }
                 return;
             }
-            Condition::All(members) => ("all", members),
-            Condition::Any(members) => ("any", members),
+            Condition::All(members) => {
+                self.line(depth, format_args!("all"));
+                members
+            }
+            Condition::Any(members) => {
+                self.line(depth, format_args!("any"));
+                members
+            }
+            Condition::AtLeast(count, members) => {
+                self.line(depth, format_args!("at least {count}"));
+                members
+            }
         };
-        self.line(depth, format_args!("{word}"));
         for member in members {
             self.condition(depth + 1, member, leaves);
         }
@@ -120,8 +167,11 @@ impl Form<'_> {
 
     fn leaf(&mut self, depth: usize, leaf: &Leaf) {
         match leaf {
-            Leaf::Holds(leaf) => {
-                self.line(depth, format_args!("holds {} {}", leaf.nft, leaf.at_least));
+            Leaf::Holds(HoldsLeaf { tokens: Holding { nft, at_least }, held_for }) => {
+                self.line(depth, format_args!("holds {nft} {at_least}"));
+                if let Some(seconds) = held_for {
+                    self.line(depth + 1, format_args!("for {seconds}"));
+                }
             }
             Leaf::Events(EventLeaf { meter, bound }) => {
                 let meaning = meaning_at(self.meters, *meter);

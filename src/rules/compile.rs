@@ -21,8 +21,8 @@ use crate::domain::{FieldType, Name};
 
 const SET_KEYS: [&str; 5] =
     ["id", "signer", "achievements_contract", "daily_budget", "achievements"];
-const ACHIEVEMENT_KEYS: [&str; 7] =
-    ["name", "id", "signer", "on_retract", "urgency", "requires", "when"];
+const ACHIEVEMENT_KEYS: [&str; 8] =
+    ["name", "id", "signer", "on_retract", "urgency", "requires", "first", "when"];
 const NAME_REMEDY: &str = "give a name in quotes, like \"first-vote\"";
 const ID_REMEDY: &str = "give the id in the achievements contract, like id = 1";
 
@@ -117,7 +117,10 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     }
     let mut read: BTreeSet<Name> =
         achievements.iter().flat_map(|achievement| held_by(&achievement.leaves)).collect();
-    read.extend(meters.iter().flat_map(|meter| &meter.events).map(|kind| kind.contract.clone()));
+    for meter in &meters {
+        read.extend(meter.events.iter().map(|kind| kind.contract.clone()));
+        read.extend(meter.holding.iter().map(|holding| holding.nft.clone()));
+    }
     if achievements.iter().any(|achievement| !achievement.requires.is_empty()) {
         read.insert(contract.name.clone());
     }
@@ -258,6 +261,10 @@ fn achievement<'a>(
         }
         None => Some(Urgency::default()),
     };
+    let first = match table.get("first") {
+        Some(node) => node.count(errors, limits::COUNT).map(Some),
+        None => Some(None),
+    };
     let requires = match table.get("requires") {
         Some(node) => prerequisites::read(&node, errors),
         None => Some(Vec::new()),
@@ -280,6 +287,17 @@ fn achievement<'a>(
                 errors.report(&node, problem, "split the achievement");
                 return None;
             }
+            let anchored = |index: usize| match conditions.leaves.get(index) {
+                Some(Leaf::Events(leaf)) => conditions.meters.is_anchored(leaf.meter),
+                _ => false,
+            };
+            let begins = requires.as_ref().is_none_or(|requires| !requires.is_empty())
+                || when.begins(&anchored);
+            if !begins {
+                let remedy = "add under `all` what the user does, or let the window be `within`";
+                errors.report(&node, Problem::NeverBegins, remedy);
+                return None;
+            }
             Some(when)
         })
     };
@@ -292,6 +310,7 @@ fn achievement<'a>(
         on_retract: on_retract?,
         urgency: urgency?,
         requires,
+        first: first?,
         when: when?,
         leaves: conditions.leaves,
     })

@@ -1,27 +1,21 @@
 //! Compiling the `when` of an achievement.
 
+use alloy::primitives::U256;
+
 use super::{
     catalog::{Catalog, CatalogContract},
-    document::{Errors, Node, Table},
+    document::{Errors, Node},
     error::{Problem, suggest},
-    fields::{Named, event, field_type, filter, measure, wrong_field},
     limits,
-    meter::{Measure, Meter, Meters, Window},
-    model::{Condition, EventKind, EventLeaf, HoldsLeaf, Leaf},
-    predicate::Term,
-    spans,
+    meter::Meters,
+    model::{Bound, Condition, Leaf, Number, Scored},
+    signals::{EVENT_KEYS, EVENT_REMEDY},
 };
-use crate::domain::{EventSchema, FieldType, Name};
+use crate::domain::Name;
 
-const FORMS: [&str; 4] = ["event", "holds", "all", "any"];
-const EVENT_KEYS: [&str; 12] = [
-    "event", "subject", "where", "count", "distinct", "sum", "max", "min", "from", "to", "last",
-    "within",
-];
-/// What may name the events of an anchor.
-const ANCHOR_KEYS: [&str; 3] = ["event", "subject", "where"];
-const FORM_REMEDY: &str = "give exactly one of `event`, `holds`, `all`, `any`";
-const EVENT_REMEDY: &str = "write \"<contract>.<event>\", or a list of such";
+const FORMS: [&str; 7] = ["event", "holds", "all", "any", "of", "not", "score"];
+const FORM_REMEDY: &str =
+    "give exactly one of `event`, `holds`, `all`, `any`, `of`, `not`, `score`";
 
 /// Compiles conditions, collecting their leaves.
 pub(super) struct Conditions<'c, 'm> {
@@ -30,22 +24,7 @@ pub(super) struct Conditions<'c, 'm> {
     pub(super) leaves: Vec<Leaf>,
 }
 
-/// Whose events count.
-struct Signal<'c> {
-    named: Vec<Named<'c>>,
-    subject: String,
-    filter: Term,
-}
-
-impl Signal<'_> {
-    fn counted(self, measure: Measure, window: Window) -> Meter {
-        let events = self.named.iter().map(|named| named.kind.clone()).collect();
-        let (subject, filter) = (self.subject, self.filter);
-        Meter { events, subject, filter, measure, window, enough: None }
-    }
-}
-
-impl<'c> Conditions<'c, '_> {
+impl Conditions<'_, '_> {
     /// `None` when anything in it was reported.
     pub(super) fn condition(
         &mut self,
@@ -71,15 +50,29 @@ impl<'c> Conditions<'c, '_> {
             }
             [group @ ("all" | "any")] => {
                 table.deny_others(&[group], errors);
-                let remedy = "list conditions: [{ event = … }, { holds = … }]";
-                let list = table.get(group)?.list(errors, "conditions", limits::ENTRIES, remedy)?;
-                let members: Vec<Option<Condition>> =
-                    list.iter().map(|node| self.condition(node, depth + 1, errors)).collect();
-                let members = members.into_iter().collect::<Option<Vec<_>>>()?;
+                let members = self.members(&table.get(group)?, depth, errors)?;
                 Some(match *group {
                     "all" => Condition::All(members),
                     _ => Condition::Any(members),
                 })
+            }
+            ["of"] => {
+                table.deny_others(&["at_least", "of"], errors);
+                let remedy = "write { at_least = 2, of = [ … ] }";
+                let count = table.require("at_least", errors, remedy);
+                let members = self.members(&table.get("of")?, depth, errors);
+                let (count, members) = (count?, members?);
+                let most = u64::try_from(members.len()).unwrap_or(u64::MAX);
+                let at_least = usize::try_from(count.count(errors, most)?).ok()?;
+                Some(Condition::AtLeast(at_least, members))
+            }
+            ["not"] => {
+                table.deny_others(&["not"], errors);
+                self.absence(&table.get("not")?, errors)
+            }
+            ["score"] => {
+                table.deny_others(&["score"], errors);
+                self.score(&table.get("score")?, depth, errors)
             }
             [] => {
                 table.deny_others(&[FORMS.as_slice(), &EVENT_KEYS].concat(), errors);
@@ -98,193 +91,115 @@ impl<'c> Conditions<'c, '_> {
         Condition::Leaf(self.leaves.len() - 1)
     }
 
-    fn events(&mut self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<EventLeaf> {
-        table.deny_others(&EVENT_KEYS, errors);
-        let signal = self.signal(table, errors);
-        let window = self.window(table, errors);
-        let signal = signal?;
-        let (measure, bound) = measure(&signal.named, table, errors)?;
-        let meter = self.meters.place(signal.counted(measure, window?), Some(bound));
-        Some(EventLeaf { meter, bound })
+    fn members(
+        &mut self,
+        node: &Node<'_>,
+        depth: usize,
+        errors: &mut Errors<'_>,
+    ) -> Option<Vec<Condition>> {
+        let remedy = "list conditions: [{ event = … }, { holds = … }]";
+        let list = node.list(errors, "conditions", limits::ENTRIES, remedy)?;
+        let members: Vec<Option<Condition>> =
+            list.iter().map(|node| self.condition(node, depth + 1, errors)).collect();
+        members.into_iter().collect()
     }
 
-    fn signal(&self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Signal<'c>> {
-        let events = table.require("event", errors, EVENT_REMEDY);
-        let named = events.and_then(|node| self.named_events(&node, errors));
-        let remedy = "name the address field that earns, like subject = \"voter\"";
-        let subject = table.require("subject", errors, remedy);
-        // Without its events nothing more can be said of a leaf's fields.
-        let named = named?;
-        let subject = subject.and_then(|node| {
-            let field = node.text(errors, remedy)?;
-            let found = field_type(&named, field, &node, errors)?;
-            if found == FieldType::Address {
-                return Some(field.to_owned());
-            }
-            wrong_field(&named, field, found, "an address", &node, errors);
-            None
-        });
-        let filter = match table.get("where") {
-            Some(node) => filter(&named, &node, errors),
-            None => Some(Term::All(Vec::new())),
-        };
-        Some(Signal { subject: subject?, filter: filter?, named })
+    /// That something did not happen: sure only once its window is over.
+    fn absence(&mut self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Condition> {
+        let remedy = "write not = { event = …, subject = …, to = 2027-01-01 }, or with `within`";
+        let table = node.table(errors, remedy)?;
+        if table.get("to").is_none() && table.get("within").is_none() {
+            errors.report(node, Problem::NeverCloses, remedy);
+            return None;
+        }
+        let leaf = self.events(&table, errors)?;
+        self.leaves.push(Leaf::Events(leaf));
+        Some(Condition::Not(self.leaves.len() - 1))
     }
 
-    /// When events count.
-    fn window(&mut self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Window> {
-        let windows = ["last", "within", "from", "to"];
-        let given: Vec<&'static str> =
-            windows.into_iter().filter(|key| table.get(key).is_some()).collect();
-        match given.as_slice() {
-            [] => Some(Window::Always),
-            ["last"] => {
-                Some(Window::Last { seconds: spans::seconds(&table.get("last")?, errors)? })
+    /// Points for each of several things.
+    fn score(
+        &mut self,
+        node: &Node<'_>,
+        depth: usize,
+        errors: &mut Errors<'_>,
+    ) -> Option<Condition> {
+        let remedy = "write score = { gte = 60, of = [{ points = 5, each = { event = … } }, \
+                      { points = 20, once = { holds = … } }] }";
+        let table = node.table(errors, remedy)?;
+        table.deny_others(&["gte", "of"], errors);
+        let gte = table.require("gte", errors, remedy);
+        let of = table.require("of", errors, remedy);
+        let at_least = gte.and_then(|node| node.count(errors, limits::COUNT));
+        let list = of?.list(errors, "scores", limits::ENTRIES, remedy)?;
+        let mut members = Some(Vec::new());
+        for node in &list {
+            let member = self.scored(node, at_least.unwrap_or(1), depth, errors);
+            match (&mut members, member) {
+                (Some(members), Some(member)) => members.push(member),
+                (members, _) => *members = None,
             }
-            ["within"] => self.within(&table.get("within")?, errors),
-            ["from" | "to"] | ["from", "to"] => {
-                let mut bound = |key| match table.get(key) {
-                    Some(node) => spans::time(&node, errors).map(Some),
-                    None => Some(None),
-                };
-                let (from, to) = (bound("from"), bound("to"));
-                let (from, to) = (from?, to?);
-                if let (Some(begins), Some(ends)) = (from, to)
-                    && ends <= begins
-                {
-                    let remedy = "let `to` be after `from`";
-                    errors.report(&table.get("to")?, Problem::EmptyWindow, remedy);
-                    return None;
-                }
-                Some(Window::Between { from, to })
-            }
-            several => {
-                let node = table.get(several.first()?)?;
-                let problem = Problem::Conflict { keys: several.to_vec() };
-                errors.report(
-                    &node,
-                    problem,
-                    "choose one window: `last`, `within`, or `from` and `to`",
-                );
+        }
+        Some(Condition::Score { at_least: U256::from(at_least?), members: members? })
+    }
+
+    fn scored(
+        &mut self,
+        node: &Node<'_>,
+        at_least: u64,
+        depth: usize,
+        errors: &mut Errors<'_>,
+    ) -> Option<Scored> {
+        let remedy = "write { points = 5, each = { event = … } } or { points = 20, once = { … } }";
+        let table = node.table(errors, remedy)?;
+        table.deny_others(&["points", "each", "once"], errors);
+        let points = table.require("points", errors, remedy);
+        let points = points.and_then(|node| node.count(errors, limits::COUNT));
+        match (table.get("each"), table.get("once")) {
+            (Some(_), Some(node)) => {
+                errors.report(&node, Problem::Conflict { keys: vec!["each", "once"] }, remedy);
                 None
             }
-        }
-    }
-
-    /// So long after the user's first of other events.
-    fn within(&mut self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Window> {
-        let remedy = "write within = { span = \"7d\", after = { event = \"…\", subject = \"…\" } }";
-        let table = node.table(errors, remedy)?;
-        table.deny_others(&["span", "after"], errors);
-        let span = table.require("span", errors, remedy);
-        let seconds = span.and_then(|node| spans::seconds(&node, errors));
-        let after = table.require("after", errors, remedy)?.table(errors, remedy)?;
-        after.deny_others(&ANCHOR_KEYS, errors);
-        let anchor = self.signal(&after, errors)?.counted(Measure::Count, Window::Always);
-        let of = self.meters.place(anchor, None);
-        Some(Window::Within { seconds: seconds?, of })
-    }
-
-    /// One event or several; `None` when any of them was reported.
-    fn named_events(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Vec<Named<'c>>> {
-        let nodes = match node.value {
-            toml::de::DeValue::Array(_) => {
-                node.list(errors, "events", limits::ENTRIES, EVENT_REMEDY)?
+            (None, None) => {
+                table.require("each", errors, remedy);
+                None
             }
-            _ => vec![node.clone()],
-        };
-        let named: Vec<Option<Vec<Named<'c>>>> =
-            nodes.iter().map(|node| self.named_event(node, errors)).collect();
-        let named: Option<Vec<Vec<Named<'c>>>> = named.into_iter().collect();
-        Some(named?.into_iter().flatten().collect())
-    }
-
-    /// A contract's event; of a group of governors, that of each member that
-    /// has it.
-    fn named_event(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Vec<Named<'c>>> {
-        let text = node.text(errors, EVENT_REMEDY)?;
-        let Some((contract_name, event_name)) = text.split_once('.') else {
-            let problem = Problem::BadEventReference { text: text.to_owned() };
-            errors.report(node, problem, EVENT_REMEDY);
-            return None;
-        };
-        let named = |name: &'c Name, contract: &'c CatalogContract, schema: &'c EventSchema| {
-            let kind = EventKind { contract: name.clone(), event: schema.name.clone() };
-            Named { kind, contract, schema }
-        };
-        if let Some(members) = self.catalog.groups.get(contract_name) {
-            let members: Vec<_> = members
-                .iter()
-                .filter_map(|member| self.catalog.contracts.get_key_value(member))
-                .collect();
-            let having: Vec<_> = members
-                .iter()
-                .filter_map(|(name, contract)| {
-                    Some(named(name, contract, contract.event(event_name)?))
-                })
-                .collect();
-            if having.is_empty() {
-                // Told with the newest one's events.
-                let (_, contract) = members.last()?;
-                event(contract_name, contract, event_name, node, errors);
-                return None;
+            (None, Some(node)) => {
+                let condition = self.condition(&node, depth + 1, errors);
+                Some(Scored::Once { points: points?, condition: condition? })
             }
-            return Some(having);
-        }
-        let (name, contract) = contract(self.catalog, contract_name, node, errors)?;
-        let schema = event(contract_name, contract, event_name, node, errors)?;
-        Some(vec![named(name, contract, schema)])
-    }
-
-    fn holds(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<HoldsLeaf> {
-        let remedy = "write holds = { nft = \"<contract>\", at_least = 1 }";
-        let table = node.table(errors, remedy)?;
-        table.deny_others(&["nft", "at_least"], errors);
-        let at_least = match table.get("at_least") {
-            Some(node) => node.count(errors, limits::COUNT),
-            None => Some(1),
-        };
-        let nft = table.require("nft", errors, remedy)?;
-        let text = nft.text(errors, remedy)?;
-        let (name, contract) = contract(self.catalog, text, &nft, errors)?;
-        if contract.created {
-            let problem = Problem::ManyAddresses { contract: name.to_string() };
-            errors.report(&nft, problem, "name a contract that has an address of its own");
-            return None;
-        }
-        let complete = HOLDING_EVENTS.into_iter().all(|(event_name, fields)| {
-            event(name.as_str(), contract, event_name, &nft, errors).is_some_and(|schema| {
-                let kind = EventKind { contract: name.clone(), event: schema.name.clone() };
-                let named = [Named { kind, contract, schema }];
-                fields.iter().all(|(field, needed)| {
-                    let found = field_type(&named, field, &nft, errors);
-                    if let Some(found) = found.filter(|found| found != needed) {
-                        wrong_field(&named, field, found, &needed.to_string(), &nft, errors);
-                        return false;
+            (Some(node), None) => {
+                let table = node.table(errors, EVENT_REMEDY)?;
+                for key in ["count", "max", "min"] {
+                    if let Some(node) = table.get(key) {
+                        let problem = Problem::UnknownKey { key: key.to_owned() };
+                        let remedy = "each event gives points; use `once` for a number of them";
+                        errors.report(&node, problem, remedy);
+                        return None;
                     }
-                    true
-                })
-            })
-        });
-        complete.then_some(HoldsLeaf { nft: name.clone(), at_least: at_least? })
+                }
+                let mut leaf = self.events(&table, errors)?;
+                let points = points?;
+                // Beyond that it makes no difference.
+                let enough = Bound::AtLeast(Number::Uint(U256::from(at_least.div_ceil(points))));
+                if !self.meters.ask(leaf.meter, enough) {
+                    let remedy = "give points for a sum of unsigned numbers, or for events";
+                    errors.report(&node, Problem::Conflict { keys: vec!["each", "sum"] }, remedy);
+                    return None;
+                }
+                leaf.bound = enough;
+                self.leaves.push(Leaf::Events(leaf));
+                Some(Scored::Each { points, leaf: self.leaves.len() - 1 })
+            }
+        }
     }
 }
-
-/// What an ERC-721 contract must be decoded into for `holds`.
-const HOLDING_EVENTS: [(&str, &[(&str, FieldType)]); 3] = [
-    ("minted", &[("to", FieldType::Address), ("token_id", FieldType::Uint)]),
-    (
-        "transferred",
-        &[("from", FieldType::Address), ("to", FieldType::Address), ("token_id", FieldType::Uint)],
-    ),
-    ("burned", &[("from", FieldType::Address), ("token_id", FieldType::Uint)]),
-];
 
 /// The contracts whose tokens a condition's leaves ask for.
 pub(super) fn held_by(leaves: &[Leaf]) -> impl Iterator<Item = Name> {
     leaves.iter().filter_map(|leaf| match leaf {
         Leaf::Events(_) => None,
-        Leaf::Holds(leaf) => Some(leaf.nft.clone()),
+        Leaf::Holds(leaf) => Some(leaf.tokens.nft.clone()),
     })
 }
 

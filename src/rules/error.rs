@@ -156,6 +156,12 @@ pub enum Problem {
     /// A window that holds nothing.
     #[error("the window ends before it begins")]
     EmptyWindow,
+    /// Nobody can say that something will never happen.
+    #[error("the window never ends: it is never sure that nothing happens")]
+    NeverCloses,
+    /// It holds of everybody who never did anything.
+    #[error("nothing that somebody does makes this true")]
+    NeverBegins,
     /// An event reference that is not `<contract>.<event>`.
     #[error("`{text}` does not name an event")]
     BadEventReference {

@@ -7,14 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     memory::{self, Counted, Memory, State},
-    model::{Achievement, Condition, Leaf, Number, RuleSet},
+    model::{Achievement, Leaf, Number, RuleSet},
     prerequisites,
     reading::{Placed, Shown},
+    verdict::Verdict,
 };
 use crate::{
-    domain::{
-        Event, EventId, Evidence, EvidenceItem, FieldType, Position, UnlockId, UnlockRequest, Value,
-    },
+    domain::{Event, EventId, Evidence, FieldType, Position, UnlockId, UnlockRequest, Value},
     fold::Fold,
 };
 
@@ -34,8 +33,17 @@ impl Fold for RuleSet {
     type Output = Unlock;
     type Value = Memory;
 
-    /// No condition of the language changes by time alone.
-    fn begin_block(&self, _: u64, _: u64, _: u64, _: &mut State, _: &mut Vec<Unlock>) {}
+    /// What was waited for is looked at as of the time that it was waited for:
+    /// whichever block begins after it.
+    fn begin_block(&self, _: u64, _: u64, time: u64, state: &mut State, output: &mut Vec<Unlock>) {
+        while let Some((due, user, name)) = memory::first_due(state).filter(|it| it.0 <= time) {
+            // Gone in any case: whatever follows, this loop ends.
+            memory::wait(state, user, &name, None);
+            if let Some(achievement) = self.achievement(name.as_str()) {
+                self.decide(user, achievement, due, None, state, output);
+            }
+        }
+    }
 
     fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Unlock>) {
         let mut touched = Touched::new();
@@ -46,21 +54,50 @@ impl Fold for RuleSet {
         let now = event.position.time;
         for (user, index) in touched {
             let Some(achievement) = self.achievements.get(index) else { continue };
-            let requested = memory::requested(state, user, &achievement.name).is_some();
-            if requested || !self.earned(state, user, achievement, now) {
-                continue;
-            }
-            let request = self.request(state, user, achievement, now);
-            memory::set_requested(state, user, &achievement.name, log.clone());
-            output.push(Unlock { request });
+            self.decide(user, achievement, now, Some(&log), state, output);
         }
     }
 }
 
 impl RuleSet {
+    /// Asks for an achievement that is earned at a block time, once; what may be
+    /// earned later is waited for.
+    fn decide(
+        &self,
+        user: Address,
+        achievement: &Achievement,
+        now: u64,
+        log: Option<&Counted>,
+        state: &mut State,
+        output: &mut Vec<Unlock>,
+    ) {
+        let name = &achievement.name;
+        if memory::requested(state, user, name).is_some() {
+            return;
+        }
+        let is_taken = achievement.first.is_some_and(|first| memory::taken(state, name) >= first);
+        let verdict = match is_taken {
+            true => Verdict::No,
+            false => self.verdict(state, user, achievement, now),
+        };
+        memory::wait(state, user, name, verdict.later());
+        if verdict != Verdict::Holds {
+            return;
+        }
+        let (request, last) = self.request(state, user, achievement, now);
+        // Something that somebody did is always among it: see `Condition::begins`.
+        if let Some(by) = log.cloned().or(last) {
+            memory::set_requested(state, user, name, by);
+        }
+        if achievement.first.is_some() {
+            memory::take(state, name);
+        }
+        output.push(Unlock { request });
+    }
+
     /// Keeps who holds which token of the contracts that `holds` names.
     fn move_token(&self, event: &Event, log: &Counted, state: &mut State, touched: &mut Touched) {
-        let Some(achievements) = self.index.by_nft.get(&event.contract) else { return };
+        let Some(looking) = self.index.by_nft.get(&event.contract) else { return };
         let Some(token) = uint(event, "token_id") else { return };
         let (from, to) = match event.name.as_str() {
             "minted" => (None, address(event, "to")),
@@ -68,10 +105,15 @@ impl RuleSet {
             "burned" => (address(event, "from"), None),
             _ => return,
         };
-        for (user, by) in [(from, None), (to, Some(log.clone()))] {
+        // Who sends it to themselves has had it all the time.
+        if from == to {
+            return;
+        }
+        let nft = &event.contract;
+        for (user, comes) in [(from, false), (to, true)] {
             if let Some(user) = user {
-                memory::set_held(state, &event.contract, user, token, by);
-                touched.extend(achievements.iter().map(|index| (user, *index)));
+                memory::move_token(state, nft, user, token, (log, comes), &looking.since);
+                touched.extend(looking.achievements.iter().map(|index| (user, *index)));
             }
         }
     }
@@ -124,7 +166,7 @@ impl RuleSet {
     pub(super) fn shown(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> Shown {
         match leaf {
             Leaf::Holds(leaf) => {
-                let total = memory::tokens(state, &leaf.nft, user);
+                let total = memory::tokens(state, &leaf.tokens.nft, user);
                 Shown { number: Some(Number::Uint(U256::from(total))), total }
             }
             Leaf::Events(leaf) => match self.meter(leaf.meter) {
@@ -138,7 +180,7 @@ impl RuleSet {
     pub(super) fn logs(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> Vec<Counted> {
         match leaf {
             Leaf::Holds(leaf) => {
-                let mut logs = memory::receipts(state, &leaf.nft, user);
+                let mut logs = memory::receipts(state, &leaf.tokens.nft, user);
                 logs.split_off(logs.len().saturating_sub(Evidence::MAX_ITEMS))
             }
             Leaf::Events(leaf) => match self.meter(leaf.meter) {
@@ -148,68 +190,17 @@ impl RuleSet {
         }
     }
 
-    /// Whether prerequisites and condition are met at a block time.
-    pub(super) fn earned(
-        &self,
-        state: &State,
-        user: Address,
-        achievement: &Achievement,
-        now: u64,
-    ) -> bool {
-        let required = |name| memory::unlocked(state, user, name).is_some();
-        achievement.requires.iter().all(required)
-            && self.holds(state, user, achievement, &achievement.when, now)
-    }
-
-    /// Whether a condition holds for a user.
-    pub(super) fn holds(
-        &self,
-        state: &State,
-        user: Address,
-        achievement: &Achievement,
-        condition: &Condition,
-        now: u64,
-    ) -> bool {
-        let mut members_hold =
-            |member: &Condition| self.holds(state, user, achievement, member, now);
-        match condition {
-            Condition::Leaf(index) => achievement.leaves.get(*index).is_some_and(|leaf| {
-                leaf.bound().is_kept(self.shown(state, user, leaf, now).number)
-            }),
-            Condition::All(members) => members.iter().all(members_hold),
-            Condition::Any(members) => members.iter().any(&mut members_hold),
-        }
-    }
-
-    /// The leaves by which a condition that holds does so.
-    fn deciding_leaves<'a>(
-        &self,
-        state: &State,
-        user: Address,
-        achievement: &'a Achievement,
-        condition: &Condition,
-        now: u64,
-    ) -> Vec<&'a Leaf> {
-        match condition {
-            Condition::Leaf(index) => achievement.leaves.get(*index).into_iter().collect(),
-            Condition::All(members) | Condition::Any(members) => members
-                .iter()
-                .filter(|member| self.holds(state, user, achievement, member, now))
-                .flat_map(|member| self.deciding_leaves(state, user, achievement, member, now))
-                .collect(),
-        }
-    }
-
     fn request(
         &self,
         state: &State,
         user: Address,
         achievement: &Achievement,
         now: u64,
-    ) -> UnlockRequest {
+    ) -> (UnlockRequest, Option<Counted>) {
         let contract = &self.contract;
         let id = UnlockId::of(contract.chain_id, contract.address, achievement.id, user);
-        UnlockRequest {
+        let (evidence, last) = self.evidence(state, user, achievement, now);
+        let request = UnlockRequest {
             id,
             rule_set: self.id.clone(),
             achievement: achievement.name.clone(),
@@ -220,23 +211,24 @@ impl RuleSet {
             user,
             on_retract: achievement.on_retract,
             urgency: achievement.urgency,
-            evidence: self.evidence(state, user, achievement, now),
-        }
+            evidence,
+        };
+        (request, last)
     }
 
     /// The logs that counted: those of every leaf that makes the condition
-    /// hold, and the confirmations of the prerequisites.
+    /// hold, and the confirmations of the prerequisites; and the last of them.
     fn evidence(
         &self,
         state: &State,
         user: Address,
         achievement: &Achievement,
         now: u64,
-    ) -> Evidence {
-        let mut named: BTreeMap<(Position, EventId), EvidenceItem> = BTreeMap::new();
+    ) -> (Evidence, Option<Counted>) {
+        let mut named: BTreeMap<(Position, EventId), Counted> = BTreeMap::new();
         let mut unnamed = 0;
         let mut add = |log: &Counted| {
-            named.insert((log.position(), log.item().event), log.item().clone());
+            named.insert((log.position(), log.item().event), log.clone());
         };
         let confirmed = |name| memory::unlocked(state, user, name);
         achievement.requires.iter().filter_map(confirmed).for_each(&mut add);
@@ -250,8 +242,9 @@ impl RuleSet {
         // that can't be told any more: they are counted per leaf.
         let total = named.len() as u64 + unnamed;
         let skipped = named.len().saturating_sub(Evidence::MAX_ITEMS);
-        let items = named.into_values().skip(skipped).collect();
-        Evidence { rule_version: self.version, items, total }
+        let last = named.values().next_back().cloned();
+        let items = named.into_values().skip(skipped).map(|log| log.item().clone()).collect();
+        (Evidence { rule_version: self.version, items, total }, last)
     }
 }
 

@@ -1,17 +1,15 @@
 //! Why a user has an achievement, or what is missing: from the saved state
 //! alone.
 
-use std::time::Duration;
-
 use alloy::primitives::{Address, B256, U256};
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     error::suggest,
     memory::{self, State},
-    meter::{Measure, Meter, Window},
-    model::{Achievement, Bound, Condition, Leaf, Number, RuleSet},
+    model::{Achievement, Bound, Condition, Leaf, RuleSet, Scored},
+    verdict::Verdict,
+    words::{from, missing},
 };
 use crate::domain::{
     EvidenceItem, Name,
@@ -37,6 +35,10 @@ pub struct Explanation {
     pub requested: Option<EvidenceItem>,
     /// Whether prerequisites and condition are met now.
     pub earned: bool,
+    /// The block time from which on they are, if nothing happens until then;
+    /// seconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earned_from: Option<u64>,
     /// The achievements that must be on chain first.
     pub requires: Vec<PrerequisiteReport>,
     /// The condition with what counted. Counting ends where nobody asks for
@@ -77,6 +79,46 @@ pub enum ConditionReport {
         /// The members.
         members: Vec<ConditionReport>,
     },
+    /// So many members must hold.
+    AtLeast {
+        /// How many.
+        needed: usize,
+        /// Whether they do.
+        holds: bool,
+        /// The members.
+        members: Vec<ConditionReport>,
+    },
+    /// Something must not have happened until its window was over.
+    Not {
+        /// Whether that is sure.
+        holds: bool,
+        /// When it is, in seconds since the Unix epoch, if nothing happens.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<u64>,
+        /// What must not happen.
+        leaf: LeafReport,
+    },
+    /// Points must reach a number.
+    Score {
+        /// Which.
+        #[serde(with = "decimal")]
+        needed: U256,
+        /// Whether they do.
+        holds: bool,
+        /// What gives points.
+        members: Vec<ScoreReport>,
+    },
+}
+
+/// Something that gives points.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ScoreReport {
+    /// How many.
+    pub points: u64,
+    /// Whether for each, and not once.
+    pub each: bool,
+    /// What for.
+    pub condition: ConditionReport,
 }
 
 /// One condition that is not a group.
@@ -139,8 +181,12 @@ impl RuleSet {
         });
         let requires: Vec<PrerequisiteReport> = requires.collect();
         let condition = self.report(state, user, achievement, &achievement.when, now);
+        let verdict = self.verdict(state, user, achievement, now);
         let mut missing = Vec::new();
         if requested.is_none() {
+            let first =
+                achievement.first.filter(|first| memory::taken(state, &achievement.name) >= *first);
+            missing.extend(first.map(|first| format!("the first {first} have it already")));
             let unmet = requires.iter().filter(|required| required.unlocked.is_none());
             missing.extend(unmet.map(|required| {
                 format!("achievement {} must be unlocked on chain first", required.achievement)
@@ -154,7 +200,8 @@ impl RuleSet {
             achievement_id: achievement.id,
             user,
             requested: requested.map(|log| log.item().clone()),
-            earned: self.earned(state, user, achievement, now),
+            earned: verdict == Verdict::Holds,
+            earned_from: verdict.later(),
             requires,
             condition,
             missing,
@@ -169,23 +216,49 @@ impl RuleSet {
         condition: &Condition,
         now: u64,
     ) -> ConditionReport {
-        let holds = self.holds(state, user, achievement, condition, now);
-        let reports = |members: &[Condition]| {
-            let report = |member| self.report(state, user, achievement, member, now);
-            members.iter().map(report).collect()
-        };
+        let verdict = self.verdict_on(state, user, achievement, condition, now);
+        let holds = verdict == Verdict::Holds;
+        let report = |member: &Condition| self.report(state, user, achievement, member, now);
+        let reports = |members: &[Condition]| members.iter().map(report).collect();
+        let leaf_at = |index: &usize| achievement.leaves.get(*index);
+        let nothing = ConditionReport::All { holds, members: Vec::new() };
         match condition {
             Condition::All(members) => ConditionReport::All { holds, members: reports(members) },
             Condition::Any(members) => ConditionReport::Any { holds, members: reports(members) },
-            Condition::Leaf(index) => {
-                let Some(leaf) = achievement.leaves.get(*index) else {
-                    return ConditionReport::All { holds, members: Vec::new() };
-                };
-                let report = self.leaf_report(state, user, leaf, now);
-                match leaf {
-                    Leaf::Events(_) => ConditionReport::Events(report),
-                    Leaf::Holds(_) => ConditionReport::Holds(report),
+            Condition::AtLeast(needed, members) => {
+                ConditionReport::AtLeast { needed: *needed, holds, members: reports(members) }
+            }
+            Condition::Leaf(index) => match leaf_at(index) {
+                Some(leaf @ Leaf::Events(_)) => {
+                    ConditionReport::Events(self.leaf_report(state, user, leaf, now))
                 }
+                Some(leaf @ Leaf::Holds(_)) => {
+                    let report = self.leaf_report(state, user, leaf, now);
+                    let missing = report.missing.or_else(|| verdict.later().map(from));
+                    ConditionReport::Holds(LeafReport { holds, missing, ..report })
+                }
+                None => nothing,
+            },
+            Condition::Not(index) => match leaf_at(index) {
+                Some(leaf) => {
+                    let leaf = self.leaf_report(state, user, leaf, now);
+                    ConditionReport::Not { holds, from: verdict.later(), leaf }
+                }
+                None => nothing,
+            },
+            Condition::Score { at_least, members } => {
+                let scored = |member: &Scored| match member {
+                    Scored::Once { points, condition } => {
+                        ScoreReport { points: *points, each: false, condition: report(condition) }
+                    }
+                    Scored::Each { points, leaf } => ScoreReport {
+                        points: *points,
+                        each: true,
+                        condition: report(&Condition::Leaf(*leaf)),
+                    },
+                };
+                let members = members.iter().map(scored).collect();
+                ConditionReport::Score { needed: *at_least, holds, members }
             }
         }
     }
@@ -208,114 +281,6 @@ impl RuleSet {
             evidence: logs.iter().map(|log| log.item().clone()).collect(),
             total: shown.total,
             missing: (!holds).then(|| missing(leaf, meter, shown.number)),
-        }
-    }
-
-    fn words(&self, leaf: &Leaf, meter: Option<&Meter>) -> String {
-        let (bound, meter) = match (leaf, meter) {
-            (Leaf::Holds(leaf), _) => {
-                return format!("holds at least {} of {}", leaf.at_least, leaf.nft);
-            }
-            (Leaf::Events(leaf), Some(meter)) => (leaf.bound, meter),
-            (Leaf::Events(_), None) => return String::new(),
-        };
-        let bound = match bound {
-            Bound::AtLeast(number) => format!("at least {number}"),
-            Bound::AtMost(number) => format!("at most {number}"),
-        };
-        let measure = match &meter.measure {
-            Measure::Count => bound,
-            Measure::Distinct { field, .. } => format!("{bound} distinct {field} in"),
-            Measure::Of { aggregate, field, .. } => {
-                format!("{} of {field} {bound} in", aggregate.word())
-            }
-        };
-        format!("{measure} {}{}", signal(meter), self.window_words(meter))
-    }
-
-    fn window_words(&self, meter: &Meter) -> String {
-        let time = |at: &u64| {
-            let at =
-                i64::try_from(*at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
-            at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
-        };
-        let span = |seconds: u64| humantime::format_duration(Duration::from_secs(seconds));
-        match &meter.window {
-            Window::Always => String::new(),
-            Window::Between { from, to } => {
-                let from = from.as_ref().map(|from| format!(" from {}", time(from)));
-                let to = to.as_ref().map(|to| format!(" before {}", time(to)));
-                format!("{}{}", from.unwrap_or_default(), to.unwrap_or_default())
-            }
-            Window::Last { seconds } => format!(" in the last {}", span(*seconds)),
-            Window::Within { seconds, of } => {
-                let anchor = self.meters.get(*of).map(signal).unwrap_or_default();
-                format!(" within {} after the first {anchor}", span(*seconds))
-            }
-        }
-    }
-}
-
-/// What more is needed.
-fn missing(leaf: &Leaf, meter: Option<&Meter>, shown: Option<Number>) -> String {
-    let (meter, lacking) = match (leaf, leaf.bound(), meter) {
-        (Leaf::Holds(leaf), Bound::AtLeast(needed), _) => {
-            let lacking = needed.less(shown);
-            let tokens = if lacking == U256::from(1) { "token" } else { "tokens" };
-            return format!("{lacking} more {tokens} of {}", leaf.nft);
-        }
-        (_, Bound::AtLeast(needed), Some(meter)) => (meter, needed.less(shown)),
-        (_, Bound::AtMost(most), Some(meter)) => {
-            return match (&meter.measure, shown) {
-                (_, None) => format!("a first {}", events(meter)),
-                (Measure::Of { aggregate, field, .. }, Some(_)) => {
-                    format!("{} of {field} is above {most}", aggregate.word())
-                }
-                _ => format!("more than {most} {}", events(meter)),
-            };
-        }
-        _ => return String::new(),
-    };
-    match &meter.measure {
-        Measure::Count => format!("{lacking} more {}", events(meter)),
-        Measure::Distinct { field, .. } => {
-            format!("{lacking} more distinct {field} in {}", events(meter))
-        }
-        Measure::Of { field, .. } => format!("{lacking} more {field} in {}", events(meter)),
-    }
-}
-
-fn events(meter: &Meter) -> String {
-    let kinds: Vec<String> =
-        meter.events.iter().map(|kind| format!("{}.{}", kind.contract, kind.event)).collect();
-    kinds.join(" or ")
-}
-
-/// Whose events count.
-fn signal(meter: &Meter) -> String {
-    let filter =
-        if meter.filter.is_always() { String::new() } else { format!(" where {}", meter.filter) };
-    format!("{} by {}{filter}", events(meter), meter.subject)
-}
-
-impl ConditionReport {
-    fn holds(&self) -> bool {
-        match self {
-            Self::Events(leaf) | Self::Holds(leaf) => leaf.holds,
-            Self::All { holds, .. } | Self::Any { holds, .. } => *holds,
-        }
-    }
-
-    fn missing(&self) -> Vec<String> {
-        match self {
-            _ if self.holds() => Vec::new(),
-            Self::Events(leaf) | Self::Holds(leaf) => leaf.missing.iter().cloned().collect(),
-            Self::All { members, .. } => members.iter().flat_map(Self::missing).collect(),
-            Self::Any { members, .. } => {
-                let ways: Vec<String> =
-                    members.iter().map(|member| member.missing().join(" and ")).collect();
-                vec![format!("one of: {}", ways.join("; "))]
-            }
         }
     }
 }

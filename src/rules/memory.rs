@@ -2,19 +2,23 @@
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `r/<user>/<achievement>` | the log that completed it: its unlock was requested |
+//! | `r/<user>/<achievement>` | its unlock was requested: by the log, or the last that counted |
+//! | `first/<achievement>` | how many users have it, where that is limited |
+//! | `due/<time>/<user>/<achievement>` | from then on it may be earned, if nothing happens |
+//! | `wait/<user>/<achievement>` | that time |
 //! | `m/<meter>/<user>` | [`Reading`] |
 //! | `m/<meter>/<user>/e/<slot>` | a ring of the latest logs that counted |
 //! | `m/<meter>/<user>/d/<hash>` | a value that `distinct` counted |
 //! | `m/<meter>/<user>/w/<time>/<position>` | of a meter that forgets: [`Entry`] |
 //! | `held/<contract>/<user>` | number of tokens |
 //! | `held/<contract>/<user>/<token>` | how it was received |
+//! | `since/<contract>/<number>/<user>` | the log that brought the tokens to this number |
 //! | `unlocked/<achievement>/<user>` | the confirmation on chain |
 //!
 //! Each log that counts writes a few small values, never a growing one. Meters
 //! are named by their place in the set, which is a function of its version.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use alloy::primitives::{Address, U256};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -38,10 +42,11 @@ pub enum Memory {
     Log(Counted),
     /// What a log counted for in a meter that forgets.
     Entry(Entry),
-    /// The time at which a value counted last, seconds since the Unix epoch.
-    Seen(u64),
-    /// So many tokens.
-    Tokens(u64),
+    /// A time, seconds since the Unix epoch: at which a value counted last, or
+    /// from which on something may be earned.
+    Time(u64),
+    /// So many tokens, or users.
+    Number(u64),
 }
 
 /// How far a user's events have come.
@@ -135,6 +140,15 @@ fn held_key(nft: &Name, user: Address) -> String {
     format!("held/{nft}/{user:#x}")
 }
 
+fn since_key(nft: &Name, at_least: u64, user: Address) -> String {
+    format!("since/{nft}/{at_least}/{user:#x}")
+}
+
+/// Padded, so that the order of keys is the order of time.
+fn due_key(time: u64, user: Address, achievement: &Name) -> String {
+    format!("due/{time:020}/{user:#x}/{achievement}")
+}
+
 fn unlocked_key(achievement: &Name, user: Address) -> String {
     format!("unlocked/{achievement}/{user:#x}")
 }
@@ -177,7 +191,7 @@ pub(super) fn set_unlocked(
 /// How many tokens of a contract a user holds.
 pub(super) fn tokens(state: &State, nft: &Name, user: Address) -> u64 {
     match state.value(&held_key(nft, user)) {
-        Some(Memory::Tokens(count)) => *count,
+        Some(Memory::Number(count)) => *count,
         _ => 0,
     }
 }
@@ -191,24 +205,81 @@ pub(super) fn receipts(state: &State, nft: &Name, user: Address) -> Vec<Counted>
     logs
 }
 
-/// Takes a token out of or puts it into a user's hands.
-pub(super) fn set_held(
+/// Since which log a user has had so many tokens.
+pub(super) fn since<'a>(
+    state: &'a State,
+    nft: &Name,
+    at_least: u64,
+    user: Address,
+) -> Option<&'a Counted> {
+    log_at(state, &since_key(nft, at_least, user))
+}
+
+/// Takes a token out of a user's hands, or puts it into them. `marks` are the
+/// numbers of tokens of which it matters since when somebody has them.
+pub(super) fn move_token(
     state: &mut State,
     nft: &Name,
     user: Address,
     token: U256,
-    by: Option<Counted>,
+    (by, comes): (&Counted, bool),
+    marks: &BTreeSet<u64>,
 ) {
     let count_key = held_key(nft, user);
     let token_key = format!("{count_key}/{token}");
     let had = state.value(&token_key).is_some();
-    let count = tokens(state, nft, user);
-    let has = by.is_some();
-    state.set(&token_key, by.map(Memory::Log));
-    let count = match (had, has) {
-        (false, true) => count.saturating_add(1),
-        (true, false) => count.saturating_sub(1),
+    let before = tokens(state, nft, user);
+    state.set(&token_key, comes.then(|| Memory::Log(by.clone())));
+    let after = match (had, comes) {
+        (false, true) => before.saturating_add(1),
+        (true, false) => before.saturating_sub(1),
         _ => return,
     };
-    state.set(&count_key, (count > 0).then_some(Memory::Tokens(count)));
+    state.set(&count_key, (after > 0).then_some(Memory::Number(after)));
+    for mark in marks {
+        let reached = (before < *mark, after < *mark);
+        if reached.0 != reached.1 {
+            let by = (!reached.1).then(|| Memory::Log(by.clone()));
+            state.set(&since_key(nft, *mark, user), by);
+        }
+    }
+}
+
+/// How many users have an achievement that only the first get.
+pub(super) fn taken(state: &State, achievement: &Name) -> u64 {
+    match state.value(&format!("first/{achievement}")) {
+        Some(Memory::Number(count)) => *count,
+        _ => 0,
+    }
+}
+
+pub(super) fn take(state: &mut State, achievement: &Name) {
+    let count = taken(state, achievement).saturating_add(1);
+    state.set(&format!("first/{achievement}"), Some(Memory::Number(count)));
+}
+
+/// Has an achievement looked at again at a time, or at none.
+pub(super) fn wait(state: &mut State, user: Address, achievement: &Name, until: Option<u64>) {
+    let key = format!("wait/{user:#x}/{achievement}");
+    let waits = match state.value(&key) {
+        Some(Memory::Time(time)) => Some(*time),
+        _ => None,
+    };
+    if waits == until {
+        return;
+    }
+    if let Some(time) = waits {
+        state.remove(&due_key(time, user, achievement));
+    }
+    if let Some(time) = until {
+        state.set(&due_key(time, user, achievement), Some(Memory::Time(time)));
+    }
+    state.set(&key, until.map(Memory::Time));
+}
+
+/// The first that is due: when, whose and what.
+pub(super) fn first_due(state: &State) -> Option<(u64, Address, Name)> {
+    let mut parts = state.keys("due/").next()?.split('/').skip(1);
+    let (time, user) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((time, user, Name::new(parts.next()?).ok()?))
 }

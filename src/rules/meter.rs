@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    model::{Bound, EventKind, Number},
+    model::{Bound, EventKind, Holding, Number},
     predicate::Term,
 };
 use crate::domain::FieldType;
@@ -20,6 +20,8 @@ pub(super) struct Meter {
     pub(super) subject: String,
     /// What each event must meet.
     pub(super) filter: Term,
+    /// What the user must hold at the event.
+    pub(super) holding: Option<Holding>,
     pub(super) measure: Measure,
     pub(super) window: Window,
     /// Once it shows this, nobody asks for more: it stands still then, and the
@@ -76,6 +78,14 @@ impl Aggregate {
 }
 
 impl Meter {
+    /// The meter whose first event begins its window.
+    pub(super) fn anchor(&self) -> Option<usize> {
+        match self.window {
+            Window::Within { of, .. } => Some(of),
+            _ => None,
+        }
+    }
+
     /// The type of what it shows.
     pub(super) fn shows(&self) -> FieldType {
         match &self.measure {
@@ -123,6 +133,19 @@ impl Meters {
             };
         }
         place
+    }
+
+    /// Has a meter go on at least so far. Whether it shows such a number.
+    pub(super) fn ask(&mut self, place: usize, bound: Bound) -> bool {
+        let Some((_, meter)) = self.all.get_mut(place) else { return false };
+        let Bound::AtLeast(asked) = bound else { return false };
+        meter.enough = meter.enough.map(|enough| enough.max(asked));
+        meter.shows() == FieldType::Uint
+    }
+
+    /// Whether a meter's window begins with something that the user did.
+    pub(super) fn is_anchored(&self, place: usize) -> bool {
+        self.all.get(place).is_some_and(|(_, meter)| meter.anchor().is_some())
     }
 
     /// What a meter means.

@@ -21,7 +21,10 @@ mod model;
 mod predicate;
 mod prerequisites;
 mod reading;
+mod signals;
 mod spans;
+mod verdict;
+mod words;
 
 pub use catalog::{Catalog, CatalogContract};
 pub use error::{Problem, RuleError};

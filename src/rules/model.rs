@@ -59,6 +59,8 @@ pub struct Achievement {
     /// Achievements of this set that must be on chain first, in order of
     /// their names.
     pub requires: Vec<Name>,
+    /// How many users can have it, those who earn it first; `None` of all.
+    pub first: Option<u64>,
     pub(super) when: Condition,
     pub(super) leaves: Vec<Leaf>,
 }
@@ -70,6 +72,23 @@ pub(super) enum Condition {
     Leaf(usize),
     All(Vec<Condition>),
     Any(Vec<Condition>),
+    AtLeast(usize, Vec<Condition>),
+    /// The leaf's events did not come so far, and can't any more: its window is
+    /// over.
+    Not(usize),
+    Score {
+        at_least: U256,
+        members: Vec<Scored>,
+    },
+}
+
+/// What gives points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Scored {
+    /// So many for each that a leaf's meter shows.
+    Each { points: u64, leaf: usize },
+    /// So many while a condition holds.
+    Once { points: u64, condition: Condition },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +122,14 @@ pub(super) struct EventKind {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HoldsLeaf {
+    pub(super) tokens: Holding,
+    /// Without a break for so many seconds.
+    pub(super) held_for: Option<u64>,
+}
+
+/// So many tokens in somebody's hands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Holding {
     /// The ERC-721 contract.
     pub(super) nft: Name,
     pub(super) at_least: u64,
@@ -123,33 +150,56 @@ pub(super) struct Index {
     pub(super) by_event: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
     /// Achievements by the meter that they look at.
     pub(super) by_meter: Vec<Vec<usize>>,
-    /// Achievements by the ERC-721 contract that they need tokens of.
-    pub(super) by_nft: BTreeMap<Name, BTreeSet<usize>>,
+    /// By the ERC-721 contract that is asked about.
+    pub(super) by_nft: BTreeMap<Name, Looking>,
     /// Achievements that require the achievement with this id.
     pub(super) by_prerequisite: BTreeMap<U256, (Name, BTreeSet<usize>)>,
+}
+
+/// Who looks at the tokens of a contract.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Looking {
+    /// Achievements that need tokens.
+    pub(super) achievements: BTreeSet<usize>,
+    /// Numbers of tokens of which it matters since when somebody has them.
+    pub(super) since: BTreeSet<u64>,
 }
 
 impl Index {
     pub(super) fn of(achievements: &[Achievement], meters: &[Meter]) -> Self {
         let by_meter = vec![Vec::new(); meters.len()];
         let mut index = Self { by_meter, ..Self::default() };
-        for (m, meter) in meters.iter().enumerate() {
+        // An anchor's event begins the window that it may count in itself.
+        let anchors: BTreeSet<usize> = meters.iter().filter_map(Meter::anchor).collect();
+        let (first, then): (Vec<usize>, Vec<usize>) =
+            (0..meters.len()).partition(|place| anchors.contains(place));
+        for place in first.into_iter().chain(then) {
+            let Some(meter) = meters.get(place) else { continue };
             for EventKind { contract, event } in &meter.events {
                 let of_contract = index.by_event.entry(contract.clone()).or_default();
-                of_contract.entry(event.clone()).or_default().push(m);
+                of_contract.entry(event.clone()).or_default().push(place);
+            }
+            if let Some(holding) = &meter.holding {
+                index.by_nft.entry(holding.nft.clone()).or_default();
             }
         }
         for (a, achievement) in achievements.iter().enumerate() {
             for leaf in &achievement.leaves {
                 match leaf {
                     Leaf::Events(leaf) => {
-                        let looking = index.by_meter.get_mut(leaf.meter);
-                        if let Some(looking) = looking.filter(|it| it.last() != Some(&a)) {
-                            looking.push(a);
+                        // Where it matters that nothing happened, the anchor matters.
+                        let anchor = meters.get(leaf.meter).and_then(Meter::anchor);
+                        for place in anchor.into_iter().chain([leaf.meter]) {
+                            let looking = index.by_meter.get_mut(place);
+                            if let Some(looking) = looking.filter(|it| !it.contains(&a)) {
+                                looking.push(a);
+                            }
                         }
                     }
-                    Leaf::Holds(leaf) => {
-                        index.by_nft.entry(leaf.nft.clone()).or_default().insert(a);
+                    Leaf::Holds(HoldsLeaf { tokens, held_for }) => {
+                        let looking = index.by_nft.entry(tokens.nft.clone()).or_default();
+                        looking.achievements.insert(a);
+                        looking.since.extend(held_for.map(|_| tokens.at_least));
                     }
                 }
             }
@@ -234,7 +284,7 @@ impl Leaf {
     pub(super) fn bound(&self) -> Bound {
         match self {
             Self::Events(leaf) => leaf.bound,
-            Self::Holds(leaf) => Bound::AtLeast(Number::Uint(U256::from(leaf.at_least))),
+            Self::Holds(leaf) => Bound::AtLeast(Number::Uint(U256::from(leaf.tokens.at_least))),
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloy::primitives::{Address, U256, keccak256};
 
 use super::{
-    memory::{Counted, Entry, Memory, Reading, State, meter_key},
+    memory::{self, Counted, Entry, Memory, Reading, State, meter_key},
     meter::{Aggregate, Measure, Meter, Window},
     model::{Bound, Number},
 };
@@ -49,6 +49,10 @@ impl Placed<'_> {
             let shown = self.of(reading);
             self.meter.enough.is_some_and(|enough| shown.is_some_and(|shown| shown >= enough))
         };
+        let holding = self.meter.holding.as_ref();
+        if holding.is_some_and(|it| memory::tokens(state, &it.nft, user) < it.at_least) {
+            return false;
+        }
         if !self.is_within(state, user, time) || (reading.counted > 0 && is_enough(&reading)) {
             return false;
         }
@@ -60,7 +64,7 @@ impl Placed<'_> {
             if state.value(&seen).is_some() {
                 return false;
             }
-            state.set(&seen, Some(Memory::Seen(time)));
+            state.set(&seen, Some(Memory::Time(time)));
         }
         if let (Measure::Of { aggregate, .. }, Some(number)) = (&self.meter.measure, number) {
             let so_far = reading.number;
@@ -105,14 +109,14 @@ impl Placed<'_> {
         if let Measure::Distinct { field, field_type } = &self.meter.measure {
             let Some(seen) = seen_key(key, event, field, field_type) else { return false };
             // The latest of a value is the one that is forgotten last.
-            if let Some(Memory::Seen(before)) = state.value(&seen) {
+            if let Some(Memory::Time(before)) = state.value(&seen) {
                 let (_, id) = seen.rsplit_once('/').unwrap_or_default();
                 state.remove(&format!("{key}/w/{before:020}/{id}"));
             }
             let (_, id) = seen.rsplit_once('/').unwrap_or_default();
             let entry = Entry { number: None, log: log.clone() };
             state.set(&format!("{key}/w/{time:020}/{id}"), Some(Memory::Entry(entry)));
-            state.set(&seen, Some(Memory::Seen(time)));
+            state.set(&seen, Some(Memory::Time(time)));
         } else {
             let position = event.position;
             let at = format!(
@@ -137,6 +141,51 @@ impl Placed<'_> {
                 state.remove(&format!("{key}/d/{id}"));
             }
             state.remove(&at);
+        }
+    }
+
+    /// The block time from which on a user's rolling window keeps to a bound by
+    /// forgetting alone, where it doesn't now.
+    pub(super) fn later(self, state: &State, user: Address, bound: Bound, now: u64) -> Option<u64> {
+        let (Window::Last { seconds }, Measure::Of { aggregate, field_type, .. }) =
+            (&self.meter.window, &self.meter.measure)
+        else {
+            return None;
+        };
+        let may_help = match (aggregate, bound) {
+            (Aggregate::Sum, _) => *field_type == FieldType::Int,
+            (Aggregate::Max, Bound::AtMost(_)) | (Aggregate::Min, Bound::AtLeast(_)) => true,
+            _ => false,
+        };
+        if !may_help {
+            return None;
+        }
+        let entries = self.entries(state, &meter_key(self.place, user), now, *seconds);
+        // What is left after each is forgotten, from the last on.
+        let mut left = matches!(aggregate, Aggregate::Sum).then(|| Number::zero(field_type));
+        let mut first = None;
+        for entry in entries.iter().rev() {
+            if bound.is_kept(left) {
+                first = Some(entry.log.position().time + seconds);
+            }
+            left = match (left, entry.number) {
+                (Some(left), Some(number)) => Some(aggregate.of(left, number)),
+                (left, number) => number.or(left),
+            };
+        }
+        first
+    }
+
+    /// The block time from which on nothing more counts for a user; `None` where
+    /// that is not settled, or never.
+    pub(super) fn closes(self, state: &State, user: Address) -> Option<u64> {
+        match self.meter.window {
+            Window::Always | Window::Last { .. } => None,
+            Window::Between { to, .. } => to,
+            Window::Within { seconds, of } => match state.value(&meter_key(of, user)) {
+                Some(Memory::Reading(Reading { first, .. })) => Some((*first)? + seconds + 1),
+                _ => None,
+            },
         }
     }
 

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bad_input;
+mod conditions;
 mod evaluation;
 mod explanation;
 mod expressions;
 mod groups;
+mod property;
 mod reorg;
 mod windows;
 mod world;

@@ -94,21 +94,17 @@ fn what_a_rolling_window_forgets_leaves_nothing_behind() {
 fn within_counts_from_the_users_own_first_event_on() {
     let window = "within = { span = \"7d\", after = { event = \"contributions.contributed\", \
                   subject = \"member\" } }";
-    let contributed = |world: &mut World, member: u8| {
-        let fields = json!({ "member": user(member).to_checksum(None), "amount": "1" });
-        world.apply("contributions.contributed", &fields);
-    };
     let mut world = voted(window);
     assert_eq!(world.vote(1, 1, "1"), 0, "before it began");
-    contributed(&mut world, 1);
+    world.contribute(1);
     assert_eq!(world.vote(2, 1, "1"), 0, "somebody else's does not begin it");
     world.pass(7 * DAY - 2);
     assert_eq!(world.vote(1, 2, "1"), 1, "seven days after to the second");
 
     let mut world = voted(window);
-    contributed(&mut world, 1);
+    world.contribute(1);
     world.pass(4 * DAY);
-    contributed(&mut world, 1);
+    world.contribute(1);
     world.pass(4 * DAY);
     assert_eq!(world.vote(1, 1, "1"), 0, "the first counts, not the last");
 }

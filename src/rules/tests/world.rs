@@ -186,8 +186,60 @@ impl World {
         let block = block(self.block, 0);
         let event = event_in(BlockRef { time: block.time + later, ..block }, event, fields);
         let mut unlocks = Vec::new();
+        let time = event.block.time;
+        self.set.begin_block(1, event.block.number, time, &mut self.state, &mut unlocks);
         self.set.apply(&event, &mut self.state, &mut unlocks);
         unlocks
+    }
+
+    /// Applies an event of a block at a time.
+    pub(super) fn apply_at(&mut self, time: u64, event: &str, fields: &Json) -> Vec<Unlock> {
+        self.block += 1;
+        let event = event_in(BlockRef { time, ..block(self.block, 0) }, event, fields);
+        let mut unlocks = Vec::new();
+        self.set.begin_block(1, self.block, time, &mut self.state, &mut unlocks);
+        self.set.apply(&event, &mut self.state, &mut unlocks);
+        unlocks
+    }
+
+    /// Begins a block without events at a time.
+    pub(super) fn begin_at(&mut self, time: u64) -> Vec<Unlock> {
+        self.block += 1;
+        let mut unlocks = Vec::new();
+        self.set.begin_block(1, self.block, time, &mut self.state, &mut unlocks);
+        unlocks
+    }
+
+    /// Begins a block without events.
+    pub(super) fn idle(&mut self) -> Vec<Unlock> {
+        self.block += 1;
+        let (time, mut unlocks) = (1_000 + self.block + self.later, Vec::new());
+        self.set.begin_block(1, self.block, time, &mut self.state, &mut unlocks);
+        unlocks
+    }
+
+    /// Leaves a block without events out.
+    pub(super) fn skip(&mut self) {
+        self.block += 1;
+    }
+
+    pub(super) fn contribute(&mut self, member: u8) -> usize {
+        let fields = json!({ "member": user(member).to_checksum(None), "amount": "1" });
+        self.apply("contributions.contributed", &fields).len()
+    }
+
+    /// A badge comes to somebody, or goes from the one to the other.
+    pub(super) fn badge(&mut self, token: u64, from: Option<u8>, to: u8) -> usize {
+        let to = user(to).to_checksum(None);
+        let unlocks = match from {
+            None => self.apply("badge.minted", &json!({ "to": to, "token_id": token.to_string() })),
+            Some(from) => {
+                let from = user(from).to_checksum(None);
+                let fields = json!({ "from": from, "to": to, "token_id": token.to_string() });
+                self.apply("badge.transferred", &fields)
+            }
+        };
+        unlocks.len()
     }
 
     /// The achievements earned by one event, with their users.

@@ -1,0 +1,251 @@
+//! Compiling what a condition asks of events and tokens.
+
+use super::{
+    catalog::CatalogContract,
+    conditions::{Conditions, contract},
+    document::{Errors, Node, Table},
+    error::Problem,
+    fields::{Named, event, field_type, filter, measure, wrong_field},
+    limits,
+    meter::{Measure, Meter, Window},
+    model::{EventKind, EventLeaf, Holding, HoldsLeaf},
+    predicate::Term,
+    spans,
+};
+use crate::domain::{EventSchema, FieldType, Name};
+
+pub(super) const EVENT_KEYS: [&str; 13] = [
+    "event", "subject", "where", "holding", "count", "distinct", "sum", "max", "min", "from", "to",
+    "last", "within",
+];
+/// What may name the events of an anchor.
+const ANCHOR_KEYS: [&str; 3] = ["event", "subject", "where"];
+pub(super) const EVENT_REMEDY: &str = "write \"<contract>.<event>\", or a list of such";
+
+/// Whose events count.
+struct Signal<'c> {
+    named: Vec<Named<'c>>,
+    subject: String,
+    filter: Term,
+}
+
+impl Signal<'_> {
+    fn counted(self, measure: Measure, window: Window, holding: Option<Holding>) -> Meter {
+        let events = self.named.iter().map(|named| named.kind.clone()).collect();
+        let (subject, filter) = (self.subject, self.filter);
+        Meter { events, subject, filter, holding, measure, window, enough: None }
+    }
+}
+
+impl<'c> Conditions<'c, '_> {
+    /// Events that have come far enough.
+    pub(super) fn events(
+        &mut self,
+        table: &Table<'_>,
+        errors: &mut Errors<'_>,
+    ) -> Option<EventLeaf> {
+        table.deny_others(&EVENT_KEYS, errors);
+        let signal = self.signal(table, errors);
+        let window = self.window(table, errors);
+        let holding = match table.get("holding") {
+            Some(node) => {
+                let remedy = "write holding = { nft = \"<contract>\", at_least = 1 }";
+                let inner = node.table(errors, remedy);
+                inner.and_then(|table| self.tokens(&table, &[], remedy, errors)).map(Some)
+            }
+            None => Some(None),
+        };
+        let signal = signal?;
+        let (measure, bound) = measure(&signal.named, table, errors)?;
+        let meter = self.meters.place(signal.counted(measure, window?, holding?), Some(bound));
+        Some(EventLeaf { meter, bound })
+    }
+
+    fn signal(&self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Signal<'c>> {
+        let events = table.require("event", errors, EVENT_REMEDY);
+        let named = events.and_then(|node| self.named_events(&node, errors));
+        let remedy = "name the address field that earns, like subject = \"voter\"";
+        let subject = table.require("subject", errors, remedy);
+        // Without its events nothing more can be said of a leaf's fields.
+        let named = named?;
+        let subject = subject.and_then(|node| {
+            let field = node.text(errors, remedy)?;
+            let found = field_type(&named, field, &node, errors)?;
+            if found == FieldType::Address {
+                return Some(field.to_owned());
+            }
+            wrong_field(&named, field, found, "an address", &node, errors);
+            None
+        });
+        let filter = match table.get("where") {
+            Some(node) => filter(&named, &node, errors),
+            None => Some(Term::All(Vec::new())),
+        };
+        Some(Signal { subject: subject?, filter: filter?, named })
+    }
+
+    /// When events count.
+    fn window(&mut self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Window> {
+        let windows = ["last", "within", "from", "to"];
+        let given: Vec<&'static str> =
+            windows.into_iter().filter(|key| table.get(key).is_some()).collect();
+        match given.as_slice() {
+            [] => Some(Window::Always),
+            ["last"] => {
+                Some(Window::Last { seconds: spans::seconds(&table.get("last")?, errors)? })
+            }
+            ["within"] => self.within(&table.get("within")?, errors),
+            ["from" | "to"] | ["from", "to"] => {
+                let mut bound = |key| match table.get(key) {
+                    Some(node) => spans::time(&node, errors).map(Some),
+                    None => Some(None),
+                };
+                let (from, to) = (bound("from"), bound("to"));
+                let (from, to) = (from?, to?);
+                if let (Some(begins), Some(ends)) = (from, to)
+                    && ends <= begins
+                {
+                    let remedy = "let `to` be after `from`";
+                    errors.report(&table.get("to")?, Problem::EmptyWindow, remedy);
+                    return None;
+                }
+                Some(Window::Between { from, to })
+            }
+            several => {
+                let node = table.get(several.first()?)?;
+                let problem = Problem::Conflict { keys: several.to_vec() };
+                errors.report(
+                    &node,
+                    problem,
+                    "choose one window: `last`, `within`, or `from` and `to`",
+                );
+                None
+            }
+        }
+    }
+
+    /// So long after the user's first of other events.
+    fn within(&mut self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Window> {
+        let remedy = "write within = { span = \"7d\", after = { event = \"…\", subject = \"…\" } }";
+        let table = node.table(errors, remedy)?;
+        table.deny_others(&["span", "after"], errors);
+        let span = table.require("span", errors, remedy);
+        let seconds = span.and_then(|node| spans::seconds(&node, errors));
+        let after = table.require("after", errors, remedy)?.table(errors, remedy)?;
+        after.deny_others(&ANCHOR_KEYS, errors);
+        let anchor = self.signal(&after, errors)?.counted(Measure::Count, Window::Always, None);
+        let of = self.meters.place(anchor, None);
+        Some(Window::Within { seconds: seconds?, of })
+    }
+
+    /// One event or several; `None` when any of them was reported.
+    fn named_events(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Vec<Named<'c>>> {
+        let nodes = match node.value {
+            toml::de::DeValue::Array(_) => {
+                node.list(errors, "events", limits::ENTRIES, EVENT_REMEDY)?
+            }
+            _ => vec![node.clone()],
+        };
+        let named: Vec<Option<Vec<Named<'c>>>> =
+            nodes.iter().map(|node| self.named_event(node, errors)).collect();
+        let named: Option<Vec<Vec<Named<'c>>>> = named.into_iter().collect();
+        Some(named?.into_iter().flatten().collect())
+    }
+
+    /// A contract's event; of a group of governors, that of each member that
+    /// has it.
+    fn named_event(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Vec<Named<'c>>> {
+        let text = node.text(errors, EVENT_REMEDY)?;
+        let Some((contract_name, event_name)) = text.split_once('.') else {
+            let problem = Problem::BadEventReference { text: text.to_owned() };
+            errors.report(node, problem, EVENT_REMEDY);
+            return None;
+        };
+        let named = |name: &'c Name, contract: &'c CatalogContract, schema: &'c EventSchema| {
+            let kind = EventKind { contract: name.clone(), event: schema.name.clone() };
+            Named { kind, contract, schema }
+        };
+        if let Some(members) = self.catalog.groups.get(contract_name) {
+            let members: Vec<_> = members
+                .iter()
+                .filter_map(|member| self.catalog.contracts.get_key_value(member))
+                .collect();
+            let having: Vec<_> = members
+                .iter()
+                .filter_map(|(name, contract)| {
+                    Some(named(name, contract, contract.event(event_name)?))
+                })
+                .collect();
+            if having.is_empty() {
+                // Told with the newest one's events.
+                let (_, contract) = members.last()?;
+                event(contract_name, contract, event_name, node, errors);
+                return None;
+            }
+            return Some(having);
+        }
+        let (name, contract) = contract(self.catalog, contract_name, node, errors)?;
+        let schema = event(contract_name, contract, event_name, node, errors)?;
+        Some(vec![named(name, contract, schema)])
+    }
+
+    /// Tokens in the user's hands.
+    pub(super) fn holds(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<HoldsLeaf> {
+        let remedy = "write holds = { nft = \"<contract>\", at_least = 1, for = \"90d\" }";
+        let table = node.table(errors, remedy)?;
+        let held_for = match table.get("for") {
+            Some(node) => spans::seconds(&node, errors).map(Some),
+            None => Some(None),
+        };
+        let tokens = self.tokens(&table, &["for"], remedy, errors)?;
+        Some(HoldsLeaf { tokens, held_for: held_for? })
+    }
+
+    /// So many tokens of a contract that says whose they are.
+    fn tokens(
+        &self,
+        table: &Table<'_>,
+        others: &[&str],
+        remedy: &str,
+        errors: &mut Errors<'_>,
+    ) -> Option<Holding> {
+        table.deny_others(&[&["nft", "at_least"], others].concat(), errors);
+        let at_least = match table.get("at_least") {
+            Some(node) => node.count(errors, limits::COUNT),
+            None => Some(1),
+        };
+        let nft = table.require("nft", errors, remedy)?;
+        let text = nft.text(errors, remedy)?;
+        let (name, contract) = contract(self.catalog, text, &nft, errors)?;
+        if contract.created {
+            let problem = Problem::ManyAddresses { contract: name.to_string() };
+            errors.report(&nft, problem, "name a contract that has an address of its own");
+            return None;
+        }
+        let complete = HOLDING_EVENTS.into_iter().all(|(event_name, fields)| {
+            event(name.as_str(), contract, event_name, &nft, errors).is_some_and(|schema| {
+                let kind = EventKind { contract: name.clone(), event: schema.name.clone() };
+                let named = [Named { kind, contract, schema }];
+                fields.iter().all(|(field, needed)| {
+                    let found = field_type(&named, field, &nft, errors);
+                    if let Some(found) = found.filter(|found| found != needed) {
+                        wrong_field(&named, field, found, &needed.to_string(), &nft, errors);
+                        return false;
+                    }
+                    true
+                })
+            })
+        });
+        complete.then_some(Holding { nft: name.clone(), at_least: at_least? })
+    }
+}
+
+/// What an ERC-721 contract must be decoded into for `holds`.
+const HOLDING_EVENTS: [(&str, &[(&str, FieldType)]); 3] = [
+    ("minted", &[("to", FieldType::Address), ("token_id", FieldType::Uint)]),
+    (
+        "transferred",
+        &[("from", FieldType::Address), ("to", FieldType::Address), ("token_id", FieldType::Uint)],
+    ),
+    ("burned", &[("from", FieldType::Address), ("token_id", FieldType::Uint)]),
+];

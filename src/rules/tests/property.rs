@@ -1,0 +1,415 @@
+//! Any rule over any history decides what a naive reader of it decides, who
+//! looks at everything anew at each second and after each event.
+
+use alloy::primitives::{Address, U256};
+use proptest::{collection::vec, prelude::*};
+use serde_json::json;
+
+use super::world::{World, ballot, compiled, set_of, user};
+use crate::{domain::Name, rules::memory::State};
+
+/// One event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum What {
+    Vote {
+        voter: u8,
+        proposal: u64,
+        support: u8,
+        weight: u64,
+    },
+    Rate {
+        member: u8,
+        points: i64,
+    },
+    /// A badge goes to somebody, wherever it was.
+    Badge {
+        token: u64,
+        to: u8,
+    },
+}
+
+/// An event at a second.
+type History = Vec<(u64, What)>;
+
+/// What can be counted.
+#[derive(Clone, Debug)]
+enum Measure {
+    Votes(u64),
+    Proposals(u64),
+    WeightSum(u64),
+    WeightMaxAtMost(u64),
+    WeightMaxAtLeast(u64),
+    WeightMinAtLeast(u64),
+    PointsSum(i64),
+}
+
+#[derive(Clone, Debug)]
+enum Window {
+    Always,
+    Between(u64, u64),
+    Last(u64),
+    WithinOfRating(u64),
+}
+
+#[derive(Clone, Debug)]
+struct Events {
+    measure: Measure,
+    window: Window,
+    in_favour: bool,
+    holding: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Rule {
+    Events(Events),
+    Holds { at_least: u64, held_for: Option<u64> },
+    Not(Events),
+    All(Vec<Rule>),
+    Any(Vec<Rule>),
+    AtLeast(usize, Vec<Rule>),
+    Score(u64, Vec<(u64, Rule)>),
+}
+
+/// The Unix time at which histories begin.
+const BEGIN: u64 = 1_000;
+
+impl Events {
+    fn toml(&self) -> String {
+        let (event, subject) = match self.measure {
+            Measure::PointsSum(_) => ("contributions.rated", "member"),
+            _ => ("dao.vote_cast", "voter"),
+        };
+        let mut keys = vec![format!("event = \"{event}\", subject = \"{subject}\"")];
+        keys.push(match self.measure {
+            Measure::Votes(count) => format!("count = {count}"),
+            Measure::Proposals(count) => format!("distinct = \"proposal_id\", count = {count}"),
+            Measure::WeightSum(gte) => format!("sum = {{ field = \"weight\", gte = {gte} }}"),
+            Measure::WeightMaxAtMost(lte) => format!("max = {{ field = \"weight\", lte = {lte} }}"),
+            Measure::WeightMaxAtLeast(gte) => {
+                format!("max = {{ field = \"weight\", gte = {gte} }}")
+            }
+            Measure::WeightMinAtLeast(gte) => {
+                format!("min = {{ field = \"weight\", gte = {gte} }}")
+            }
+            Measure::PointsSum(gte) => format!("sum = {{ field = \"points\", gte = {gte} }}"),
+        });
+        let time = |at: u64| format!("1970-01-01T00:{:02}:{:02}Z", at / 60, at % 60);
+        match self.window {
+            Window::Always => {}
+            Window::Between(from, to) => {
+                keys.push(format!("from = {}, to = {}", time(from), time(to)));
+            }
+            Window::Last(seconds) => keys.push(format!("last = \"{seconds}s\"")),
+            Window::WithinOfRating(seconds) => keys.push(format!(
+                "within = {{ span = \"{seconds}s\", after = {{ event = \"contributions.rated\", \
+                 subject = \"member\" }} }}"
+            )),
+        }
+        if self.in_favour && !matches!(self.measure, Measure::PointsSum(_)) {
+            keys.push("where = \"support == 1\"".into());
+        }
+        if self.holding {
+            keys.push("holding = { nft = \"badge\" }".into());
+        }
+        keys.join(", ")
+    }
+
+    /// What counts of a history: (time, proposal, number).
+    fn counting(&self, history: &[(u64, What)], who: u8, now: u64) -> Vec<(u64, u64, i64)> {
+        let rated =
+            |(_, what): &&(u64, What)| matches!(what, What::Rate { member, .. } if *member == who);
+        let anchor = history.iter().find(rated).map(|(time, _)| *time);
+        let mut counting = Vec::new();
+        for (index, (time, what)) in history.iter().enumerate() {
+            let (proposal, number) = match (&self.measure, what) {
+                (Measure::PointsSum(_), What::Rate { member, points }) if *member == who => {
+                    (0, *points)
+                }
+                (Measure::PointsSum(_), _) => continue,
+                (_, What::Vote { voter, proposal, support, weight })
+                    if *voter == who && (!self.in_favour || *support == 1) =>
+                {
+                    (*proposal, i64::try_from(*weight).unwrap())
+                }
+                _ => continue,
+            };
+            let in_window = match self.window {
+                Window::Always => true,
+                Window::Between(from, to) => (from..to).contains(time),
+                Window::Last(seconds) => time + seconds > now,
+                Window::WithinOfRating(seconds) => {
+                    // Not before its anchor.
+                    history[..=index].iter().any(|it| rated(&it))
+                        && anchor.is_some_and(|anchor| time - anchor <= seconds)
+                }
+            };
+            let holds = !self.holding || held(&history[..index], who) > 0;
+            if in_window && holds {
+                counting.push((*time, proposal, number));
+            }
+        }
+        counting
+    }
+
+    fn holds(&self, history: &[(u64, What)], who: u8, now: u64) -> bool {
+        let counting = self.counting(history, who, now);
+        let numbers = || counting.iter().map(|(_, _, number)| *number);
+        let weight = |number: u64| i64::try_from(number).unwrap();
+        match self.measure {
+            Measure::Votes(count) => counting.len() as u64 >= count,
+            Measure::Proposals(count) => {
+                let mut proposals: Vec<u64> = counting.iter().map(|it| it.1).collect();
+                proposals.sort_unstable();
+                proposals.dedup();
+                proposals.len() as u64 >= count
+            }
+            Measure::WeightSum(gte) => numbers().sum::<i64>() >= weight(gte),
+            Measure::WeightMaxAtMost(lte) => numbers().max().is_some_and(|it| it <= weight(lte)),
+            Measure::WeightMaxAtLeast(gte) => numbers().max().is_some_and(|it| it >= weight(gte)),
+            Measure::WeightMinAtLeast(gte) => numbers().min().is_some_and(|it| it >= weight(gte)),
+            Measure::PointsSum(gte) => numbers().sum::<i64>() >= gte,
+        }
+    }
+
+    /// Whether nothing can count any more.
+    fn is_over(&self, history: &[(u64, What)], who: u8, now: u64) -> bool {
+        match self.window {
+            Window::Between(_, to) => now >= to,
+            Window::WithinOfRating(seconds) => history
+                .iter()
+                .find(|(_, what)| matches!(what, What::Rate { member, .. } if *member == who))
+                .is_some_and(|(first, _)| now > first + seconds),
+            _ => false,
+        }
+    }
+}
+
+/// Badges in somebody's hands after a history.
+fn held(history: &[(u64, What)], who: u8) -> u64 {
+    let mut owners = std::collections::BTreeMap::new();
+    for (_, what) in history {
+        if let What::Badge { token, to } = what {
+            owners.insert(token, to);
+        }
+    }
+    owners.values().filter(|owner| ***owner == who).count() as u64
+}
+
+impl Rule {
+    fn toml(&self) -> String {
+        let list = |rules: &[Rule]| {
+            let rules: Vec<String> =
+                rules.iter().map(|it| format!("{{ {} }}", it.toml())).collect();
+            rules.join(", ")
+        };
+        match self {
+            Self::Events(events) => events.toml(),
+            Self::Holds { at_least, held_for } => {
+                let held_for = held_for.map(|it| format!(", for = \"{it}s\"")).unwrap_or_default();
+                format!("holds = {{ nft = \"badge\", at_least = {at_least}{held_for} }}")
+            }
+            Self::Not(events) => format!("not = {{ {} }}", events.toml()),
+            Self::All(rules) => format!("all = [{}]", list(rules)),
+            Self::Any(rules) => format!("any = [{}]", list(rules)),
+            Self::AtLeast(count, rules) => format!("at_least = {count}, of = [{}]", list(rules)),
+            Self::Score(gte, rules) => {
+                let rules: Vec<String> = rules
+                    .iter()
+                    .map(|(points, rule)| {
+                        format!("{{ points = {points}, once = {{ {} }} }}", rule.toml())
+                    })
+                    .collect();
+                format!("score = {{ gte = {gte}, of = [{}] }}", rules.join(", "))
+            }
+        }
+    }
+
+    fn holds(&self, history: &[(u64, What)], who: u8, now: u64) -> bool {
+        let on = |rule: &Rule| rule.holds(history, who, now);
+        match self {
+            Self::Events(events) => events.holds(history, who, now),
+            Self::Not(events) => {
+                events.is_over(history, who, now) && !events.holds(history, who, now)
+            }
+            Self::All(rules) => rules.iter().all(on),
+            Self::Any(rules) => rules.iter().any(on),
+            Self::AtLeast(count, rules) => rules.iter().filter(|it| on(it)).count() >= *count,
+            Self::Score(gte, rules) => {
+                let points = rules.iter().filter(|(_, rule)| on(rule)).map(|(points, _)| points);
+                points.sum::<u64>() >= *gte
+            }
+            Self::Holds { at_least, held_for } => {
+                let has = |until: usize| held(&history[..until], who) >= *at_least;
+                let Some(seconds) = held_for else { return has(history.len()) };
+                // Since the event after which it was never less.
+                let broken = (0..=history.len()).rev().find(|until| !has(*until));
+                match broken {
+                    Some(last) => {
+                        history.get(last).is_some_and(|(since, _)| now - since >= *seconds)
+                    }
+                    None => false,
+                }
+            }
+        }
+    }
+}
+
+fn events() -> impl Strategy<Value = Events> {
+    let measure = prop_oneof![
+        3 => (1..3_u64).prop_map(Measure::Votes),
+        2 => (1..3_u64).prop_map(Measure::Proposals),
+        1 => (1..9_u64).prop_map(Measure::WeightSum),
+        1 => (0..4_u64).prop_map(Measure::WeightMaxAtMost),
+        1 => (2..6_u64).prop_map(Measure::WeightMaxAtLeast),
+        1 => (1..4_u64).prop_map(Measure::WeightMinAtLeast),
+        1 => (1..5_i64).prop_map(Measure::PointsSum),
+    ];
+    let window = prop_oneof![
+        2 => Just(Window::Always),
+        1 => (0..20_u64, 1..20_u64)
+            .prop_map(|(from, long)| Window::Between(BEGIN + from, BEGIN + from + long)),
+        2 => (1..12_u64).prop_map(Window::Last),
+        1 => (1..12_u64).prop_map(Window::WithinOfRating),
+    ];
+    (measure, window, any::<bool>(), proptest::bool::weighted(0.2)).prop_map(
+        |(measure, window, in_favour, holding)| Events { measure, window, in_favour, holding },
+    )
+}
+
+/// Something that need not have come to an end.
+fn closing() -> impl Strategy<Value = Events> {
+    let closes = |it: &Events| matches!(it.window, Window::Between(..) | Window::WithinOfRating(_));
+    events().prop_filter("its window must end", closes)
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let leaf = prop_oneof![
+        4 => events().prop_map(Rule::Events),
+        2 => (1..3_u64, proptest::option::of(1..12_u64))
+            .prop_map(|(at_least, held_for)| Rule::Holds { at_least, held_for }),
+    ];
+    let begins = leaf.clone();
+    leaf.prop_recursive(2, 8, 3, move |inner| {
+        let several = vec(inner.clone(), 1..4);
+        prop_oneof![
+            several.clone().prop_map(Rule::All),
+            several.clone().prop_map(Rule::Any),
+            several.clone().prop_flat_map(|rules| {
+                (1..=rules.len()).prop_map(move |count| Rule::AtLeast(count, rules.clone()))
+            }),
+            (1..6_u64, vec((1..4_u64, inner.clone()), 1..4))
+                .prop_map(|(gte, rules)| Rule::Score(gte, rules)),
+            (begins.clone(), closing(), inner).prop_map(|(begins, not, rule)| Rule::All(vec![
+                begins,
+                Rule::Not(not),
+                rule
+            ])),
+        ]
+    })
+}
+
+fn what() -> impl Strategy<Value = What> {
+    let who = 1..4_u8;
+    prop_oneof![
+        4 => (who.clone(), 1..4_u64, 0..2_u8, 0..6_u64).prop_map(
+            |(voter, proposal, support, weight)| What::Vote { voter, proposal, support, weight }
+        ),
+        1 => (who.clone(), -2..4_i64).prop_map(|(member, points)| What::Rate { member, points }),
+        2 => (1..3_u64, who).prop_map(|(token, to)| What::Badge { token, to }),
+    ]
+}
+
+/// Who is found to have earned it, by the second and in order.
+fn naive(rule: &Rule, history: &History, end: u64) -> Vec<(u64, Address)> {
+    let mut earned: Vec<(u64, u8)> = Vec::new();
+    let mut seen = 0;
+    for now in BEGIN..=end {
+        loop {
+            // Before the second's first event, and after each.
+            for who in 1..4 {
+                let has = earned.iter().any(|(_, other)| *other == who);
+                if !has && rule.holds(&history[..seen], who, now) {
+                    earned.push((now, who));
+                }
+            }
+            match history.get(seen) {
+                Some((time, _)) if *time == now => seen += 1,
+                _ => break,
+            }
+        }
+    }
+    earned.into_iter().map(|(time, who)| (time, user(who))).collect()
+}
+
+proptest! {
+    #[test]
+    fn any_rule_over_any_history_decides_as_a_naive_reader_does(
+        rule in rule(),
+        steps in vec((0..4_u64, what()), 1..24),
+        idle in vec(any::<bool>(), 24),
+        restarts in vec(proptest::bool::weighted(0.2), 24),
+    ) {
+        let mut time = BEGIN;
+        let history: History = steps
+            .iter()
+            .map(|(seconds, what)| {
+                time += seconds;
+                (time, *what)
+            })
+            .collect();
+        let end = time + 40;
+        let expected = naive(&rule, &history, end);
+
+        let mut world = World::new(compiled(&set_of(&format!("when = {{ {} }}", rule.toml()))));
+        let mut owners = std::collections::BTreeMap::new();
+        let mut earned = Vec::new();
+        for ((index, (time, what)), restarts) in history.iter().enumerate().zip(&restarts) {
+            if idle[index] && index > 0 {
+                earned.extend(world.begin_at(*time));
+            }
+            let (event, fields) = match what {
+                What::Vote { voter, proposal, support, weight } => {
+                    ("dao.vote_cast", ballot(*voter, *proposal, *support, &weight.to_string()))
+                }
+                What::Rate { member, points } => (
+                    "contributions.rated",
+                    json!({
+                        "member": user(*member).to_checksum(None),
+                        "points": points.to_string(),
+                        "final": true,
+                    }),
+                ),
+                What::Badge { token, to } => {
+                    let from = owners.insert(*token, *to);
+                    let (to, token) = (user(*to).to_checksum(None), U256::from(*token).to_string());
+                    match from {
+                        None => ("badge.minted", json!({ "to": to, "token_id": token })),
+                        Some(from) => (
+                            "badge.transferred",
+                            json!({
+                                "from": user(from).to_checksum(None), "to": to, "token_id": token,
+                            }),
+                        ),
+                    }
+                }
+            };
+            earned.extend(world.apply_at(*time, event, &fields));
+            if *restarts {
+                let saved = world.state.entries("").map(|(key, value)| {
+                    (key.as_bytes().to_vec(), serde_json::to_vec(value).unwrap())
+                });
+                world.state = State::from_saved(saved.collect()).unwrap();
+            }
+        }
+        earned.extend(world.begin_at(end));
+        let earned: Vec<Address> = earned.into_iter().map(|unlock| unlock.request.user).collect();
+        let expected: Vec<Address> = expected.into_iter().map(|(_, who)| who).collect();
+        prop_assert_eq!(&earned, &expected, "{}", rule.toml());
+        // Who has it waits for nothing.
+        let name = Name::new("a").unwrap();
+        for who in &earned {
+            let waits = format!("wait/{who:#x}/{name}");
+            prop_assert!(world.state.value(&waits).is_none());
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Whether a condition holds for a user, and from when on it would.
+
+use alloy::primitives::{Address, U256};
+
+use super::{
+    memory::{self, State},
+    model::{Achievement, Condition, HoldsLeaf, Leaf, Number, RuleSet, Scored},
+};
+
+/// Whether something holds at a block time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Holds,
+    /// It will from this time on, in seconds since the Unix epoch, if nothing
+    /// happens until then.
+    From(u64),
+    No,
+}
+
+impl Verdict {
+    fn of(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::No }
+    }
+
+    /// When it may hold, if it doesn't yet.
+    pub(super) fn later(self) -> Option<u64> {
+        match self {
+            Self::From(time) => Some(time),
+            Self::Holds | Self::No => None,
+        }
+    }
+
+    /// When it holds, where 0 is now.
+    fn time(self) -> Option<u64> {
+        match self {
+            Self::Holds => Some(0),
+            Self::From(time) => Some(time),
+            Self::No => None,
+        }
+    }
+
+    /// At least so many of them hold.
+    fn at_least(count: usize, verdicts: impl Iterator<Item = Self>) -> Self {
+        let mut times: Vec<u64> = verdicts.filter_map(Self::time).collect();
+        times.sort_unstable();
+        match count.checked_sub(1).map(|index| times.get(index)) {
+            None | Some(Some(0)) => Self::Holds,
+            Some(Some(time)) => Self::From(*time),
+            Some(None) => Self::No,
+        }
+    }
+}
+
+impl RuleSet {
+    /// Whether prerequisites and condition are met at a block time.
+    pub(super) fn verdict(
+        &self,
+        state: &State,
+        user: Address,
+        achievement: &Achievement,
+        now: u64,
+    ) -> Verdict {
+        let required = |name| memory::unlocked(state, user, name).is_some();
+        if !achievement.requires.iter().all(required) {
+            return Verdict::No;
+        }
+        self.verdict_on(state, user, achievement, &achievement.when, now)
+    }
+
+    /// Whether a condition is met.
+    pub(super) fn verdict_on(
+        &self,
+        state: &State,
+        user: Address,
+        achievement: &Achievement,
+        condition: &Condition,
+        now: u64,
+    ) -> Verdict {
+        let on = |member: &Condition| self.verdict_on(state, user, achievement, member, now);
+        match condition {
+            Condition::Leaf(index) => match achievement.leaves.get(*index) {
+                Some(leaf) => self.leaf_verdict(state, user, leaf, now),
+                None => Verdict::No,
+            },
+            Condition::All(members) => Verdict::at_least(members.len(), members.iter().map(on)),
+            Condition::Any(members) => Verdict::at_least(1, members.iter().map(on)),
+            Condition::AtLeast(count, members) => Verdict::at_least(*count, members.iter().map(on)),
+            Condition::Not(index) => match achievement.leaves.get(*index) {
+                Some(leaf) => self.absence(state, user, leaf, now),
+                None => Verdict::No,
+            },
+            Condition::Score { at_least, members } => {
+                let points = members.iter().map(|member| match member {
+                    Scored::Each { points, leaf } => {
+                        let leaf = achievement.leaves.get(*leaf);
+                        let shown = leaf.and_then(|leaf| self.shown(state, user, leaf, now).number);
+                        let each = match shown {
+                            Some(Number::Uint(number)) => number,
+                            _ => U256::ZERO,
+                        };
+                        each.saturating_mul(U256::from(*points))
+                    }
+                    Scored::Once { points, condition } => match on(condition) {
+                        Verdict::Holds => U256::from(*points),
+                        _ => U256::ZERO,
+                    },
+                });
+                let score = points.fold(U256::ZERO, U256::saturating_add);
+                if score >= *at_least {
+                    return Verdict::Holds;
+                }
+                // Points that only time gives may make it up, the earliest first.
+                let later = members.iter().filter_map(|member| match member {
+                    Scored::Once { points, condition } => Some((on(condition).later()?, *points)),
+                    Scored::Each { .. } => None,
+                });
+                let mut later: Vec<(u64, u64)> = later.collect();
+                later.sort_unstable();
+                let mut score = score;
+                for (time, points) in later {
+                    score = score.saturating_add(U256::from(points));
+                    if score >= *at_least {
+                        return Verdict::From(time);
+                    }
+                }
+                Verdict::No
+            }
+        }
+    }
+
+    fn leaf_verdict(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> Verdict {
+        let is_kept = leaf.bound().is_kept(self.shown(state, user, leaf, now).number);
+        let (tokens, seconds) = match leaf {
+            Leaf::Holds(HoldsLeaf { tokens, held_for: Some(seconds) }) => (tokens, seconds),
+            Leaf::Holds(_) => return Verdict::of(is_kept),
+            Leaf::Events(_) if is_kept => return Verdict::Holds,
+            Leaf::Events(leaf) => {
+                let placed = self.meter(leaf.meter);
+                let later = placed.and_then(|it| it.later(state, user, leaf.bound, now));
+                return later.map_or(Verdict::No, Verdict::From);
+            }
+        };
+        let since = memory::since(state, &tokens.nft, tokens.at_least, user);
+        match since.map(|log| log.position().time.saturating_add(*seconds)) {
+            Some(time) if is_kept && time > now => Verdict::From(time),
+            Some(_) => Verdict::of(is_kept),
+            None => Verdict::No,
+        }
+    }
+
+    /// Whether a leaf's events did not come so far until its window was over.
+    fn absence(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> Verdict {
+        if leaf.bound().is_kept(self.shown(state, user, leaf, now).number) {
+            return Verdict::No;
+        }
+        let Leaf::Events(leaf) = leaf else { return Verdict::No };
+        match self.meter(leaf.meter).and_then(|placed| placed.closes(state, user)) {
+            Some(closed) if closed <= now => Verdict::Holds,
+            Some(closes) => Verdict::From(closes),
+            None => Verdict::No,
+        }
+    }
+
+    /// The leaves by which a condition that holds does so.
+    pub(super) fn deciding_leaves<'a>(
+        &self,
+        state: &State,
+        user: Address,
+        achievement: &'a Achievement,
+        condition: &Condition,
+        now: u64,
+    ) -> Vec<&'a Leaf> {
+        let holds = |member: &Condition| {
+            self.verdict_on(state, user, achievement, member, now) == Verdict::Holds
+        };
+        let within =
+            |member: &Condition| self.deciding_leaves(state, user, achievement, member, now);
+        let at = |index: &usize| achievement.leaves.get(*index);
+        match condition {
+            Condition::Leaf(index) => at(index).into_iter().collect(),
+            // What did not happen left no log.
+            Condition::Not(_) => Vec::new(),
+            Condition::All(members) | Condition::Any(members) | Condition::AtLeast(_, members) => {
+                members.iter().filter(|member| holds(member)).flat_map(within).collect()
+            }
+            Condition::Score { members, .. } => members
+                .iter()
+                .flat_map(|member| match member {
+                    Scored::Each { leaf, .. } => at(leaf).into_iter().collect(),
+                    Scored::Once { condition, .. } if holds(condition) => within(condition),
+                    Scored::Once { .. } => Vec::new(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Condition {
+    /// Whether it can only come to hold after something that the user did: what
+    /// holds of everybody who did nothing is nobody's achievement.
+    pub(super) fn begins(&self, anchored: &impl Fn(usize) -> bool) -> bool {
+        match self {
+            Self::Leaf(_) => true,
+            Self::Not(index) => anchored(*index),
+            Self::All(members) => members.iter().any(|member| member.begins(anchored)),
+            Self::Any(members) => members.iter().all(|member| member.begins(anchored)),
+            Self::AtLeast(count, members) => {
+                let idle = members.iter().filter(|member| !member.begins(anchored));
+                idle.count() < *count
+            }
+            Self::Score { at_least, members } => {
+                let idle = members.iter().filter_map(|member| match member {
+                    Scored::Once { points, condition } if !condition.begins(anchored) => {
+                        Some(U256::from(*points))
+                    }
+                    _ => None,
+                });
+                idle.fold(U256::ZERO, U256::saturating_add) < *at_least
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Conditions in words.
+
+use std::time::Duration;
+
+use alloy::primitives::U256;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{
+    explain::ConditionReport,
+    meter::{Measure, Meter, Window},
+    model::{Bound, Holding, Leaf, Number, RuleSet},
+};
+
+impl RuleSet {
+    /// What a leaf asks for.
+    pub(super) fn words(&self, leaf: &Leaf, meter: Option<&Meter>) -> String {
+        let (bound, meter) = match (leaf, meter) {
+            (Leaf::Holds(leaf), _) => {
+                let Holding { nft, at_least } = &leaf.tokens;
+                let held_for = leaf.held_for.map(|it| format!(" for {}", span(it)));
+                return format!(
+                    "holds at least {at_least} of {nft}{}",
+                    held_for.unwrap_or_default()
+                );
+            }
+            (Leaf::Events(leaf), Some(meter)) => (leaf.bound, meter),
+            (Leaf::Events(_), None) => return String::new(),
+        };
+        let bound = match bound {
+            Bound::AtLeast(number) => format!("at least {number}"),
+            Bound::AtMost(number) => format!("at most {number}"),
+        };
+        let measure = match &meter.measure {
+            Measure::Count => bound,
+            Measure::Distinct { field, .. } => format!("{bound} distinct {field} in"),
+            Measure::Of { aggregate, field, .. } => {
+                format!("{} of {field} {bound} in", aggregate.word())
+            }
+        };
+        format!("{measure} {}{}", signal(meter), self.window_words(meter))
+    }
+
+    fn window_words(&self, meter: &Meter) -> String {
+        match &meter.window {
+            Window::Always => String::new(),
+            Window::Between { from, to } => {
+                let from = from.map(|from| format!(" from {}", time(from)));
+                let to = to.map(|to| format!(" before {}", time(to)));
+                format!("{}{}", from.unwrap_or_default(), to.unwrap_or_default())
+            }
+            Window::Last { seconds } => format!(" in the last {}", span(*seconds)),
+            Window::Within { seconds, of } => {
+                let anchor = self.meters.get(*of).map(signal).unwrap_or_default();
+                format!(" within {} after the first {anchor}", span(*seconds))
+            }
+        }
+    }
+}
+
+/// A time as people write it.
+fn time(at: u64) -> String {
+    let at = i64::try_from(at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+fn span(seconds: u64) -> impl std::fmt::Display {
+    humantime::format_duration(Duration::from_secs(seconds))
+}
+
+/// That only time is needed.
+pub(super) fn from(at: u64) -> String {
+    format!("nothing but time: from {} on", time(at))
+}
+
+/// What more is needed.
+pub(super) fn missing(leaf: &Leaf, meter: Option<&Meter>, shown: Option<Number>) -> String {
+    let (meter, lacking) = match (leaf, leaf.bound(), meter) {
+        (Leaf::Holds(leaf), Bound::AtLeast(needed), _) => {
+            let lacking = needed.less(shown);
+            let tokens = if lacking == U256::from(1) { "token" } else { "tokens" };
+            return format!("{lacking} more {tokens} of {}", leaf.tokens.nft);
+        }
+        (_, Bound::AtLeast(needed), Some(meter)) => (meter, needed.less(shown)),
+        (_, Bound::AtMost(most), Some(meter)) => {
+            return match (&meter.measure, shown) {
+                (_, None) => format!("a first {}", events(meter)),
+                (Measure::Of { aggregate, field, .. }, Some(_)) => {
+                    format!("{} of {field} is above {most}", aggregate.word())
+                }
+                _ => format!("more than {most} {}", events(meter)),
+            };
+        }
+        _ => return String::new(),
+    };
+    match &meter.measure {
+        Measure::Count => format!("{lacking} more {}", events(meter)),
+        Measure::Distinct { field, .. } => {
+            format!("{lacking} more distinct {field} in {}", events(meter))
+        }
+        Measure::Of { field, .. } => format!("{lacking} more {field} in {}", events(meter)),
+    }
+}
+
+fn events(meter: &Meter) -> String {
+    let kinds: Vec<String> =
+        meter.events.iter().map(|kind| format!("{}.{}", kind.contract, kind.event)).collect();
+    kinds.join(" or ")
+}
+
+/// Whose events count.
+fn signal(meter: &Meter) -> String {
+    let filter =
+        if meter.filter.is_always() { String::new() } else { format!(" where {}", meter.filter) };
+    let holding = meter
+        .holding
+        .as_ref()
+        .map(|Holding { nft, at_least }| format!(" while holding at least {at_least} of {nft}"));
+    format!("{} by {}{filter}{}", events(meter), meter.subject, holding.unwrap_or_default())
+}
+
+impl ConditionReport {
+    fn holds(&self) -> bool {
+        match self {
+            Self::Events(leaf) | Self::Holds(leaf) => leaf.holds,
+            Self::All { holds, .. }
+            | Self::Any { holds, .. }
+            | Self::AtLeast { holds, .. }
+            | Self::Not { holds, .. }
+            | Self::Score { holds, .. } => *holds,
+        }
+    }
+
+    /// What is missing, in words.
+    pub(super) fn missing(&self) -> Vec<String> {
+        match self {
+            _ if self.holds() => Vec::new(),
+            Self::Events(leaf) | Self::Holds(leaf) => leaf.missing.iter().cloned().collect(),
+            Self::All { members, .. } => members.iter().flat_map(Self::missing).collect(),
+            Self::Any { members, .. } => {
+                let ways: Vec<String> =
+                    members.iter().map(|member| member.missing().join(" and ")).collect();
+                vec![format!("one of: {}", ways.join("; "))]
+            }
+            Self::AtLeast { needed, members, .. } => {
+                let holding = members.iter().filter(|member| member.holds()).count();
+                let lacking = needed.saturating_sub(holding);
+                let open = members.iter().filter(|member| !member.holds());
+                let ways: Vec<String> = open.map(|member| member.missing().join(" and ")).collect();
+                vec![format!("{lacking} of: {}", ways.join("; "))]
+            }
+            Self::Not { from: Some(at), .. } => vec![from(*at)],
+            Self::Not { leaf, .. } if leaf.holds => {
+                vec![format!("nothing can be done: there was {}", leaf.condition)]
+            }
+            Self::Not { leaf, .. } => {
+                vec![format!("the window of \"{}\" must begin", leaf.condition)]
+            }
+            Self::Score { needed, members, .. } => {
+                let ways = members.iter().map(|member| {
+                    let each = if member.each { "each" } else { "once" };
+                    format!("{} points {each} for {}", member.points, member.condition.words())
+                });
+                let ways: Vec<String> = ways.collect();
+                vec![format!("more points, {needed} in all: {}", ways.join("; "))]
+            }
+        }
+    }
+
+    /// What is asked for.
+    fn words(&self) -> String {
+        let joined = |members: &[Self], with: &str| {
+            let words: Vec<String> = members.iter().map(Self::words).collect();
+            words.join(with)
+        };
+        match self {
+            Self::Events(leaf) | Self::Holds(leaf) => leaf.condition.clone(),
+            Self::All { members, .. } => joined(members, " and "),
+            Self::Any { members, .. } => joined(members, " or "),
+            Self::AtLeast { needed, members, .. } => {
+                format!("{needed} of: {}", joined(members, "; "))
+            }
+            Self::Not { leaf, .. } => format!("no {}", leaf.condition),
+            Self::Score { needed, .. } => format!("{needed} points"),
+        }
+    }
+}
