@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench-ingest bench-signing contracts tools
+.PHONY: help demo test check bench-ingest bench-signing bench-rules contracts tools
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench-ingest: tools ## measure the way from a chain to durable events; ARGS="--q
 
 bench-signing: tools ## measure the way from an unlock request to the chain; ARGS="--quick" tries it (docs/benchmarks.md)
 	@cargo bench --locked --quiet --bench signing -- $(ARGS)
+
+bench-rules: ## measure how fast rules fold; ARGS="--quick" tries it (docs/benchmarks.md)
+	@cargo bench --locked --quiet --bench rules -- $(ARGS)
 
 contracts: ## rebuild contracts/artifacts from contracts/src (needs npm)
 	@scripts/contracts.sh

@@ -1,0 +1,218 @@
+//! `make bench-rules`: how fast a rule set folds, against reading the same
+//! messages without one. See docs/benchmarks.md.
+//!
+//! The engine as the daemon runs it, without broker and store: messages are
+//! read from memory, and what would be committed is made and kept in memory.
+
+mod history;
+mod rules;
+
+use std::{
+    fs,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use meritd::{
+    actors::messages,
+    domain::{Event, Name, Watermark},
+    fold::{Engine, Input, SavedParts, Source},
+    rules::RuleSet,
+};
+use serde_json::json;
+
+use history::{FINALITY, History, Message};
+
+/// Whatever went wrong, for a person to read.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// What a step gives.
+type Outcome<T> = Result<T, Failure>;
+
+/// Messages between two commits, as in the daemon.
+const BATCH: usize = 500;
+/// Blocks that are made, read and folded at a time.
+const CHUNK: u64 = 1_000;
+
+/// How fast rules fold.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "rules")]
+struct Args {
+    /// Events of the comparison.
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Who they are of.
+    #[arg(long, default_value_t = 100_000)]
+    users: u64,
+    /// Events of the state that is rebuilt.
+    #[arg(long, default_value_t = 10_000_000)]
+    rebuilt: u64,
+    /// 100,000 events of 10,000 users, none rebuilt: for trying.
+    #[arg(long)]
+    quick: bool,
+    /// Given by `cargo bench`.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    let mut args = Args::parse();
+    if args.quick {
+        (args.events, args.users, args.rebuilt) = (100_000, 10_000, 0);
+    }
+    match measure(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("rules: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A fold, what it saved, and what it said.
+struct Folded {
+    engine: Engine<RuleSet>,
+    saved: SavedParts,
+    said: u64,
+}
+
+impl Folded {
+    fn new() -> Outcome<Self> {
+        let engine = Engine::new(rules::compiled()?, sources()?);
+        Ok(Self { engine, saved: SavedParts::default(), said: 0 })
+    }
+
+    /// Reads and folds messages, and makes what would be committed.
+    fn fold(&mut self, said: &[Message]) -> Outcome<()> {
+        for batch in said.chunks(BATCH) {
+            for message in batch {
+                let input = match read(message)? {
+                    Read::Event(event) => Input::Event(*event),
+                    Read::Watermark(watermark) => Input::Watermark(*watermark),
+                };
+                self.engine.handle(input)?;
+            }
+            let effects = self.engine.take_effects();
+            self.said += effects.emissions.len() as u64;
+            self.saved.absorb(&effects.writes);
+        }
+        Ok(())
+    }
+}
+
+enum Read {
+    Event(Box<Event>),
+    Watermark(Box<Watermark>),
+}
+
+fn read(message: &Message) -> Outcome<Read> {
+    Ok(match message.is_event {
+        true => Read::Event(messages::read(&message.payload)?),
+        false => Read::Watermark(messages::read(&message.payload)?),
+    })
+}
+
+fn sources() -> Outcome<Vec<Source>> {
+    let source = |name: &&str| Ok(Source { chain_id: rules::CHAIN, contract: Name::new(*name)? });
+    rules::CONTRACTS.iter().map(source).collect()
+}
+
+fn measure(args: &Args) -> Outcome<()> {
+    let before = resident_bytes()?;
+    let mut history = History::new(args.users);
+    let mut folded = Folded::new()?;
+    let (mut parsing, mut folding, mut events) = (Duration::ZERO, Duration::ZERO, 0_u64);
+    let mut rebuilding = Duration::ZERO;
+    let most = args.events.max(args.rebuilt);
+    while events < most {
+        let said = history.blocks(CHUNK)?;
+        let these = said.iter().filter(|message| message.is_event).count() as u64;
+        if events < args.events {
+            // Side by side, so that a noisy machine is as noisy for both.
+            let began = Instant::now();
+            for message in &said {
+                std::hint::black_box(read(message)?);
+            }
+            parsing += began.elapsed();
+        }
+        let began = Instant::now();
+        folded.fold(&said)?;
+        let took = began.elapsed();
+        if events < args.events {
+            folding += took;
+        }
+        rebuilding += took;
+        events += these;
+        if events.is_multiple_of(1_000_000) {
+            eprintln!("{events} events folded");
+        }
+    }
+    let rows = folded.saved.state.len();
+    let row_bytes: usize =
+        folded.saved.state.iter().map(|(key, value)| key.len() + value.len()).sum();
+
+    let began = Instant::now();
+    folded.fold(&history.reorg(FINALITY)?)?;
+    let reorg = began.elapsed();
+
+    // From a checkpoint: what the store has, read back.
+    let requested = folded.said;
+    let Folded { engine, saved, .. } = folded;
+    drop(engine);
+    let began = Instant::now();
+    let restored = Engine::restore(rules::compiled()?, sources()?, saved)?;
+    let checkpoint = began.elapsed();
+    let resident = resident_bytes()?.saturating_sub(before);
+    std::hint::black_box(&restored);
+
+    let compared = args.events.min(events);
+    let per_second = |took: Duration, events: u64| as_f64(events) / took.as_secs_f64();
+    let (fold, parse) = (per_second(folding, compared), per_second(parsing, compared));
+    let rebuild = per_second(rebuilding, events);
+    println!(
+        "events, users, achievements        {events}, {}, {}",
+        args.users,
+        rules::ACHIEVEMENTS
+    );
+    println!("read a second without rules        {parse:.0}");
+    println!("read and folded a second           {fold:.0}");
+    println!("ratio                              {:.2}", fold / parse);
+    println!("unlocks asked for                  {requested}");
+    println!("rows, and their bytes a user       {rows}, {}", row_bytes as u64 / args.users);
+    println!("memory of the restored fold        {} bytes a user", resident / args.users);
+    println!(
+        "rebuilt from nothing               {rebuild:.0} a second, {:.1} s",
+        rebuilding.as_secs_f64()
+    );
+    println!("from a checkpoint                  {:.1} s", checkpoint.as_secs_f64());
+    println!("a reorg of {FINALITY} blocks                {} ms", reorg.as_millis());
+    let hundredths = |number: f64| (number * 100.0).round() / 100.0;
+    println!(
+        "{}",
+        json!({
+            "bench": "rules",
+            "events_per_s": fold.round(),
+            "parse_only_per_s": parse.round(),
+            "ratio": hundredths(fold / parse),
+            "bytes_per_user": resident / args.users,
+            "rebuild_events_per_s": rebuild.round(),
+            "checkpoint_s": hundredths(checkpoint.as_secs_f64()),
+            "reorg64_ms": u64::try_from(reorg.as_millis())?,
+        })
+    );
+    Ok(())
+}
+
+/// Counts are far below 2^53.
+#[allow(clippy::cast_precision_loss)]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// Memory of this process, as the system counts it.
+fn resident_bytes() -> Outcome<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: u64 = line.and_then(|it| it.trim().strip_suffix(" kB")).ok_or("no VmRSS")?.parse()?;
+    Ok(kib * 1024)
+}
