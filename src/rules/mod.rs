@@ -23,6 +23,7 @@ mod prerequisites;
 mod reading;
 mod signals;
 mod spans;
+mod user;
 mod verdict;
 mod words;
 

@@ -1,11 +1,14 @@
 //! Moving meters on, and reading them.
 
-use alloy::primitives::{Address, U256, keccak256};
+use std::sync::Arc;
+
+use alloy::primitives::{Address, B128, U256, keccak256};
 
 use super::{
-    memory::{self, Counted, Entry, Memory, Reading, State, meter_key},
+    memory::{self, Counted, Memory, State, View},
     meter::{Aggregate, Measure, Meter, Window},
     model::{Bound, Number},
+    user::{Entry, Reading, User},
 };
 use crate::domain::{Event, Evidence, FieldType, Value};
 
@@ -24,129 +27,157 @@ pub(super) struct Placed<'m> {
     pub(super) place: usize,
 }
 
+/// One user while an event is counted.
+pub(super) struct Counting<'e> {
+    pub(super) address: Address,
+    user: Arc<User>,
+    event: &'e Event,
+    log: &'e Counted,
+    /// The event's number among the user's logs, once anything counted it.
+    number: Option<u32>,
+    /// Logs that something stopped naming.
+    dropped: Vec<u32>,
+}
+
+impl<'e> Counting<'e> {
+    pub(super) fn new(state: &State, address: Address, event: &'e Event, log: &'e Counted) -> Self {
+        let user = memory::user(state, address).cloned().unwrap_or_default();
+        Self { address, user, event, log, number: None, dropped: Vec::new() }
+    }
+
+    fn reading(&self, place: usize) -> Option<&Reading> {
+        self.user.meter(place)
+    }
+
+    fn reading_mut(&mut self, place: usize) -> &mut Reading {
+        Arc::make_mut(&mut self.user).meter_mut(place)
+    }
+
+    fn numbered(&mut self) -> u32 {
+        match self.number {
+            Some(number) => number,
+            None => *self.number.insert(Arc::make_mut(&mut self.user).next_log()),
+        }
+    }
+
+    /// Writes the user down, if anything changed.
+    pub(super) fn finish(self, state: &mut State) {
+        for dropped in self.dropped {
+            if !self.user.names(dropped) {
+                state.remove(&memory::log_key(self.address, dropped));
+            }
+        }
+        let Some(number) = self.number else { return };
+        let log = Memory::Log(self.log.clone());
+        state.set(&memory::log_key(self.address, number), Some(log));
+        memory::set_user(state, self.address, self.user);
+    }
+}
+
 impl Placed<'_> {
     /// Counts an event of a user that meets the filter. A value that `distinct`
     /// has counted already, or a field that is not of its schema's type, counts
     /// for nothing. Returns whether anything changed.
-    pub(super) fn count(
-        self,
-        state: &mut State,
-        user: Address,
-        event: &Event,
-        log: &Counted,
-    ) -> bool {
-        let time = event.position.time;
-        let key = meter_key(self.place, user);
-        let mut reading = self.reading(state, &key);
-        let number = match &self.meter.measure {
-            Measure::Of { field, field_type, .. } => match number(event, field, field_type) {
-                Some(number) => Some(number),
-                None => return false,
-            },
-            _ => None,
-        };
-        let is_enough = |reading: &Reading| {
-            let shown = self.of(reading);
-            self.meter.enough.is_some_and(|enough| shown.is_some_and(|shown| shown >= enough))
-        };
-        let holding = self.meter.holding.as_ref();
-        if holding.is_some_and(|it| memory::tokens(state, &it.nft, user) < it.at_least) {
+    pub(super) fn count(self, state: &mut State, who: &mut Counting<'_>) -> bool {
+        let time = who.event.position.time;
+        let reading = who.reading(self.place);
+        let is_enough = self.meter.enough.is_some_and(|enough| {
+            reading.is_some_and(|reading| {
+                reading.counted > 0 && self.of(reading).is_some_and(|shown| shown >= enough)
+            })
+        });
+        if is_enough || !self.is_within(&who.user, time) {
             return false;
         }
-        if !self.is_within(state, user, time) || (reading.counted > 0 && is_enough(&reading)) {
+        let holding = self.meter.holding.as_ref();
+        if holding.is_some_and(|it| memory::tokens(state, &it.nft, who.address) < it.at_least) {
             return false;
+        }
+        let (mut number, mut value) = (None, None);
+        match &self.meter.measure {
+            Measure::Count => {}
+            Measure::Distinct { field, field_type } => {
+                value = distinct(who.event, field, field_type);
+                if value.is_none() {
+                    return false;
+                }
+            }
+            Measure::Of { field, field_type, .. } => {
+                number = number_in(who.event, field, field_type);
+                if number.is_none() {
+                    return false;
+                }
+            }
         }
         if let Window::Last { seconds } = self.meter.window {
-            return self.count_for_a_while(state, &key, event, log, number, seconds);
+            let log = who.numbered();
+            let reading = who.reading_mut(self.place);
+            let mut dropped = Vec::new();
+            reading.entries.retain(|entry| {
+                // The latest of a value is the one that is forgotten last.
+                let again = value.is_some() && entry.value == value;
+                let stays = entry.time + seconds > time && !again;
+                if !stays {
+                    dropped.push(entry.log);
+                }
+                stays
+            });
+            reading.entries.push(Entry { time, log, number, value });
+            who.dropped.extend(dropped);
+            return true;
         }
-        if let Measure::Distinct { field, field_type } = &self.meter.measure {
-            let Some(seen) = seen_key(&key, event, field, field_type) else { return false };
-            if state.value(&seen).is_some() {
-                return false;
-            }
-            state.set(&seen, Some(Memory::Time(time)));
+        if let Some(value) = value
+            && !self.is_new(state, who.address, value)
+        {
+            return false;
         }
+        let log = who.numbered();
+        let reading = who.reading_mut(self.place);
         if let (Measure::Of { aggregate, .. }, Some(number)) = (&self.meter.measure, number) {
             let so_far = reading.number;
             reading.number = Some(so_far.map_or(number, |so_far| aggregate.of(so_far, number)));
         }
-        let slot = reading.counted % Evidence::MAX_ITEMS as u64;
-        state.set(&format!("{key}/e/{slot}"), Some(Memory::Log(log.clone())));
         reading.counted += 1;
         reading.first.get_or_insert(time);
-        state.set(&key, Some(Memory::Reading(reading)));
+        reading.logs.push(log);
+        if reading.logs.len() > Evidence::MAX_ITEMS {
+            let dropped = reading.logs.remove(0);
+            who.dropped.push(dropped);
+        }
+        true
+    }
+
+    /// Whether this meter has not counted a value, which it does now.
+    fn is_new(self, state: &mut State, user: Address, value: B128) -> bool {
+        let key = memory::seen_key(user, value);
+        let place = u32::try_from(self.place).unwrap_or(u32::MAX);
+        let mut by = match state.value(&key) {
+            Some(Memory::Seen(by)) if by.contains(&place) => return false,
+            Some(Memory::Seen(by)) => by.clone(),
+            _ => Vec::new(),
+        };
+        by.push(place);
+        state.set(&key, Some(Memory::Seen(by)));
         true
     }
 
     /// Whether the window lets events of this time count for the user.
-    fn is_within(self, state: &State, user: Address, time: u64) -> bool {
+    fn is_within(self, user: &User, time: u64) -> bool {
         match self.meter.window {
             Window::Always | Window::Last { .. } => true,
             Window::Between { from, to } => {
                 from.is_none_or(|from| from <= time) && to.is_none_or(|to| time < to)
             }
-            Window::Within { seconds, of } => match state.value(&meter_key(of, user)) {
-                Some(Memory::Reading(Reading { first: Some(first), .. })) => {
-                    time - (*first).min(time) <= seconds
-                }
-                _ => false,
-            },
-        }
-    }
-
-    /// In a rolling window every log is an entry of its own.
-    fn count_for_a_while(
-        self,
-        state: &mut State,
-        key: &str,
-        event: &Event,
-        log: &Counted,
-        number: Option<Number>,
-        seconds: u64,
-    ) -> bool {
-        let time = event.position.time;
-        self.forget(state, key, time, seconds);
-        if let Measure::Distinct { field, field_type } = &self.meter.measure {
-            let Some(seen) = seen_key(key, event, field, field_type) else { return false };
-            // The latest of a value is the one that is forgotten last.
-            if let Some(Memory::Time(before)) = state.value(&seen) {
-                let (_, id) = seen.rsplit_once('/').unwrap_or_default();
-                state.remove(&format!("{key}/w/{before:020}/{id}"));
+            Window::Within { seconds, of } => {
+                let first = user.meter(of).and_then(|reading| reading.first);
+                first.is_some_and(|first| time.saturating_sub(first) <= seconds)
             }
-            let (_, id) = seen.rsplit_once('/').unwrap_or_default();
-            let entry = Entry { number: None, log: log.clone() };
-            state.set(&format!("{key}/w/{time:020}/{id}"), Some(Memory::Entry(entry)));
-            state.set(&seen, Some(Memory::Time(time)));
-        } else {
-            let position = event.position;
-            let at = format!(
-                "{key}/w/{time:020}/{:020}/{:020}/{:020}",
-                position.chain_id, position.block, position.log_index
-            );
-            state.set(&at, Some(Memory::Entry(Entry { number, log: log.clone() })));
-        }
-        true
-    }
-
-    /// Drops what a rolling window has left behind.
-    fn forget(self, state: &mut State, key: &str, now: u64, seconds: u64) {
-        let old: Vec<String> = state
-            .entries(&format!("{key}/w/"))
-            .take_while(|(at, _)| time_of(at, key) + seconds <= now)
-            .map(|(at, _)| at.to_owned())
-            .collect();
-        for at in old {
-            if matches!(self.meter.measure, Measure::Distinct { .. }) {
-                let (_, id) = at.rsplit_once('/').unwrap_or_default();
-                state.remove(&format!("{key}/d/{id}"));
-            }
-            state.remove(&at);
         }
     }
 
     /// The block time from which on a user's rolling window keeps to a bound by
     /// forgetting alone, where it doesn't now.
-    pub(super) fn later(self, state: &State, user: Address, bound: Bound, now: u64) -> Option<u64> {
+    pub(super) fn later(self, view: &View<'_>, bound: Bound) -> Option<u64> {
         let (Window::Last { seconds }, Measure::Of { aggregate, field_type, .. }) =
             (&self.meter.window, &self.meter.measure)
         else {
@@ -160,13 +191,13 @@ impl Placed<'_> {
         if !may_help {
             return None;
         }
-        let entries = self.entries(state, &meter_key(self.place, user), now, *seconds);
+        let entries = self.entries(view, *seconds);
         // What is left after each is forgotten, from the last on.
         let mut left = matches!(aggregate, Aggregate::Sum).then(|| Number::zero(field_type));
         let mut first = None;
         for entry in entries.iter().rev() {
             if bound.is_kept(left) {
-                first = Some(entry.log.position().time + seconds);
+                first = Some(entry.time + seconds);
             }
             left = match (left, entry.number) {
                 (Some(left), Some(number)) => Some(aggregate.of(left, number)),
@@ -178,21 +209,11 @@ impl Placed<'_> {
 
     /// The block time from which on nothing more counts for a user; `None` where
     /// that is not settled, or never.
-    pub(super) fn closes(self, state: &State, user: Address) -> Option<u64> {
+    pub(super) fn closes(self, user: &User) -> Option<u64> {
         match self.meter.window {
             Window::Always | Window::Last { .. } => None,
             Window::Between { to, .. } => to,
-            Window::Within { seconds, of } => match state.value(&meter_key(of, user)) {
-                Some(Memory::Reading(Reading { first, .. })) => Some((*first)? + seconds + 1),
-                _ => None,
-            },
-        }
-    }
-
-    fn reading(self, state: &State, key: &str) -> Reading {
-        match state.value(key) {
-            Some(Memory::Reading(reading)) => reading.clone(),
-            _ => Reading::default(),
+            Window::Within { seconds, of } => Some(user.meter(of)?.first? + seconds + 1),
         }
     }
 
@@ -208,15 +229,16 @@ impl Placed<'_> {
         }
     }
 
-    /// What it shows of a user at a block time.
-    pub(super) fn shown(self, state: &State, user: Address, now: u64) -> Shown {
-        let key = meter_key(self.place, user);
+    /// What it shows of a user.
+    pub(super) fn shown(self, view: &View<'_>) -> Shown {
         let Window::Last { seconds } = self.meter.window else {
-            let reading = self.reading(state, &key);
-            return Shown { number: self.of(&reading), total: reading.counted };
+            return match view.user.meter(self.place) {
+                Some(reading) => Shown { number: self.of(reading), total: reading.counted },
+                None => Shown { number: self.of(&Reading::default()), total: 0 },
+            };
         };
         let mut reading = Reading::default();
-        for entry in self.entries(state, &key, now, seconds) {
+        for entry in self.entries(view, seconds) {
             if let (Measure::Of { aggregate, .. }, Some(number)) =
                 (&self.meter.measure, entry.number)
             {
@@ -228,53 +250,37 @@ impl Placed<'_> {
         Shown { number: self.of(&reading), total: reading.counted }
     }
 
-    /// The entries of a rolling window, in order.
-    fn entries<'s>(self, state: &'s State, key: &str, now: u64, seconds: u64) -> Vec<&'s Entry> {
-        let prefix = format!("{key}/w/");
-        let entries = state.entries(&prefix);
-        let live = entries.filter(|(at, _)| time_of(at, key) + seconds > now);
-        let entry = |(_, value): (&str, &'s Memory)| match value {
-            Memory::Entry(entry) => Some(entry),
-            _ => None,
-        };
-        live.filter_map(entry).collect()
+    /// What is in a rolling window.
+    fn entries<'s>(self, view: &View<'s>, seconds: u64) -> &'s [Entry] {
+        let entries = view.user.meter(self.place).map_or(&[][..], |reading| &reading.entries);
+        let gone = entries.partition_point(|entry| entry.time + seconds <= view.now);
+        entries.get(gone..).unwrap_or_default()
     }
 
     /// The latest logs that counted, in position order, at most
     /// [`Evidence::MAX_ITEMS`].
-    pub(super) fn logs(self, state: &State, user: Address, now: u64) -> Vec<Counted> {
-        let key = meter_key(self.place, user);
-        let mut logs: Vec<Counted> = match self.meter.window {
+    pub(super) fn logs(self, view: &View<'_>) -> Vec<Counted> {
+        let numbers: Vec<u32> = match self.meter.window {
             Window::Last { seconds } => {
-                let entries = self.entries(state, &key, now, seconds).into_iter();
-                entries.map(|entry| entry.log.clone()).collect()
+                self.entries(view, seconds).iter().map(|entry| entry.log).collect()
             }
-            _ => {
-                let ring = format!("{key}/e/");
-                state.entries(&ring).filter_map(|(_, value)| value.log().cloned()).collect()
-            }
+            _ => view.user.meter(self.place).map_or_else(Vec::new, |it| it.logs.clone()),
         };
-        logs.sort_by_key(Counted::position);
-        logs.split_off(logs.len().saturating_sub(Evidence::MAX_ITEMS))
+        let latest = numbers.len().saturating_sub(Evidence::MAX_ITEMS);
+        numbers.into_iter().skip(latest).filter_map(|it| view.log(it).cloned()).collect()
     }
 }
 
-/// The time in the key of an entry.
-fn time_of(at: &str, key: &str) -> u64 {
-    let time = at.get(key.len() + 3..key.len() + 23);
-    time.and_then(|time| time.parse().ok()).unwrap_or(0)
-}
-
-/// Names a value that counts once. Ids of two contracts are different things.
-fn seen_key(key: &str, event: &Event, field: &str, field_type: &FieldType) -> Option<String> {
+/// Names a value that counts once. Ids of two contracts are different things,
+/// and so are fields.
+fn distinct(event: &Event, field: &str, field_type: &FieldType) -> Option<B128> {
     let value = event.field(field, field_type).ok()??;
-    let hash = keccak256(format!("{} {}", event.contract, value.to_json()));
+    let hash = keccak256(format!("{} {field} {}", event.contract, value.to_json()));
     // Half of it tells apart what anybody can find.
-    let half = hash.get(..16)?;
-    Some(format!("{key}/d/{}", alloy::hex::encode(half)))
+    hash.first_chunk::<16>().map(B128::from)
 }
 
-fn number(event: &Event, field: &str, field_type: &FieldType) -> Option<Number> {
+fn number_in(event: &Event, field: &str, field_type: &FieldType) -> Option<Number> {
     match event.field(field, field_type).ok()?? {
         Value::Uint(n) => Some(Number::Uint(n)),
         Value::Int(n) => Some(Number::Int(n)),

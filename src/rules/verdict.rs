@@ -1,9 +1,9 @@
 //! Whether a condition holds for a user, and from when on it would.
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::U256;
 
 use super::{
-    memory::{self, State},
+    memory::{self, View},
     model::{Achievement, Condition, HoldsLeaf, Leaf, Number, RuleSet, Scored},
 };
 
@@ -53,47 +53,39 @@ impl Verdict {
 
 impl RuleSet {
     /// Whether prerequisites and condition are met at a block time.
-    pub(super) fn verdict(
-        &self,
-        state: &State,
-        user: Address,
-        achievement: &Achievement,
-        now: u64,
-    ) -> Verdict {
-        let required = |name| memory::unlocked(state, user, name).is_some();
+    pub(super) fn verdict(&self, view: &View<'_>, achievement: &Achievement) -> Verdict {
+        let required = |name| memory::unlocked(view.state, view.address, name).is_some();
         if !achievement.requires.iter().all(required) {
             return Verdict::No;
         }
-        self.verdict_on(state, user, achievement, &achievement.when, now)
+        self.verdict_on(view, achievement, &achievement.when)
     }
 
     /// Whether a condition is met.
     pub(super) fn verdict_on(
         &self,
-        state: &State,
-        user: Address,
+        view: &View<'_>,
         achievement: &Achievement,
         condition: &Condition,
-        now: u64,
     ) -> Verdict {
-        let on = |member: &Condition| self.verdict_on(state, user, achievement, member, now);
+        let on = |member: &Condition| self.verdict_on(view, achievement, member);
         match condition {
             Condition::Leaf(index) => match achievement.leaves.get(*index) {
-                Some(leaf) => self.leaf_verdict(state, user, leaf, now),
+                Some(leaf) => self.leaf_verdict(view, leaf),
                 None => Verdict::No,
             },
             Condition::All(members) => Verdict::at_least(members.len(), members.iter().map(on)),
             Condition::Any(members) => Verdict::at_least(1, members.iter().map(on)),
             Condition::AtLeast(count, members) => Verdict::at_least(*count, members.iter().map(on)),
             Condition::Not(index) => match achievement.leaves.get(*index) {
-                Some(leaf) => self.absence(state, user, leaf, now),
+                Some(leaf) => self.absence(view, leaf),
                 None => Verdict::No,
             },
             Condition::Score { at_least, members } => {
                 let points = members.iter().map(|member| match member {
                     Scored::Each { points, leaf } => {
                         let leaf = achievement.leaves.get(*leaf);
-                        let shown = leaf.and_then(|leaf| self.shown(state, user, leaf, now).number);
+                        let shown = leaf.and_then(|leaf| self.shown(view, leaf).number);
                         let each = match shown {
                             Some(Number::Uint(number)) => number,
                             _ => U256::ZERO,
@@ -128,34 +120,34 @@ impl RuleSet {
         }
     }
 
-    fn leaf_verdict(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> Verdict {
-        let is_kept = leaf.bound().is_kept(self.shown(state, user, leaf, now).number);
+    fn leaf_verdict(&self, view: &View<'_>, leaf: &Leaf) -> Verdict {
+        let is_kept = leaf.bound().is_kept(self.shown(view, leaf).number);
         let (tokens, seconds) = match leaf {
             Leaf::Holds(HoldsLeaf { tokens, held_for: Some(seconds) }) => (tokens, seconds),
             Leaf::Holds(_) => return Verdict::of(is_kept),
             Leaf::Events(_) if is_kept => return Verdict::Holds,
             Leaf::Events(leaf) => {
                 let placed = self.meter(leaf.meter);
-                let later = placed.and_then(|it| it.later(state, user, leaf.bound, now));
+                let later = placed.and_then(|it| it.later(view, leaf.bound));
                 return later.map_or(Verdict::No, Verdict::From);
             }
         };
-        let since = memory::since(state, &tokens.nft, tokens.at_least, user);
+        let since = memory::since(view.state, &tokens.nft, tokens.at_least, view.address);
         match since.map(|log| log.position().time.saturating_add(*seconds)) {
-            Some(time) if is_kept && time > now => Verdict::From(time),
+            Some(time) if is_kept && time > view.now => Verdict::From(time),
             Some(_) => Verdict::of(is_kept),
             None => Verdict::No,
         }
     }
 
     /// Whether a leaf's events did not come so far until its window was over.
-    fn absence(&self, state: &State, user: Address, leaf: &Leaf, now: u64) -> Verdict {
-        if leaf.bound().is_kept(self.shown(state, user, leaf, now).number) {
+    fn absence(&self, view: &View<'_>, leaf: &Leaf) -> Verdict {
+        if leaf.bound().is_kept(self.shown(view, leaf).number) {
             return Verdict::No;
         }
         let Leaf::Events(leaf) = leaf else { return Verdict::No };
-        match self.meter(leaf.meter).and_then(|placed| placed.closes(state, user)) {
-            Some(closed) if closed <= now => Verdict::Holds,
+        match self.meter(leaf.meter).and_then(|placed| placed.closes(view.user)) {
+            Some(closed) if closed <= view.now => Verdict::Holds,
             Some(closes) => Verdict::From(closes),
             None => Verdict::No,
         }
@@ -164,17 +156,13 @@ impl RuleSet {
     /// The leaves by which a condition that holds does so.
     pub(super) fn deciding_leaves<'a>(
         &self,
-        state: &State,
-        user: Address,
+        view: &View<'_>,
         achievement: &'a Achievement,
         condition: &Condition,
-        now: u64,
     ) -> Vec<&'a Leaf> {
-        let holds = |member: &Condition| {
-            self.verdict_on(state, user, achievement, member, now) == Verdict::Holds
-        };
-        let within =
-            |member: &Condition| self.deciding_leaves(state, user, achievement, member, now);
+        let holds =
+            |member: &Condition| self.verdict_on(view, achievement, member) == Verdict::Holds;
+        let within = |member: &Condition| self.deciding_leaves(view, achievement, member);
         let at = |index: &usize| achievement.leaves.get(*index);
         match condition {
             Condition::Leaf(index) => at(index).into_iter().collect(),
