@@ -6,26 +6,22 @@ use alloy::primitives::{B256, U256};
 use toml::de::DeTable;
 
 use super::{
+    achievement::{NAME_REMEDY, Seen, achievements as compiled_achievements},
     canonical,
     catalog::{Catalog, CatalogContract},
-    conditions::{Conditions, contract, held_by},
+    conditions::{contract, held_by},
     document::{Errors, Node, Table},
     error::{Problem, RuleError, suggest},
     fields::event,
     limits, literal,
     meter::Meters,
-    model::{Achievement, ContractRef, Index, Leaf, Number, OnRetract, RuleSet, Urgency},
-    prerequisites::{self, Required},
+    model::{Achievement, ContractRef, Index, Leaf, Number, RuleSet},
+    prerequisites,
 };
 use crate::domain::{FieldType, Name};
 
 const SET_KEYS: [&str; 5] =
     ["id", "signer", "achievements_contract", "daily_budget", "achievements"];
-const ACHIEVEMENT_KEYS: [&str; 8] =
-    ["name", "id", "signer", "on_retract", "urgency", "requires", "first", "when"];
-const NAME_REMEDY: &str = "give a name in quotes, like \"first-vote\"";
-const ID_REMEDY: &str = "give the id in the achievements contract, like id = 1";
-
 impl RuleSet {
     /// Compiles the text of a rule file. `file` is named in errors.
     ///
@@ -88,10 +84,10 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
                 table.require("signer", errors, remedy);
             }
             let signers = default_signer.as_ref();
-            achievement(&table, catalog, signers, &mut seen, &mut meters, errors)
+            compiled_achievements(&table, catalog, signers, &mut seen, &mut meters, errors)
         });
         match compiled {
-            Some(achievement) => achievements.push(achievement),
+            Some(tiers) => achievements.extend(tiers),
             None => whole = false,
         }
     }
@@ -159,7 +155,11 @@ fn resolved(name: &Name, contract: &CatalogContract) -> ContractRef {
 }
 
 /// One signer, or a list of them.
-fn signers(node: &Node<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<Vec<Name>> {
+pub(super) fn signers(
+    node: &Node<'_>,
+    catalog: &Catalog,
+    errors: &mut Errors<'_>,
+) -> Option<Vec<Name>> {
     if node.value.as_array().is_none() {
         return signer(node, catalog, errors).map(|name| vec![name]);
     }
@@ -208,145 +208,4 @@ fn achievements_contract(
         return None;
     }
     Some(resolved(name, contract))
-}
-
-/// What must be unique, with the offset where it stands first, and who
-/// requires whom.
-#[derive(Default)]
-struct Seen<'a> {
-    names: BTreeMap<Name, usize>,
-    ids: BTreeMap<U256, usize>,
-    requires: Required<'a>,
-}
-
-fn achievement<'a>(
-    table: &Table<'a>,
-    catalog: &Catalog,
-    default_signer: Option<&Option<Vec<Name>>>,
-    seen: &mut Seen<'a>,
-    meters: &mut Meters,
-    errors: &mut Errors<'_>,
-) -> Option<Achievement> {
-    table.deny_others(&ACHIEVEMENT_KEYS, errors);
-    let name = table.require("name", errors, NAME_REMEDY).and_then(|node| {
-        let name = node.name(errors, NAME_REMEDY)?;
-        let first = *seen.names.entry(name.clone()).or_insert(node.span.start);
-        unique("name", name.to_string(), first, &node, errors).then_some(name)
-    });
-    let id = table.require("id", errors, ID_REMEDY).and_then(|node| {
-        let id = match literal::number(&FieldType::Uint, node.value) {
-            Ok(Number::Uint(id)) => id,
-            Ok(Number::Int(_)) => return None,
-            Err((problem, _)) => {
-                errors.report(&node, problem, ID_REMEDY);
-                return None;
-            }
-        };
-        let first = *seen.ids.entry(id).or_insert(node.span.start);
-        unique("id", id.to_string(), first, &node, errors).then_some(id)
-    });
-    let own_signers = table.get("signer").map(|node| signers(&node, catalog, errors));
-    let signers = own_signers.as_ref().or(default_signer).cloned().flatten();
-    let on_retract = match table.get("on_retract") {
-        Some(node) => {
-            let remedy = "choose \"revoke\", \"alert\" or \"keep\"";
-            one_of(&node, ON_RETRACT, OnRetract::as_str, remedy, errors)
-        }
-        None => Some(OnRetract::default()),
-    };
-    let urgency = match table.get("urgency") {
-        Some(node) => {
-            let remedy = "choose \"low\", \"normal\" or \"high\"";
-            one_of(&node, URGENCIES, Urgency::as_str, remedy, errors)
-        }
-        None => Some(Urgency::default()),
-    };
-    let first = match table.get("first") {
-        Some(node) => node.count(errors, limits::COUNT).map(Some),
-        None => Some(None),
-    };
-    let requires = match table.get("requires") {
-        Some(node) => prerequisites::read(&node, errors),
-        None => Some(Vec::new()),
-    };
-    if let (Some(name), Some(requires)) = (&name, &requires) {
-        seen.requires.insert(name.clone(), requires.clone());
-    }
-    let mut conditions = Conditions { catalog, meters, leaves: Vec::new() };
-    let remedy = "add [achievements.when] with what earns it";
-    // An achievement that only crowns others needs no condition of its own.
-    let when = if table.get("when").is_none() && requires.as_ref().is_some_and(|r| !r.is_empty()) {
-        Some(super::model::Condition::All(Vec::new()))
-    } else {
-        let node = table.require("when", errors, remedy);
-        node.and_then(|node| {
-            let when = conditions.condition(&node, 0, errors)?;
-            let (count, max) = (conditions.leaves.len(), limits::LEAVES);
-            if count > max {
-                let problem = Problem::TooMany { what: "conditions", count, max };
-                errors.report(&node, problem, "split the achievement");
-                return None;
-            }
-            let anchored = |index: usize| match conditions.leaves.get(index) {
-                Some(Leaf::Events(leaf)) => conditions.meters.is_anchored(leaf.meter),
-                _ => false,
-            };
-            let begins = requires.as_ref().is_none_or(|requires| !requires.is_empty())
-                || when.begins(&anchored);
-            if !begins {
-                let remedy = "add under `all` what the user does, or let the window be `within`";
-                errors.report(&node, Problem::NeverBegins, remedy);
-                return None;
-            }
-            Some(when)
-        })
-    };
-    let mut requires: Vec<Name> = requires?.into_iter().map(|(name, _)| name).collect();
-    requires.sort();
-    Some(Achievement {
-        name: name?,
-        id: id?,
-        signers: signers?,
-        on_retract: on_retract?,
-        urgency: urgency?,
-        requires,
-        first: first?,
-        when: when?,
-        leaves: conditions.leaves,
-    })
-}
-
-/// Whether `node` is where the value stands first.
-fn unique(
-    what: &'static str,
-    value: String,
-    first: usize,
-    node: &Node<'_>,
-    errors: &mut Errors<'_>,
-) -> bool {
-    if first != node.span.start {
-        let problem = Problem::Duplicate { what, value, first_line: errors.line(first) };
-        errors.report(node, problem, format!("choose another {what}"));
-    }
-    first == node.span.start
-}
-
-const ON_RETRACT: [OnRetract; 3] = [OnRetract::Revoke, OnRetract::Alert, OnRetract::Keep];
-const URGENCIES: [Urgency; 3] = [Urgency::Low, Urgency::Normal, Urgency::High];
-
-/// One of a few words.
-fn one_of<T: Copy>(
-    node: &Node<'_>,
-    choices: [T; 3],
-    word_of: fn(T) -> &'static str,
-    remedy: &'static str,
-    errors: &mut Errors<'_>,
-) -> Option<T> {
-    let word = node.text(errors, remedy)?;
-    let found = choices.into_iter().find(|choice| word_of(*choice) == word);
-    if found.is_none() {
-        let allowed = choices.map(word_of).to_vec();
-        errors.report(node, Problem::BadWord { word: word.to_owned(), allowed }, remedy);
-    }
-    found
 }

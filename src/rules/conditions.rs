@@ -42,7 +42,9 @@ impl Conditions<'_, '_> {
         let forms: Vec<&'static str> =
             FORMS.into_iter().filter(|form| table.get(form).is_some()).collect();
         match forms.as_slice() {
-            ["event"] => self.events(&table, errors).map(|leaf| self.leaf(Leaf::Events(leaf))),
+            ["event"] => {
+                self.events(&table, None, errors).map(|leaf| self.leaf(Leaf::Events(leaf)))
+            }
             ["holds"] => {
                 table.deny_others(&["holds"], errors);
                 let leaf = self.holds(&table.get("holds")?, errors)?;
@@ -86,6 +88,22 @@ impl Conditions<'_, '_> {
         }
     }
 
+    /// Events that have come as far as a tier asks.
+    pub(super) fn tier(
+        &mut self,
+        when: &Node<'_>,
+        at_least: &Node<'_>,
+        errors: &mut Errors<'_>,
+    ) -> Option<Condition> {
+        let table = when.table(errors, EVENT_REMEDY)?;
+        if table.get("event").is_none() {
+            errors.report(when, Problem::NoTiers, "let `when` be a condition on events");
+            return None;
+        }
+        let leaf = self.events(&table, Some(at_least), errors)?;
+        Some(self.leaf(Leaf::Events(leaf)))
+    }
+
     fn leaf(&mut self, leaf: Leaf) -> Condition {
         self.leaves.push(leaf);
         Condition::Leaf(self.leaves.len() - 1)
@@ -112,7 +130,7 @@ impl Conditions<'_, '_> {
             errors.report(node, Problem::NeverCloses, remedy);
             return None;
         }
-        let leaf = self.events(&table, errors)?;
+        let leaf = self.events(&table, None, errors)?;
         self.leaves.push(Leaf::Events(leaf));
         Some(Condition::Not(self.leaves.len() - 1))
     }
@@ -178,7 +196,7 @@ impl Conditions<'_, '_> {
                         return None;
                     }
                 }
-                let mut leaf = self.events(&table, errors)?;
+                let mut leaf = self.events(&table, None, errors)?;
                 let points = points?;
                 // Beyond that it makes no difference.
                 let enough = Bound::AtLeast(Number::Uint(U256::from(at_least.div_ceil(points))));

@@ -159,6 +159,9 @@ pub enum Problem {
     /// Nobody can say that something will never happen.
     #[error("the window never ends: it is never sure that nothing happens")]
     NeverCloses,
+    /// Tiers ask for more and more of one thing.
+    #[error("only what is counted of events comes in tiers")]
+    NoTiers,
     /// It holds of everybody who never did anything.
     #[error("nothing that somebody does makes this true")]
     NeverBegins,

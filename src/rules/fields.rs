@@ -188,10 +188,12 @@ fn one_value(field_type: &FieldType, node: &Node<'_>, errors: &mut Errors<'_>) -
     }
 }
 
-/// What is counted, and how far it must come.
+/// What is counted, and how far it must come: as a tier says, where there are
+/// tiers.
 pub(super) fn measure(
     named: &[Named<'_>],
     table: &Table<'_>,
+    tier: Option<&Node<'_>>,
     errors: &mut Errors<'_>,
 ) -> Option<(Measure, Bound)> {
     let given = |key: &'static str| table.get(key).map(|node| (key, node));
@@ -205,11 +207,17 @@ pub(super) fn measure(
             errors.report(&node, Problem::Conflict { keys }, remedy);
             return None;
         }
-        return aggregated(aggregate, named, &node, errors);
+        return aggregated(aggregate, named, &node, tier, errors);
     }
-    let at_least = match table.get("count") {
-        Some(node) => node.count(errors, limits::COUNT),
-        None => Some(1),
+    let at_least = match (table.get("count"), tier) {
+        (Some(node), Some(_)) => {
+            let keys = vec!["count", "tiers"];
+            errors.report(&node, Problem::Conflict { keys }, "let each tier say its `at_least`");
+            return None;
+        }
+        (Some(node), None) => node.count(errors, limits::COUNT),
+        (None, Some(tier)) => tier.count(errors, limits::COUNT),
+        (None, None) => Some(1),
     };
     let bound = |at_least: u64| Bound::AtLeast(Number::Uint(U256::from(at_least)));
     let Some(node) = table.get("distinct") else { return Some((Measure::Count, bound(at_least?))) };
@@ -226,6 +234,7 @@ fn aggregated(
     aggregate: Aggregate,
     named: &[Named<'_>],
     node: &Node<'_>,
+    tier: Option<&Node<'_>>,
     errors: &mut Errors<'_>,
 ) -> Option<(Measure, Bound)> {
     let word = aggregate.word();
@@ -233,6 +242,7 @@ fn aggregated(
     let table = node.table(errors, &remedy)?;
     // A sum that is small enough is so before anything happened.
     let bounds: &[&str] = match aggregate {
+        _ if tier.is_some() => &[],
         Aggregate::Sum => &["gte"],
         Aggregate::Max | Aggregate::Min => &["gte", "lte"],
     };
@@ -240,13 +250,14 @@ fn aggregated(
     let field_node = table.require("field", errors, &remedy);
     let given: Vec<(&str, Node<'_>)> =
         table.nodes().filter(|(key, _)| bounds.contains(key)).collect();
-    let (bound_word, bound) = match given.as_slice() {
-        [one] => one.clone(),
-        [] => {
+    let (bound_word, bound) = match (given.as_slice(), tier) {
+        (_, Some(tier)) => ("gte", tier.clone()),
+        ([one], None) => one.clone(),
+        ([], None) => {
             table.require("gte", errors, &remedy);
             return None;
         }
-        _ => {
+        (_, None) => {
             errors.report(node, Problem::Conflict { keys: vec!["gte", "lte"] }, "keep one of them");
             return None;
         }

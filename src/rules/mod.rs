@@ -5,6 +5,7 @@
 //! Pure: whoever reads files, streams and stores hands over text, events and
 //! saved state.
 
+mod achievement;
 mod canonical;
 mod catalog;
 mod compile;
@@ -42,6 +43,8 @@ mod limits {
     pub const FILE_BYTES: usize = 1 << 20;
     /// Achievements of one set.
     pub const ACHIEVEMENTS: usize = 1_000;
+    /// Tiers of one achievement.
+    pub const TIERS: usize = 64;
     /// Signers of one achievement.
     pub const SIGNERS: usize = 16;
     /// How deep `all` and `any` nest.

@@ -42,6 +42,7 @@ impl<'c> Conditions<'c, '_> {
     pub(super) fn events(
         &mut self,
         table: &Table<'_>,
+        tier: Option<&Node<'_>>,
         errors: &mut Errors<'_>,
     ) -> Option<EventLeaf> {
         table.deny_others(&EVENT_KEYS, errors);
@@ -56,7 +57,7 @@ impl<'c> Conditions<'c, '_> {
             None => Some(None),
         };
         let signal = signal?;
-        let (measure, bound) = measure(&signal.named, table, errors)?;
+        let (measure, bound) = measure(&signal.named, table, tier, errors)?;
         let meter = self.meters.place(signal.counted(measure, window?, holding?), Some(bound));
         Some(EventLeaf { meter, bound })
     }

@@ -9,5 +9,6 @@ mod expressions;
 mod groups;
 mod property;
 mod reorg;
+mod tiers;
 mod windows;
 mod world;

@@ -1,0 +1,283 @@
+//! Compiling one achievement, or the tiers of one.
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::U256;
+
+use super::{
+    catalog::Catalog,
+    compile::signers,
+    conditions::Conditions,
+    document::{Errors, Node, Table},
+    error::Problem,
+    limits, literal,
+    meter::Meters,
+    model::{Achievement, Condition, Leaf, Number, OnRetract, Urgency},
+    prerequisites::{self, Required},
+};
+use crate::domain::{FieldType, Name};
+
+const ACHIEVEMENT_KEYS: [&str; 9] =
+    ["name", "id", "signer", "on_retract", "urgency", "requires", "first", "when", "tiers"];
+const TIER_KEYS: [&str; 3] = ["name", "id", "at_least"];
+pub(super) const NAME_REMEDY: &str = "give a name in quotes, like \"first-vote\"";
+const ID_REMEDY: &str = "give the id in the achievements contract, like id = 1";
+const TIERS_REMEDY: &str = "list tiers: [[achievements.tiers]] with name, id and at_least";
+
+/// What must be unique, with the offset where it stands first, and who
+/// requires whom.
+#[derive(Default)]
+pub(super) struct Seen<'a> {
+    pub(super) names: BTreeMap<Name, usize>,
+    ids: BTreeMap<U256, usize>,
+    pub(super) requires: Required<'a>,
+}
+
+/// What an achievement says beside its name, id and condition.
+struct Common {
+    signers: Vec<Name>,
+    on_retract: OnRetract,
+    urgency: Urgency,
+    requires: Vec<Name>,
+    first: Option<u64>,
+}
+
+/// An achievement, or each of its tiers; `None` when anything was reported.
+pub(super) fn achievements<'a>(
+    table: &Table<'a>,
+    catalog: &Catalog,
+    default_signer: Option<&Option<Vec<Name>>>,
+    seen: &mut Seen<'a>,
+    meters: &mut Meters,
+    errors: &mut Errors<'_>,
+) -> Option<Vec<Achievement>> {
+    table.deny_others(&ACHIEVEMENT_KEYS, errors);
+    let name = table.require("name", errors, NAME_REMEDY);
+    let name = name.and_then(|node| unique_name(&node, None, seen, errors));
+    let own_signers = table.get("signer").map(|node| signers(&node, catalog, errors));
+    let signers = own_signers.as_ref().or(default_signer).cloned().flatten();
+    let on_retract = match table.get("on_retract") {
+        Some(node) => {
+            let remedy = "choose \"revoke\", \"alert\" or \"keep\"";
+            one_of(&node, ON_RETRACT, OnRetract::as_str, remedy, errors)
+        }
+        None => Some(OnRetract::default()),
+    };
+    let urgency = match table.get("urgency") {
+        Some(node) => {
+            let remedy = "choose \"low\", \"normal\" or \"high\"";
+            one_of(&node, URGENCIES, Urgency::as_str, remedy, errors)
+        }
+        None => Some(Urgency::default()),
+    };
+    let first = match table.get("first") {
+        Some(node) => node.count(errors, limits::COUNT).map(Some),
+        None => Some(None),
+    };
+    let required = match table.get("requires") {
+        Some(node) => prerequisites::read(&node, errors),
+        None => Some(Vec::new()),
+    };
+    let common = |required: &Option<Vec<(Name, Node<'a>)>>| {
+        let mut requires: Vec<Name> =
+            required.as_ref()?.iter().map(|(name, _)| name.clone()).collect();
+        requires.sort();
+        let (signers, first) = (signers.clone()?, first?);
+        Some(Common { signers, on_retract: on_retract?, urgency: urgency?, requires, first })
+    };
+    if let Some(node) = table.get("tiers") {
+        let tiers = Tiers { name, when: table.require("when", errors, WHEN_REMEDY), required };
+        if let Some(id) = table.get("id") {
+            errors.report(&id, Problem::Conflict { keys: vec!["id", "tiers"] }, TIERS_REMEDY);
+        }
+        let common = common(&tiers.required);
+        return tiers.compiled(&node, common.as_ref(), catalog, seen, meters, errors);
+    }
+    let id = table.require("id", errors, ID_REMEDY);
+    let id = id.and_then(|node| unique_id(&node, seen, errors));
+    if let (Some(name), Some(required)) = (&name, &required) {
+        seen.requires.insert(name.clone(), required.clone());
+    }
+    let mut conditions = Conditions { catalog, meters, leaves: Vec::new() };
+    // An achievement that only crowns others needs no condition of its own.
+    let crowns = required.as_ref().is_some_and(|required| !required.is_empty());
+    let when = if table.get("when").is_none() && crowns {
+        Some(Condition::All(Vec::new()))
+    } else {
+        let node = table.require("when", errors, WHEN_REMEDY);
+        // What is wrong with its prerequisites has been said.
+        node.and_then(|node| {
+            whole_condition(&mut conditions, &node, crowns || required.is_none(), errors)
+        })
+    };
+    let leaves = conditions.leaves;
+    Some(vec![common(&required)?.achievement(name?, id?, when?, leaves)])
+}
+
+const WHEN_REMEDY: &str = "add [achievements.when] with what earns it";
+
+impl Common {
+    fn achievement(&self, name: Name, id: U256, when: Condition, leaves: Vec<Leaf>) -> Achievement {
+        Achievement {
+            name,
+            id,
+            signers: self.signers.clone(),
+            on_retract: self.on_retract,
+            urgency: self.urgency,
+            requires: self.requires.clone(),
+            first: self.first,
+            when,
+            leaves,
+        }
+    }
+}
+
+/// An achievement that comes in tiers.
+struct Tiers<'a> {
+    name: Option<Name>,
+    when: Option<Node<'a>>,
+    required: Option<Vec<(Name, Node<'a>)>>,
+}
+
+impl<'a> Tiers<'a> {
+    fn compiled(
+        &self,
+        node: &Node<'a>,
+        common: Option<&Common>,
+        catalog: &Catalog,
+        seen: &mut Seen<'a>,
+        meters: &mut Meters,
+        errors: &mut Errors<'_>,
+    ) -> Option<Vec<Achievement>> {
+        let list = node.list(errors, "tiers", limits::TIERS, TIERS_REMEDY)?;
+        let mut tiers = Some(Vec::new());
+        for node in &list {
+            let tier = self.tier(node, common, catalog, seen, meters, errors);
+            match (&mut tiers, tier) {
+                (Some(tiers), Some(tier)) => tiers.push(tier),
+                (tiers, _) => *tiers = None,
+            }
+        }
+        tiers
+    }
+
+    fn tier(
+        &self,
+        node: &Node<'a>,
+        common: Option<&Common>,
+        catalog: &Catalog,
+        seen: &mut Seen<'a>,
+        meters: &mut Meters,
+        errors: &mut Errors<'_>,
+    ) -> Option<Achievement> {
+        let table = node.table(errors, TIERS_REMEDY)?;
+        table.deny_others(&TIER_KEYS, errors);
+        let name = table.require("name", errors, TIERS_REMEDY);
+        let name = name.and_then(|node| unique_name(&node, self.name.as_ref(), seen, errors));
+        let id = table.require("id", errors, TIERS_REMEDY);
+        let id = id.and_then(|node| unique_id(&node, seen, errors));
+        let at_least = table.require("at_least", errors, TIERS_REMEDY);
+        if let (Some(name), Some(required)) = (&name, &self.required) {
+            seen.requires.insert(name.clone(), required.clone());
+        }
+        let mut conditions = Conditions { catalog, meters, leaves: Vec::new() };
+        let when = conditions.tier(self.when.as_ref()?, &at_least?, errors);
+        let leaves = conditions.leaves;
+        Some(common?.achievement(name?, id?, when?, leaves))
+    }
+}
+
+/// A condition that something that the user does begins, and within limits.
+fn whole_condition(
+    conditions: &mut Conditions<'_, '_>,
+    node: &Node<'_>,
+    begins: bool,
+    errors: &mut Errors<'_>,
+) -> Option<Condition> {
+    let when = conditions.condition(node, 0, errors)?;
+    let (count, max) = (conditions.leaves.len(), limits::LEAVES);
+    if count > max {
+        let problem = Problem::TooMany { what: "conditions", count, max };
+        errors.report(node, problem, "split the achievement");
+        return None;
+    }
+    let anchored = |index: usize| match conditions.leaves.get(index) {
+        Some(Leaf::Events(leaf)) => conditions.meters.is_anchored(leaf.meter),
+        _ => false,
+    };
+    if !begins && !when.begins(&anchored) {
+        let remedy = "add under `all` what the user does, or let the window be `within`";
+        errors.report(node, Problem::NeverBegins, remedy);
+        return None;
+    }
+    Some(when)
+}
+
+/// A name that nothing else in the set has: of a tier, with its achievement's
+/// before it.
+fn unique_name(
+    node: &Node<'_>,
+    of: Option<&Name>,
+    seen: &mut Seen<'_>,
+    errors: &mut Errors<'_>,
+) -> Option<Name> {
+    let own = node.name(errors, NAME_REMEDY)?;
+    let name = match of.map(|of| Name::new(format!("{of}-{own}"))) {
+        None => own,
+        Some(Ok(name)) => name,
+        Some(Err(error)) => {
+            errors.report(node, error.into(), "choose a shorter name");
+            return None;
+        }
+    };
+    let first = *seen.names.entry(name.clone()).or_insert(node.span.start);
+    unique("name", name.to_string(), first, node, errors).then_some(name)
+}
+
+fn unique_id(node: &Node<'_>, seen: &mut Seen<'_>, errors: &mut Errors<'_>) -> Option<U256> {
+    let id = match literal::number(&FieldType::Uint, node.value) {
+        Ok(Number::Uint(id)) => id,
+        Ok(Number::Int(_)) => return None,
+        Err((problem, _)) => {
+            errors.report(node, problem, ID_REMEDY);
+            return None;
+        }
+    };
+    let first = *seen.ids.entry(id).or_insert(node.span.start);
+    unique("id", id.to_string(), first, node, errors).then_some(id)
+}
+
+/// Whether `node` is where the value stands first.
+fn unique(
+    what: &'static str,
+    value: String,
+    first: usize,
+    node: &Node<'_>,
+    errors: &mut Errors<'_>,
+) -> bool {
+    if first != node.span.start {
+        let problem = Problem::Duplicate { what, value, first_line: errors.line(first) };
+        errors.report(node, problem, format!("choose another {what}"));
+    }
+    first == node.span.start
+}
+
+const ON_RETRACT: [OnRetract; 3] = [OnRetract::Revoke, OnRetract::Alert, OnRetract::Keep];
+const URGENCIES: [Urgency; 3] = [Urgency::Low, Urgency::Normal, Urgency::High];
+
+/// One of a few words.
+fn one_of<T: Copy>(
+    node: &Node<'_>,
+    choices: [T; 3],
+    word_of: fn(T) -> &'static str,
+    remedy: &'static str,
+    errors: &mut Errors<'_>,
+) -> Option<T> {
+    let word = node.text(errors, remedy)?;
+    let found = choices.into_iter().find(|choice| word_of(*choice) == word);
+    if found.is_none() {
+        let allowed = choices.map(word_of).to_vec();
+        errors.report(node, Problem::BadWord { word: word.to_owned(), allowed }, remedy);
+    }
+    found
+}
