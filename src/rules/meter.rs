@@ -24,8 +24,9 @@ pub(super) struct Meter {
     pub(super) holding: Option<Holding>,
     pub(super) measure: Measure,
     pub(super) window: Window,
-    /// Once it shows this, nobody asks for more: it stands still then, and the
-    /// state of a user stays small. `None` of meters that may fall again.
+    /// Nobody asks for more than this, so that the state of a user stays small: a
+    /// meter stands still there, and a rolling window has no more entries than
+    /// that. `None` where more makes a difference.
     pub(super) enough: Option<Number>,
 }
 
@@ -94,11 +95,13 @@ impl Meter {
         }
     }
 
-    /// Whether what it shows never falls.
-    fn only_rises(&self) -> bool {
-        let kept = !matches!(self.window, Window::Last { .. });
-        kept && match &self.measure {
+    /// Whether there is a point beyond which more makes no difference.
+    fn has_enough(&self) -> bool {
+        let rolls = matches!(self.window, Window::Last { .. });
+        match &self.measure {
+            // The latest so many are as good as all of them.
             Measure::Count | Measure::Distinct { .. } => true,
+            Measure::Of { .. } if rolls => false,
             Measure::Of { aggregate: Aggregate::Sum, field_type, .. } => {
                 *field_type == FieldType::Uint
             }
@@ -122,7 +125,7 @@ impl Meters {
         let next = self.all.len();
         let place = *self.places.entry(meaning.clone()).or_insert(next);
         if place == next {
-            let enough = meter.only_rises().then(|| Number::zero(&meter.shows()));
+            let enough = meter.has_enough().then(|| Number::zero(&meter.shows()));
             self.all.push((meaning, Meter { enough, ..meter }));
         }
         if let Some((_, meter)) = self.all.get_mut(place) {

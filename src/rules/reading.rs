@@ -81,7 +81,8 @@ impl Placed<'_> {
     pub(super) fn count(self, state: &mut State, who: &mut Counting<'_>) -> bool {
         let time = who.event.position.time;
         let reading = who.reading(self.place);
-        let is_enough = self.meter.enough.is_some_and(|enough| {
+        let rolls = matches!(self.meter.window, Window::Last { .. });
+        let is_enough = self.meter.enough.filter(|_| !rolls).is_some_and(|enough| {
             reading.is_some_and(|reading| {
                 reading.counted > 0 && self.of(reading).is_some_and(|shown| shown >= enough)
             })
@@ -123,6 +124,11 @@ impl Placed<'_> {
                 stays
             });
             reading.entries.push(Entry { time, log, number, value });
+            if let Some(Number::Uint(enough)) = self.meter.enough {
+                let most = usize::try_from(enough).unwrap_or(usize::MAX).max(1);
+                let more = reading.entries.len().saturating_sub(most);
+                dropped.extend(reading.entries.drain(..more).map(|entry| entry.log));
+            }
             who.dropped.extend(dropped);
             return true;
         }

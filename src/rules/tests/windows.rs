@@ -91,6 +91,25 @@ fn what_a_rolling_window_forgets_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_rolling_window_keeps_no_more_than_anybody_asks_for() {
+    let mut world = voted("count = 3\nlast = \"30d\"");
+    let size = |world: &World| {
+        let entries = world.state.entries("u/");
+        let bytes = entries.map(|(key, value)| key.len() + json!(value).to_string().len());
+        bytes.sum::<usize>()
+    };
+    for proposal in 0..3 {
+        world.vote(1, proposal, "1");
+    }
+    let three = size(&world);
+    for proposal in 3..200 {
+        world.vote(1, proposal, "1");
+    }
+    // The request goes on naming the log that completed it.
+    assert!(size(&world) < three + 600, "{} after {three}", size(&world));
+}
+
+#[test]
 fn within_counts_from_the_users_own_first_event_on() {
     let window = "within = { span = \"7d\", after = { event = \"contributions.contributed\", \
                   subject = \"member\" } }";
