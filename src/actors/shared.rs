@@ -60,6 +60,9 @@ pub struct Shared {
     /// Contracts of which a reader found messages lacking in the stream, and
     /// what it found.
     pub doubted: Arc<DashMap<Name, Arc<str>>>,
+    /// Counts what tells that somebody got or lost a role: who needs one looks
+    /// again.
+    pub role_events: Arc<AtomicU64>,
     broker: Guard,
     incarnations: Arc<AtomicU64>,
 }
@@ -172,6 +175,7 @@ impl Shared {
             benefits: Arc::default(),
             pauses: Arc::new(Pauses::restore(None)),
             doubted: Arc::default(),
+            role_events: Arc::default(),
             broker,
             incarnations: Arc::new(AtomicU64::new(0)),
         }

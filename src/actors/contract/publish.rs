@@ -1,5 +1,7 @@
 //! Events and watermarks on their way into the stream.
 
+use std::sync::atomic::Ordering;
+
 use super::{
     ContractActor, Reading, Trouble,
     ahead::{Ahead, Batch, Birth},
@@ -9,6 +11,9 @@ use crate::{
     domain::{BlockRef, Watermark},
     streams::{batch::BatchAck, subjects::StreamId},
 };
+
+/// Ends of the subjects that tell who has which role.
+const ROLE_EVENTS: [&str; 2] = [".role_granted", ".role_revoked"];
 
 /// A batch that the stream has.
 pub(super) struct Published {
@@ -32,6 +37,8 @@ impl ContractActor {
     ) -> Result<Published, Trouble> {
         let Batch { events: mut messages, through, recent, births } = batch;
         let events = messages.len() as u64;
+        let of_role = |subject: &str| ROLE_EVENTS.iter().any(|event| subject.ends_with(event));
+        let roles = messages.iter().any(|message| of_role(&message.subject));
         if let Some(through) = through {
             let watermark = Watermark::Progress {
                 chain: self.link.name.clone(),
@@ -47,6 +54,9 @@ impl ContractActor {
             messages.push(message.expecting(reading.watermark));
         }
         let ack = self.shared.publish_all(StreamId::Events, messages, Some(&reading.fence)).await?;
+        if roles {
+            self.shared.role_events.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(Published { ack, events, through, recent, births, finalized })
     }
 

@@ -60,7 +60,8 @@ impl SignerActor {
         }
     }
 
-    /// Asks for the signer's roles, at the start and now and then: what is missing
+    /// Asks for the signer's roles, at the start, when an event tells of roles, and
+    /// now and then: what is missing
     /// is told before somebody's unlock has to find out.
     pub(super) async fn check_rights(&mut self) -> Result<(), Trouble> {
         let keepers = std::sync::Arc::clone(&self.spec.keepers);

@@ -24,7 +24,10 @@ mod sending;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -137,6 +140,8 @@ pub struct SignerActor {
     /// Go out with the next commit.
     notices: Vec<Outgoing>,
     reconcile: bool,
+    /// How many events had told of roles when the signer's were asked for.
+    roles_seen: u64,
     /// The last round found something to do.
     busy: bool,
     at_head: Option<AtHead>,
@@ -271,6 +276,7 @@ impl SignerActor {
             closed: Closed::default(),
             notices: Vec::new(),
             reconcile: true,
+            roles_seen: 0,
             busy: false,
             at_head: None,
             key_failed: None,
@@ -358,7 +364,8 @@ impl SignerActor {
     async fn look_at_chain(&mut self, books: &mut Books) -> Result<(), Trouble> {
         let now = unix_ms() / 1000;
         let stale = self.balance.is_none_or(|(_, at)| now.saturating_sub(at) >= RECONCILE_EVERY_S);
-        let due = self.reconcile || stale;
+        let roles = self.spec.shared.role_events.load(Ordering::Relaxed);
+        let due = self.reconcile || stale || roles != self.roles_seen;
         self.reopen_orphaned(books, due).await?;
         if !due {
             return Ok(());
@@ -371,6 +378,7 @@ impl SignerActor {
             self.require_all_final(books).await?;
         }
         self.check_rights().await?;
+        self.roles_seen = roles;
         let latest = client.transaction_count(address, BlockNumberOrTag::Latest).await?;
         let pending = client.transaction_count(address, BlockNumberOrTag::Pending).await?;
         self.reconcile(books, latest, pending).await?;

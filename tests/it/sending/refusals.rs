@@ -1,5 +1,7 @@
 //! What the contract refuses, and for how long.
 
+use std::time::{Duration, Instant};
+
 use alloy::primitives::keccak256;
 use meritd::{cli::demo::contracts::IAchievements, streams::subjects::StreamId};
 
@@ -41,4 +43,20 @@ async fn a_role_that_was_taken_away_is_asked_for_and_nothing_is_given_up() {
     scene.lands(scene.member(5)).await;
     assert!(scene.daemon.stream(StreamId::DeadLetters).await.is_empty());
     scene.is_right().await;
+}
+
+/// Nobody's unlock has to find out, and nobody waits for the minute's check.
+#[tokio::test]
+async fn a_role_that_changes_is_noticed_by_its_event() {
+    let scene = Scene::start("bump_after_s = 2").await;
+    scene.earns(scene.member(4)).await;
+    let (role, account) = (keccak256("UNLOCKER_ROLE"), scene.signer());
+    let revoke = IAchievements::revokeRoleCall { role, account };
+    let began = Instant::now();
+    scene.world.admin_call("revoke", scene.world.achievements, revoke).await.unwrap();
+    scene.signer_says("lacks UNLOCKER_ROLE on achievements").await;
+    scene.world.grant(scene.world.achievements, "UNLOCKER_ROLE", account).await.unwrap();
+    scene.signer_is("it may unlock again", |signer| signer["not_ready"].is_null()).await;
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    scene.earns(scene.member(5)).await;
 }
