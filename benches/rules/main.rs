@@ -29,8 +29,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// What a step gives.
 type Outcome<T> = Result<T, Failure>;
 
-/// Messages between two commits, as in the daemon.
-const BATCH: usize = 500;
+/// Messages between two commits, as in a daemon that is behind.
+const BATCH: usize = 4_000;
 /// Blocks that are made, read and folded at a time.
 const CHUNK: u64 = 1_000;
 

@@ -17,7 +17,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use opening::{Standing, area_key, table_of};
-use taking::{Refused, Stop};
+use taking::{Stop, Taken};
 
 use super::{
     messages::{self, MessageError},
@@ -191,34 +191,11 @@ impl<F: Folding> FoldActor<F> {
         if learned {
             self.settle(&mut open, None).await?;
         }
-        let deliveries = open.inbox.fetch(BATCH, WAIT).await?;
-        let Some(last) = deliveries.last() else {
+        let Taken { handled, pending, events, stop } = self.take_batches(&mut open).await?;
+        let Some(handled) = handled else {
             self.open = Some(open);
             return Ok(Next::Again);
         };
-        let (mut through, pending) = (last.sequence, last.pending);
-        let before_first = deliveries.first().map_or(0, |first| first.sequence.saturating_sub(1));
-        let mut handled = before_first;
-        let mut stop = None;
-        let writer = self.folding.writer();
-        let mut events = 0_u64;
-        for delivery in &deliveries {
-            let why = match taking::take(&mut open, delivery, &mut events) {
-                Ok(()) => {
-                    handled = delivery.sequence;
-                    continue;
-                }
-                Err(Refused::Stop(why)) => {
-                    stop = Some(why);
-                    break;
-                }
-                Err(Refused::Bad(why)) => why,
-            };
-            let id = format!("{writer}/{}", delivery.sequence);
-            let origin = json!({ "subject": delivery.subject, "sequence": delivery.sequence });
-            self.shared.bury(&writer, &id, &why, origin).await?;
-            handled = delivery.sequence;
-        }
         let frozen = match stop {
             None => None,
             Some(Stop::Rewound(rewind)) => return self.rebuild(&rewind).await,
@@ -229,12 +206,9 @@ impl<F: Folding> FoldActor<F> {
             }
             Some(Stop::BelowFinality(why)) => Some(why),
         };
-        if frozen.is_some() {
-            through = handled;
-        }
-        let cursor = open.inbox.cursor_at(through);
+        let cursor = open.inbox.cursor_at(handled);
         self.settle(&mut open, Some(cursor)).await?;
-        open.inbox.ack_through(through).await?;
+        open.inbox.ack_through(handled).await?;
         open.pending = pending;
         self.measure(&mut open, events);
         if frozen.is_none() {

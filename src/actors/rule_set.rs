@@ -17,7 +17,7 @@ use crate::{
     chain::rpc::RpcError,
     domain::{Name, UnlockMessage, UnlockState},
     fold::{Emission, Emitted, Engine, Source},
-    rules::{RuleSet, Unlock},
+    rules::{self, RuleSet, Unlock},
     streams::subjects::{StreamId, Writer, WriterKind},
     supervisor::Receives,
 };
@@ -62,7 +62,7 @@ impl Folding for Rules {
     }
 
     fn version(&self) -> String {
-        self.set.version().to_string()
+        format!("{}/{}", self.set.version(), rules::LAYOUT)
     }
 
     fn sources(&self) -> Vec<(Name, Source)> {
@@ -75,7 +75,7 @@ impl Folding for Rules {
 
     fn say(&self, emission: &Emission<Unlock>) -> Result<Vec<Outgoing>, MessageError> {
         let (unlock, state) = meaning(emission);
-        let request = unlock.request.clone();
+        let request = (*unlock.request).clone();
         // The version keeps a rebuilt fold, which counts anew, from using ids
         // that meant something else.
         let mark = format!("{}/{}", self.set.version(), emission.revision);

@@ -8,12 +8,16 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::{
+    state::{Stored, Unreadable},
+    track::InboxKey,
+};
 use crate::domain::{Event, EventId, Name, Position};
 
 /// Which part of a fold a key belongs to. Each is a key space of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Area {
-    /// The fold's [`State`](super::State): its keys as UTF-8.
+    /// The fold's [`State`](super::State).
     State,
     /// Events that are pending or could still be undone, in position order.
     Inbox,
@@ -23,7 +27,7 @@ pub enum Area {
     Meta,
 }
 
-/// One durable change. Keys sort as what they name; values are JSON.
+/// One durable change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     /// The key space.
@@ -109,7 +113,7 @@ pub enum RestoreError {
         key: String,
         /// What is wrong with it.
         #[source]
-        source: serde_json::Error,
+        source: Unreadable,
     },
     /// A key is not what this version writes.
     #[error("saved {area:?} key {key} is unknown: rebuild this fold from the stream")]
@@ -137,103 +141,112 @@ pub enum RestoreError {
 /// goes through while it hears history is gone again before it is committed:
 /// so values are serialised when the writes are taken.
 #[derive(Debug, Default)]
-pub(super) struct Writes(BTreeMap<(Area, Vec<u8>), Pending>);
+pub(super) struct Writes {
+    inbox: BTreeMap<InboxKey, Pending<Arc<Event>>>,
+    /// Of steps: what is written down is how they are then.
+    journal: BTreeMap<Position, Pending<()>>,
+    meta: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
 
 #[derive(Debug)]
-struct Pending {
-    what: What,
-    /// The store has no such key: removing it needs no write.
+struct Pending<T> {
+    /// `None` of what is removed.
+    value: Option<T>,
+    /// The store has no such key: removing it needs no write. Known by the first
+    /// note since the last commit.
     fresh: bool,
 }
 
-#[derive(Debug)]
-enum What {
-    Value(Vec<u8>),
-    Event(Arc<Event>),
-    /// As it is when the writes are taken.
-    AsItIs,
-    Removed,
-}
-
 impl Writes {
-    /// Writes a struct of this crate: plain data with string keys, whose
-    /// serialisation to memory can't fail. Were it to, the value would be
-    /// empty and restoring would name the key.
-    pub(super) fn put<T: Serialize>(&mut self, area: Area, key: Vec<u8>, value: &T) {
-        let value = serde_json::to_vec(value).unwrap_or_default();
-        self.note(area, key, What::Value(value), false);
+    /// A value of [`Area::Meta`].
+    pub(super) fn put<T: Serialize>(&mut self, key: Vec<u8>, value: &T) {
+        // A struct of this crate: plain data with string keys, whose
+        // serialisation to memory can't fail. Were it to, the value would be
+        // empty and restoring would name the key.
+        self.meta.insert(key, Some(serde_json::to_vec(value).unwrap_or_default()));
+    }
+
+    /// Removes a value of [`Area::Meta`].
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.meta.insert(key, None);
     }
 
     /// An event that waits; it did not before.
-    pub(super) fn event(&mut self, key: Vec<u8>, event: Arc<Event>) {
-        self.note(Area::Inbox, key, What::Event(event), true);
+    pub(super) fn event(&mut self, at: InboxKey, event: Arc<Event>) {
+        note(self.inbox.entry(at), Some(event), true);
     }
 
-    /// A value of the state changed.
-    pub(super) fn state(&mut self, key: &str) {
-        self.note(Area::State, key.as_bytes().to_vec(), What::AsItIs, false);
+    /// An event is needed no more.
+    pub(super) fn no_event(&mut self, at: InboxKey) {
+        forget(self.inbox.entry(at));
     }
 
     /// A block was applied.
-    pub(super) fn step(&mut self, key: Vec<u8>) {
-        self.note(Area::Journal, key, What::AsItIs, true);
+    pub(super) fn step(&mut self, end: Position) {
+        note(self.journal.entry(end), Some(()), true);
     }
 
     /// How to undo a block changed.
-    pub(super) fn step_again(&mut self, key: Vec<u8>) {
-        self.note(Area::Journal, key, What::AsItIs, false);
+    pub(super) fn step_again(&mut self, end: Position) {
+        note(self.journal.entry(end), Some(()), false);
     }
 
-    pub(super) fn remove(&mut self, area: Area, key: Vec<u8>) {
-        match self.0.entry((area, key)) {
-            Entry::Occupied(entry) if entry.get().fresh => {
-                entry.remove();
-            }
-            Entry::Occupied(mut entry) => entry.get_mut().what = What::Removed,
-            Entry::Vacant(entry) => {
-                entry.insert(Pending { what: What::Removed, fresh: false });
-            }
-        }
+    /// A block was undone, or can't be any more.
+    pub(super) fn no_step(&mut self, end: Position) {
+        forget(self.journal.entry(end));
     }
 
-    /// What the store has of a key is known by the first note since the last
-    /// commit.
-    fn note(&mut self, area: Area, key: Vec<u8>, what: What, fresh: bool) {
-        match self.0.entry((area, key)) {
-            Entry::Occupied(mut entry) => entry.get_mut().what = what,
-            Entry::Vacant(entry) => {
-                entry.insert(Pending { what, fresh });
-            }
-        }
-    }
-
-    /// `as_it_is` gives the present value of a key.
-    pub(super) fn take(&mut self, as_it_is: impl Fn(Area, &[u8]) -> Option<Vec<u8>>) -> Vec<Write> {
-        let write = |((area, key), pending): ((Area, Vec<u8>), Pending)| {
-            let value = match pending.what {
-                What::Value(value) => Some(value),
-                // As for `put`.
-                What::Event(event) => Some(serde_json::to_vec(&*event).unwrap_or_default()),
-                What::AsItIs => as_it_is(area, &key),
-                What::Removed => None,
-            };
-            Write { area, key, value }
-        };
-        std::mem::take(&mut self.0).into_iter().map(write).collect()
+    /// `step_at` gives a step as it is written down.
+    pub(super) fn take(&mut self, step_at: impl Fn(&Position) -> Option<Vec<u8>>) -> Vec<Write> {
+        let Self { inbox, journal, meta } = std::mem::take(self);
+        let inbox = inbox.into_iter().map(|((position, id), pending)| Write {
+            area: Area::Inbox,
+            key: key::inbox(&position, id),
+            // As in `put`.
+            value: pending.value.map(|event| serde_json::to_vec(&*event).unwrap_or_default()),
+        });
+        let journal = journal.into_iter().map(|(end, pending)| Write {
+            area: Area::Journal,
+            key: key::block(&end),
+            value: pending.value.and_then(|()| step_at(&end)),
+        });
+        let meta = meta.into_iter().map(|(key, value)| Write { area: Area::Meta, key, value });
+        inbox.chain(journal).chain(meta).collect()
     }
 }
 
-/// Reads a value that [`Writes::put`] wrote.
+fn note<K: Ord, T>(entry: Entry<'_, K, Pending<T>>, value: Option<T>, fresh: bool) {
+    match entry {
+        Entry::Occupied(mut entry) => entry.get_mut().value = value,
+        Entry::Vacant(entry) => {
+            entry.insert(Pending { value, fresh });
+        }
+    }
+}
+
+fn forget<K: Ord, T>(entry: Entry<'_, K, Pending<T>>) {
+    match entry {
+        Entry::Occupied(entry) if entry.get().fresh => drop(entry.remove()),
+        entry => note(entry, None, false),
+    }
+}
+
+/// Reads a value that [`Writes`] wrote as JSON.
 pub(super) fn read<T: DeserializeOwned>(
     area: Area,
     key: &[u8],
     value: &[u8],
 ) -> Result<T, RestoreError> {
-    serde_json::from_slice(value).map_err(|source| RestoreError::Unreadable {
-        area,
-        key: alloy::hex::encode(key),
-        source,
-    })
+    serde_json::from_slice(value).map_err(|error| unreadable(area, key, error.into()))
+}
+
+/// Reads a stored value.
+pub(super) fn restored<T: Stored>(area: Area, key: &[u8], value: &[u8]) -> Result<T, RestoreError> {
+    T::from_bytes(value).map_err(|error| unreadable(area, key, error))
+}
+
+pub(super) fn unreadable(area: Area, key: &[u8], source: Unreadable) -> RestoreError {
+    RestoreError::Unreadable { area, key: alloy::hex::encode(key), source }
 }
 
 /// Keys: numbers big-endian, so that bytes sort as they do.
@@ -253,14 +266,6 @@ pub(super) mod key {
             .into_iter()
             .flat_map(u64::to_be_bytes)
             .collect()
-    }
-
-    /// Reads (time, chain, number) of a [`block`] key.
-    pub(in crate::fold) fn parse_block(key: &[u8]) -> Option<(u64, u64, u64)> {
-        let (numbers, []) = key.as_chunks::<8>() else { return None };
-        let [time, chain_id, number] = <[[u8; 8]; 3]>::try_from(numbers).ok()?;
-        let number_of = u64::from_be_bytes;
-        Some((number_of(time), number_of(chain_id), number_of(number)))
     }
 
     pub(in crate::fold) const FOLD: &[u8] = b"fold";

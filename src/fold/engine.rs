@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Fold, InputError, Merge, RestoreError, SavedParts, Source, State,
-    effects::{Area, Effects, Emission, Emitted, Writes, key, read},
+    effects::{Area, Effects, Emission, Emitted, Write, Writes, key, read},
     journal::{Journal, Step},
 };
 use crate::domain::{BlockRef, Event, Name, Position, Watermark};
@@ -54,10 +54,12 @@ pub struct Observation {
 #[derive(Debug)]
 pub struct Engine<F: Fold> {
     fold: F,
-    state: State<F::Value>,
+    state: State<F::Key>,
     merge: Merge,
-    journal: Journal<F::Output, F::Value>,
+    journal: Journal<F::Output, F::Key>,
     revision: u64,
+    /// The revision is not written down yet.
+    told: bool,
     undone_blocks: u64,
     writes: Writes,
     emissions: Vec<Emission<F::Output>>,
@@ -75,6 +77,7 @@ impl<F: Fold> Engine<F> {
             merge,
             journal: Journal::new(),
             revision: 0,
+            told: false,
             undone_blocks: 0,
             writes,
             emissions: Vec::new(),
@@ -106,6 +109,7 @@ impl<F: Fold> Engine<F> {
             merge,
             journal,
             revision,
+            told: false,
             undone_blocks: 0,
             writes: Writes::default(),
             emissions: Vec::new(),
@@ -149,7 +153,7 @@ impl<F: Fold> Engine<F> {
     /// Changes the state between blocks: for what the owner learns from
     /// elsewhere (a contract's answer). It is undone with the last applied
     /// block, and has to be learned again then.
-    pub fn amend<T>(&mut self, change: impl FnOnce(&F, &mut State<F::Value>) -> T) -> T {
+    pub fn amend<T>(&mut self, change: impl FnOnce(&F, &mut State<F::Key>) -> T) -> T {
         let answer = change(&self.fold, &mut self.state);
         self.journal.amend(&mut self.state, &mut self.writes);
         answer
@@ -157,15 +161,15 @@ impl<F: Fold> Engine<F> {
 
     /// The durable writes and the emissions since the last call.
     pub fn take_effects(&mut self) -> Effects<F::Output> {
-        let as_it_is = |area, key: &[u8]| match area {
-            Area::State => self.state.encoded(std::str::from_utf8(key).ok()?),
-            Area::Journal => self.journal.encoded(key),
-            Area::Inbox | Area::Meta => None,
-        };
-        Effects {
-            writes: self.writes.take(as_it_is),
-            emissions: std::mem::take(&mut self.emissions),
+        if self.told {
+            self.told = false;
+            self.writes.put(key::REVISION.to_vec(), &self.revision);
         }
+        let rows = self.state.take_written().into_iter();
+        let rows = rows.map(|(key, value)| Write { area: Area::State, key, value });
+        let mut writes: Vec<Write> = rows.collect();
+        writes.extend(self.writes.take(|end| self.journal.encoded(end)));
+        Effects { writes, emissions: std::mem::take(&mut self.emissions) }
     }
 
     /// The fold.
@@ -174,7 +178,7 @@ impl<F: Fold> Engine<F> {
     }
 
     /// What the fold remembers.
-    pub fn state(&self) -> &State<F::Value> {
+    pub fn state(&self) -> &State<F::Key> {
         &self.state
     }
 
@@ -249,7 +253,7 @@ impl<F: Fold> Engine<F> {
             for said in &output {
                 self.emit(Emitted::Says(said.clone()));
             }
-            let step = Step::record(end, &mut self.state, output, &mut self.writes);
+            let step = Step::record(end, &mut self.state, output);
             self.journal.push(step, &mut self.writes);
         }
     }
@@ -279,7 +283,7 @@ impl<F: Fold> Engine<F> {
         if let Some(frontier) = self.merge.frontier() {
             for step in self.journal.pop_beyond(&frontier.through, &mut self.writes) {
                 self.undone_blocks += 1;
-                for said in step.undo(&mut self.state, &mut self.writes).into_iter().rev() {
+                for said in step.undo(&mut self.state).into_iter().rev() {
                     self.emit(Emitted::TakesBack(said));
                 }
             }
@@ -301,16 +305,11 @@ impl<F: Fold> Engine<F> {
 
     fn emit(&mut self, emitted: Emitted<F::Output>) {
         self.revision += 1;
-        self.writes.put(Area::Meta, key::REVISION.to_vec(), &self.revision);
+        self.told = true;
         self.emissions.push(Emission { revision: self.revision, emitted });
     }
 }
 
-fn begin<F: Fold>(
-    fold: &F,
-    end: Position,
-    state: &mut State<F::Value>,
-    output: &mut Vec<F::Output>,
-) {
+fn begin<F: Fold>(fold: &F, end: Position, state: &mut State<F::Key>, output: &mut Vec<F::Output>) {
     fold.begin_block(end.chain_id, end.block, end.time, state, output);
 }

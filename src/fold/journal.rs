@@ -2,73 +2,72 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::{
-    effects::{Area, RestoreError, SavedParts, Writes, key, read},
-    state::{Remembered, State},
+    effects::{Area, RestoreError, SavedParts, Writes, key, read, restored},
+    state::{Changes, Key, State, Stored, Unreadable},
 };
 use crate::domain::Position;
 
 /// What one block changed and said.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(bound(deserialize = "O: Deserialize<'de>, V: Deserialize<'de>"))]
-pub(super) struct Step<O, V> {
-    pub(super) chain_id: u64,
-    pub(super) block: u64,
-    pub(super) time: u64,
-    before: BTreeMap<String, Before<V>>,
+#[derive(Clone, Debug)]
+pub(super) struct Step<O, K> {
+    end: Position,
+    before: Changes<K>,
     /// What was said, in order.
     pub(super) outputs: Vec<O>,
 }
 
-/// A value before a step. Not an `Option`: null is a value, too.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Before<V> {
-    Nothing,
-    Was(V),
+/// A step as it is written down.
+#[derive(Serialize, Deserialize)]
+struct SavedStep<V> {
+    chain_id: u64,
+    block: u64,
+    time: u64,
+    before: Vec<(Vec<u8>, Option<V>)>,
+    outputs: Vec<Vec<u8>>,
 }
 
-impl<V> From<Option<V>> for Before<V> {
-    fn from(value: Option<V>) -> Self {
-        value.map_or(Self::Nothing, Self::Was)
+impl<O: Stored, K: Key> Stored for Step<O, K> {
+    fn to_bytes(&self) -> Vec<u8> {
+        let row = |(key, value): (&K, &Option<Box<[u8]>>)| (key.to_bytes(), value.clone());
+        let mut before: Vec<_> = self.before.iter().map(row).collect();
+        before.sort_unstable();
+        let Position { chain_id, block, time, .. } = self.end;
+        let outputs = self.outputs.iter().map(Stored::to_bytes).collect();
+        let saved = SavedStep { chain_id, block, time, before, outputs };
+        // Numbers and bytes: serialising them to memory can't fail. Were it to,
+        // restoring would name the key.
+        postcard::to_allocvec(&saved).unwrap_or_default()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let SavedStep { chain_id, block, time, before, outputs } = postcard::from_bytes(bytes)?;
+        let row = |(key, value): (Vec<u8>, Option<&[u8]>)| {
+            let key = K::from_bytes(&key)?;
+            value.map_or(Ok(()), |value| key.check(value))?;
+            Ok::<_, Unreadable>((key, value.map(Into::into)))
+        };
+        let before = before.into_iter().map(row).collect::<Result<_, _>>()?;
+        let outputs = outputs.iter().map(|said| O::from_bytes(said)).collect::<Result<_, _>>()?;
+        Ok(Self { end: Position::end_of_block(chain_id, block, time), before, outputs })
     }
 }
 
-impl<O, V: Remembered> Step<O, V> {
-    /// Makes a step of what `state` recorded since its changes were last
-    /// taken, and notes what is to be written down.
-    pub(super) fn record(
-        end: Position,
-        state: &mut State<V>,
-        outputs: Vec<O>,
-        writes: &mut Writes,
-    ) -> Self {
-        let mut before = BTreeMap::new();
-        for (key, old) in state.take_changes() {
-            writes.state(&key);
-            before.insert(key, old.into());
-        }
-        Self { chain_id: end.chain_id, block: end.block, time: end.time, before, outputs }
+impl<O, K: Key> Step<O, K> {
+    /// Makes a step of what `state` recorded since its changes were last taken.
+    pub(super) fn record(end: Position, state: &mut State<K>, outputs: Vec<O>) -> Self {
+        Self { end, before: state.take_changes(), outputs }
     }
 
     /// Puts the old values back. Gives what was said.
-    pub(super) fn undo(self, state: &mut State<V>, writes: &mut Writes) -> Vec<O> {
+    pub(super) fn undo(self, state: &mut State<K>) -> Vec<O> {
         for (key, old) in self.before {
-            writes.state(&key);
-            let old = match old {
-                Before::Nothing => None,
-                Before::Was(value) => Some(value),
-            };
-            state.set(&key, old);
+            state.set(key, old);
         }
         state.take_changes();
         self.outputs
-    }
-
-    fn end(&self) -> Position {
-        Position::end_of_block(self.chain_id, self.block, self.time)
     }
 }
 
@@ -89,13 +88,13 @@ impl Standing {
 
 /// Steps in position order above a base that can't be undone.
 #[derive(Debug)]
-pub(super) struct Journal<O, V> {
+pub(super) struct Journal<O, K> {
     base: Standing,
-    steps: VecDeque<Step<O, V>>,
+    steps: VecDeque<Step<O, K>>,
     now: Standing,
 }
 
-impl<O: Serialize + DeserializeOwned, V: Remembered> Journal<O, V> {
+impl<O: Stored, K: Key> Journal<O, K> {
     pub(super) fn new() -> Self {
         Self { base: Standing::default(), steps: VecDeque::new(), now: Standing::default() }
     }
@@ -108,8 +107,8 @@ impl<O: Serialize + DeserializeOwned, V: Remembered> Journal<O, V> {
         let steps = saved
             .journal
             .iter()
-            .map(|(key, value)| read(Area::Journal, key, value))
-            .collect::<Result<VecDeque<Step<O, V>>, _>>()?;
+            .map(|(key, value)| restored(Area::Journal, key, value))
+            .collect::<Result<VecDeque<Step<O, K>>, _>>()?;
         let mut journal = Self { base, steps, now: Standing::default() };
         journal.recount();
         Ok(journal)
@@ -118,7 +117,7 @@ impl<O: Serialize + DeserializeOwned, V: Remembered> Journal<O, V> {
     fn recount(&mut self) {
         self.now = self.base.clone();
         for step in &self.steps {
-            self.now.advance(step.end());
+            self.now.advance(step.end);
         }
     }
 
@@ -146,35 +145,29 @@ impl<O: Serialize + DeserializeOwned, V: Remembered> Journal<O, V> {
         self.steps.len()
     }
 
-    pub(super) fn push(&mut self, step: Step<O, V>, writes: &mut Writes) {
-        let end = step.end();
-        writes.step(key::block(&end));
-        self.now.advance(end);
+    pub(super) fn push(&mut self, step: Step<O, K>, writes: &mut Writes) {
+        writes.step(step.end);
+        self.now.advance(step.end);
         self.steps.push_back(step);
     }
 
     /// Adds what `state` recorded since its changes were last taken to the
     /// last step, so that it is undone with it. Below finality nothing is
     /// undone, and the values are only written down.
-    pub(super) fn amend(&mut self, state: &mut State<V>, writes: &mut Writes) {
-        for (key, old) in state.take_changes() {
-            writes.state(&key);
-            if let Some(last) = self.steps.back_mut() {
-                last.before.entry(key).or_insert(old.into());
+    pub(super) fn amend(&mut self, state: &mut State<K>, writes: &mut Writes) {
+        let changes = state.take_changes();
+        if let Some(last) = self.steps.back_mut() {
+            for (key, old) in changes {
+                last.before.entry(key).or_insert(old);
             }
-        }
-        if let Some(last) = self.steps.back() {
-            writes.step_again(key::block(&last.end()));
+            writes.step_again(last.end);
         }
     }
 
-    /// A step as it is written down, by its key.
-    pub(super) fn encoded(&self, at: &[u8]) -> Option<Vec<u8>> {
-        let at = key::parse_block(at)?;
-        let by = |step: &Step<O, V>| (step.time, step.chain_id, step.block).cmp(&at);
-        let step = self.steps.get(self.steps.binary_search_by(by).ok()?)?;
-        // As for values of the state.
-        Some(serde_json::to_vec(step).unwrap_or_default())
+    /// A step as it is written down, by the end of its block.
+    pub(super) fn encoded(&self, end: &Position) -> Option<Vec<u8>> {
+        let at = self.steps.binary_search_by(|step| step.end.cmp(end)).ok()?;
+        Some(self.steps.get(at)?.to_bytes())
     }
 
     /// Takes the steps beyond `through` off, the newest first.
@@ -182,10 +175,10 @@ impl<O: Serialize + DeserializeOwned, V: Remembered> Journal<O, V> {
         &mut self,
         through: &Position,
         writes: &mut Writes,
-    ) -> Vec<Step<O, V>> {
+    ) -> Vec<Step<O, K>> {
         let mut undone = Vec::new();
-        while let Some(step) = self.steps.pop_back_if(|step| step.end() > *through) {
-            writes.remove(Area::Journal, key::block(&step.end()));
+        while let Some(step) = self.steps.pop_back_if(|step| step.end > *through) {
+            writes.no_step(step.end);
             undone.push(step);
         }
         self.recount();
@@ -195,13 +188,13 @@ impl<O: Serialize + DeserializeOwned, V: Remembered> Journal<O, V> {
     /// Forgets how to undo what is final.
     pub(super) fn prune(&mut self, final_through: &Position, writes: &mut Writes) {
         let mut pruned = false;
-        while let Some(step) = self.steps.pop_front_if(|step| step.end() <= *final_through) {
-            writes.remove(Area::Journal, key::block(&step.end()));
-            self.base.advance(step.end());
+        while let Some(step) = self.steps.pop_front_if(|step| step.end <= *final_through) {
+            writes.no_step(step.end);
+            self.base.advance(step.end);
             pruned = true;
         }
         if pruned {
-            writes.put(Area::Meta, key::FOLD.to_vec(), &self.base);
+            writes.put(key::FOLD.to_vec(), &self.base);
         }
     }
 }
@@ -210,23 +203,22 @@ impl<O: Serialize + DeserializeOwned, V: Remembered> Journal<O, V> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use super::*;
 
     #[test]
     fn a_null_that_was_there_is_not_nothing() {
-        let (mut state, mut writes) = (State::default(), Writes::default());
+        let mut state: State = State::default();
         state.put("due/7", &());
         state.take_changes();
         state.remove("due/7");
         state.put("fresh", &());
         let end = Position::end_of_block(1, 5, 9);
-        let step = Step::<u8, _>::record(end, &mut state, Vec::new(), &mut writes);
-        let written = serde_json::to_vec(&step).unwrap();
-        let restored: Step<u8, serde_json::Value> = serde_json::from_slice(&written).unwrap();
-        restored.undo(&mut state, &mut writes);
-        assert_eq!(state.value("due/7"), Some(&json!(null)));
+        let step = Step::<Json, String>::record(end, &mut state, vec![json!("said")]);
+        let restored = Step::<Json, String>::from_bytes(&step.to_bytes()).unwrap();
+        assert_eq!(restored.undo(&mut state), [json!("said")]);
+        assert_eq!(state.value("due/7"), Some("null".as_bytes()));
         assert_eq!(state.value("fresh"), None);
     }
 }

@@ -138,7 +138,7 @@ impl Merge {
             return Ok(());
         }
         let event = Arc::new(event);
-        writes.event(key::inbox(&at.0, at.1), Arc::clone(&event));
+        writes.event(at, Arc::clone(&event));
         self.insert(event);
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Merge {
                 track.held.remove(&(event.block.number, *at));
             }
             self.lineage.withdraw(event.position.chain_id, event.block.number, event.block.hash);
-            writes.remove(Area::Inbox, key::inbox(&at.0, at.1));
+            writes.no_event(*at);
         }
     }
 
@@ -229,7 +229,7 @@ impl Merge {
             self.lineage.withdraw(track.chain_id, block.number, old.hash);
         }
         self.lineage.vouch(track.chain_id, block.number, block.hash, block.time);
-        writes.put(Area::Meta, key::known(contract, block.number), &known);
+        writes.put(key::known(contract, block.number), &known);
     }
 
     /// Drops late copies of events from a branch that their source has left:
@@ -287,7 +287,7 @@ impl Merge {
             track.held_above(Some(common.number)).map(|(_, at)| *at).collect();
         for (number, block) in track.known.split_off(&(common.number + 1)) {
             self.lineage.withdraw(chain_id, number, block.hash);
-            writes.remove(Area::Meta, key::known(contract, number));
+            writes.remove(key::known(contract, number));
         }
         track.through = Some(common);
         track.save(contract, writes);
@@ -377,7 +377,7 @@ impl Merge {
             let kept = track.known.split_off(&newest);
             for (number, block) in std::mem::replace(&mut track.known, kept) {
                 self.lineage.withdraw(chain_id, number, block.hash);
-                writes.remove(Area::Meta, key::known(contract, number));
+                writes.remove(key::known(contract, number));
             }
         }
     }

@@ -21,7 +21,7 @@ pub use effects::{Area, Effects, Emission, Emitted, RestoreError, SavedParts, Wr
 pub use engine::{Engine, Input, Observation};
 use merge::Merge;
 pub use source::{InputError, Source};
-pub use state::{Remembered, State};
+pub use state::{AsJson, Key, State, Stored, Unreadable};
 
 use crate::domain::Event;
 
@@ -38,9 +38,9 @@ use crate::domain::Event;
 /// is not.
 pub trait Fold {
     /// What it says to the outside.
-    type Output: Clone + serde::Serialize + serde::de::DeserializeOwned;
-    /// What it remembers under its keys.
-    type Value: Remembered;
+    type Output: Stored + Clone;
+    /// Under what it remembers things.
+    type Key: Key;
 
     /// A block begins: whatever had its deadline before it is decided now.
     /// Called before the first event of each block that has one, and for the
@@ -51,12 +51,12 @@ pub trait Fold {
         chain_id: u64,
         block: u64,
         time: u64,
-        state: &mut State<Self::Value>,
+        state: &mut State<Self::Key>,
         output: &mut Vec<Self::Output>,
     );
 
     /// One event in position order.
-    fn apply(&self, event: &Event, state: &mut State<Self::Value>, output: &mut Vec<Self::Output>);
+    fn apply(&self, event: &Event, state: &mut State<Self::Key>, output: &mut Vec<Self::Output>);
 }
 
 #[cfg(test)]
@@ -65,20 +65,20 @@ mod tests;
 /// A shared fold is a fold.
 impl<F: Fold> Fold for std::sync::Arc<F> {
     type Output = F::Output;
-    type Value = F::Value;
+    type Key = F::Key;
 
     fn begin_block(
         &self,
         chain_id: u64,
         block: u64,
         time: u64,
-        state: &mut State<Self::Value>,
+        state: &mut State<Self::Key>,
         output: &mut Vec<F::Output>,
     ) {
         (**self).begin_block(chain_id, block, time, state, output);
     }
 
-    fn apply(&self, event: &Event, state: &mut State<Self::Value>, output: &mut Vec<F::Output>) {
+    fn apply(&self, event: &Event, state: &mut State<Self::Key>, output: &mut Vec<F::Output>) {
         (**self).apply(event, state, output);
     }
 }

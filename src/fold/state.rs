@@ -1,125 +1,242 @@
 //! What a fold remembers, with the old values of what a step changes.
 
-use std::{collections::BTreeMap, mem};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeSet, HashMap, HashSet, hash_map},
+    hash::Hash,
+    mem,
+    ops::RangeBounds,
+};
 
+use foldhash::quality::RandomState;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value as Json;
 
-use super::{Area, RestoreError};
+use super::{Area, RestoreError, effects};
 
-/// What a fold can remember. Values are kept as they are and written down as
-/// JSON.
-pub trait Remembered: Clone + PartialEq + Serialize + DeserializeOwned {}
+/// What is written down as bytes, and read back from them.
+pub trait Stored: Sized {
+    /// The bytes.
+    fn to_bytes(&self) -> Vec<u8>;
 
-impl<V: Clone + PartialEq + Serialize + DeserializeOwned> Remembered for V {}
-
-/// Keys and values of one fold. Keys are `/`-separated paths.
-///
-/// Every change since the last `take_changes` is recorded with the
-/// value before it, which makes one step both durable and undoable.
-#[derive(Debug)]
-pub struct State<V = Json> {
-    values: BTreeMap<String, V>,
-    before: BTreeMap<String, Option<V>>,
-}
-
-impl<V> Default for State<V> {
-    fn default() -> Self {
-        Self { values: BTreeMap::new(), before: BTreeMap::new() }
-    }
-}
-
-impl<V: Remembered> State<V> {
-    /// A state with the given values and no pending changes.
-    #[must_use]
-    pub fn restored(values: BTreeMap<String, V>) -> Self {
-        Self { values, before: BTreeMap::new() }
-    }
-
-    /// A state from what [`Area::State`](super::Area) writes left.
+    /// The value again.
     ///
     /// # Errors
-    /// When a key is no UTF-8, or a value is not of this fold's kind.
-    pub fn from_saved(saved: BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Self, RestoreError> {
-        let read = |(key, value): (Vec<u8>, Vec<u8>)| {
-            let value = super::effects::read(Area::State, &key, &value)?;
-            let key = String::from_utf8(key).map_err(|error| RestoreError::UnknownKey {
+    /// When this version writes no such bytes.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable>;
+}
+
+/// Why bytes are no value.
+pub type Unreadable = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is stored as JSON: where others read it too, or older versions wrote it.
+pub trait AsJson: Serialize + DeserializeOwned {}
+
+impl<T: AsJson> Stored for T {
+    fn to_bytes(&self) -> Vec<u8> {
+        // Plain data with string keys: serialising it to memory can't fail.
+        // Were it to, restoring would name the key.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Ok(serde_json::from_slice(bytes)?)
+    }
+}
+
+impl AsJson for serde_json::Value {}
+
+/// Under what a fold remembers something.
+pub trait Key: Stored + Clone + Ord + Hash {
+    /// Whether it can be found by its order: see [`State::listed`].
+    fn is_listed(&self) -> bool;
+
+    /// Whether bytes are a value as this version keeps it under the key.
+    ///
+    /// # Errors
+    /// When they are not.
+    fn check(&self, value: &[u8]) -> Result<(), Unreadable>;
+}
+
+/// A `/`-separated path, with JSON under it.
+impl Key for String {
+    fn is_listed(&self) -> bool {
+        true
+    }
+
+    fn check(&self, value: &[u8]) -> Result<(), Unreadable> {
+        serde_json::from_slice::<serde::de::IgnoredAny>(value)?;
+        Ok(())
+    }
+}
+
+impl Stored for String {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Ok(Self::from_utf8(bytes.to_vec())?)
+    }
+}
+
+/// Keys and values of one fold.
+///
+/// Values are kept as they are written down: an event touches few of very many,
+/// so that they be small and near together counts for more than to read them
+/// anew; what they were before a step is kept without a copy; and writing them
+/// down costs nothing more.
+///
+/// Every change since the last `take_changes` is recorded with the value before
+/// it, which makes one step both durable and undoable.
+#[derive(Debug)]
+pub struct State<K = String> {
+    values: HashMap<K, Box<[u8]>, RandomState>,
+    listed: BTreeSet<K>,
+    before: Changes<K>,
+    /// Changed since it was last written down.
+    touched: HashSet<K, RandomState>,
+}
+
+/// Values before a step, by the keys that it changed.
+pub(super) type Changes<K> = HashMap<K, Option<Box<[u8]>>, RandomState>;
+
+impl<K> Default for State<K> {
+    fn default() -> Self {
+        Self {
+            values: HashMap::default(),
+            listed: BTreeSet::new(),
+            before: HashMap::default(),
+            touched: HashSet::default(),
+        }
+    }
+}
+
+impl<K: Key> State<K> {
+    /// A state from what [`Area::State`] writes left.
+    ///
+    /// # Errors
+    /// When a key or a value is not of this fold's kind.
+    pub fn from_saved(
+        saved: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<Self, RestoreError> {
+        let mut state = Self::default();
+        for (name, value) in saved {
+            let key = K::from_bytes(&name).map_err(|_| RestoreError::UnknownKey {
                 area: Area::State,
-                key: alloy::hex::encode(error.as_bytes()),
+                key: alloy::hex::encode(&name),
             })?;
-            Ok((key, value))
-        };
-        Ok(Self::restored(saved.into_iter().map(read).collect::<Result<_, RestoreError>>()?))
+            key.check(&value).map_err(|error| effects::unreadable(Area::State, &name, error))?;
+            if key.is_listed() {
+                state.listed.insert(key.clone());
+            }
+            state.values.insert(key, value.into());
+        }
+        Ok(state)
     }
 
     /// A value as it is now.
     #[must_use]
-    pub fn value(&self, key: &str) -> Option<&V> {
-        self.values.get(key)
+    pub fn value<Q>(&self, key: &Q) -> Option<&[u8]>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.values.get(key).map(|value| &**value)
     }
 
     /// Writes a value, or removes it.
-    pub fn set(&mut self, key: &str, value: Option<V>) {
-        let old = match value {
-            Some(value) => match self.values.get_mut(key) {
-                Some(slot) => Some(mem::replace(slot, value)),
-                None => self.values.insert(key.to_owned(), value),
-            },
-            None => self.values.remove(key),
+    pub fn set(&mut self, key: K, value: Option<Box<[u8]>>) {
+        let old = match (self.values.entry(key.clone()), value) {
+            (hash_map::Entry::Occupied(mut entry), Some(value)) => {
+                Some(mem::replace(entry.get_mut(), value))
+            }
+            (hash_map::Entry::Occupied(entry), None) => {
+                if key.is_listed() {
+                    self.listed.remove(&key);
+                }
+                Some(entry.remove())
+            }
+            (hash_map::Entry::Vacant(entry), Some(value)) => {
+                if key.is_listed() {
+                    self.listed.insert(key.clone());
+                }
+                entry.insert(value);
+                None
+            }
+            (hash_map::Entry::Vacant(_), None) => None,
         };
-        if !self.before.contains_key(key) {
-            self.before.insert(key.to_owned(), old);
-        }
+        self.before.entry(key).or_insert(old);
     }
 
-    /// Removes a value.
-    pub fn remove(&mut self, key: &str) {
-        self.set(key, None);
+    /// The listed keys within bounds and their values, in order.
+    pub fn listed<Q>(&self, range: impl RangeBounds<Q>) -> impl Iterator<Item = (&K, &[u8])>
+    where
+        K: Borrow<Q>,
+        Q: Ord + Hash + ?Sized,
+    {
+        self.listed
+            .range::<Q, _>(range)
+            .filter_map(|key| Some((key, self.value::<Q>(key.borrow())?)))
     }
 
-    /// All keys that start with `prefix`, in order.
-    pub fn keys<'s>(&'s self, prefix: &str) -> impl Iterator<Item = &'s str> {
-        self.entries(prefix).map(|(key, _)| key)
+    /// All keys and values as they would be written down, in no order.
+    #[cfg(test)]
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+        self.values.iter().map(|(key, value)| (key.to_bytes(), value.to_vec()))
     }
 
-    /// All keys that start with `prefix` and their values, in order.
-    pub fn entries<'s>(&'s self, prefix: &str) -> impl Iterator<Item = (&'s str, &'s V)> {
-        self.values
-            .range(prefix.to_owned()..)
-            .map(|(key, value)| (key.as_str(), value))
-            .take_while(move |(key, _)| key.starts_with(prefix))
-    }
-
-    /// A value as it is written down.
-    pub(super) fn encoded(&self, key: &str) -> Option<Vec<u8>> {
-        // Values are plain data with string keys: serialising them to memory
-        // can't fail. Were it to, restoring would name the key.
-        self.values.get(key).map(|value| serde_json::to_vec(value).unwrap_or_default())
+    /// All keys and values, in no order.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&K, &[u8])> {
+        self.values.iter().map(|(key, value)| (key, &**value))
     }
 
     /// The keys changed since the last call, with the values before.
-    pub(crate) fn take_changes(&mut self) -> BTreeMap<String, Option<V>> {
+    pub(crate) fn take_changes(&mut self) -> Changes<K> {
         let mut changes = mem::take(&mut self.before);
         changes.retain(|key, old| old.as_ref() != self.values.get(key));
+        self.touched.extend(changes.keys().cloned());
         changes
+    }
+
+    /// What changed since the last call and became steps, as it is written
+    /// down, in order of the keys.
+    pub(super) fn take_written(&mut self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let touched = mem::take(&mut self.touched);
+        let row = |key: K| (key.to_bytes(), self.values.get(&key).map(|value| value.to_vec()));
+        let mut rows: Vec<_> = touched.into_iter().map(row).collect();
+        rows.sort_unstable();
+        rows
     }
 }
 
-/// Values of many shapes.
-impl State<Json> {
+/// JSON of many shapes under paths.
+impl State<String> {
     /// Reads a value; a missing key, or one that an older version wrote in
     /// another shape, is `None`.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        T::deserialize(self.values.get(key)?).ok()
+        serde_json::from_slice(self.value(key)?).ok()
     }
 
     /// Writes a value.
     pub fn put<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) {
         // Values are plain structs of this crate with string keys: serialising
         // them to memory can't fail. If one ever did, the key keeps its value.
-        if let Ok(value) = serde_json::to_value(value) {
-            self.set(key, Some(value));
+        if let Ok(value) = serde_json::to_vec(value) {
+            self.set(key.to_owned(), Some(value.into()));
         }
+    }
+
+    /// Removes a value.
+    pub fn remove(&mut self, key: &str) {
+        self.set(key.to_owned(), None);
+    }
+
+    /// All keys that start with `prefix`, in order.
+    pub fn keys<'s>(&'s self, prefix: &str) -> impl Iterator<Item = &'s str> {
+        self.listed(prefix.to_owned()..)
+            .map(|(key, _)| key.as_str())
+            .take_while(move |key| key.starts_with(prefix))
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use alloy::primitives::B256;
 use serde::{Deserialize, Serialize};
 
-use super::effects::{Area, Writes, key};
+use super::effects::{Writes, key};
 use crate::domain::{BlockRef, EventId, Name, Position};
 
 /// Up to where events can be applied.
@@ -88,6 +88,6 @@ impl Track {
             through: self.through,
             finalized: self.finalized,
         };
-        writes.put(Area::Meta, key::source(contract), &saved);
+        writes.put(key::source(contract), &saved);
     }
 }

@@ -132,7 +132,7 @@ impl Governance {
 
 impl Fold for Governance {
     type Output = Output;
-    type Value = serde_json::Value;
+    type Key = String;
 
     /// Blocks of other chains, on which only benefits are held, decide
     /// nothing. May be called again for the same block, and need not be

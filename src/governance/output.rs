@@ -7,7 +7,10 @@ use super::{
     Benefits, ProposalState, Tallies, Weights,
     wire::{checksummed, optional_decimal},
 };
-use crate::domain::{EventId, Position, unlock::decimal};
+use crate::{
+    domain::{EventId, Position, unlock::decimal},
+    fold::AsJson,
+};
 
 /// One thing to tell. `kind` names the variant in messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +41,8 @@ pub enum Output {
         why: String,
     },
 }
+
+impl AsJson for Output {}
 
 impl Output {
     /// `<what>` of `merit.v1.governance.<chain>.<governor>.<what>`.

@@ -35,7 +35,8 @@ fn form(set: &RuleSet) -> String {
 /// What a meter counts, in words that only the same meter has. `meaning_of`
 /// gives that of another one.
 pub(super) fn meaning<'m>(meter: &Meter, meaning_of: impl Fn(usize) -> &'m str) -> String {
-    let Meter { events, subject, filter, holding, measure, window, enough: _ } = meter;
+    let Meter { events, subject, filter, holding, measure, window, enough: _, is_anchor: _ } =
+        meter;
     let mut form = Form { text: String::new(), meters: &[] };
     form.line(0, format_args!("events by {}", quoted(subject)));
     for kind in events {

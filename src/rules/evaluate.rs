@@ -1,62 +1,125 @@
 //! Evaluating a rule set over ordered events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use alloy::primitives::{Address, U256};
-use serde::{Deserialize, Serialize};
 
 use super::{
-    memory::{self, Counted, Memory, State, View},
+    facts::Facts,
+    memory::{self, Counted, Key, State, View},
     model::{Achievement, Leaf, Number, RuleSet},
     prerequisites,
-    reading::{Counting, Placed, Shown},
+    reading::{Placed, Shown},
     verdict::Verdict,
+    who::{By, Who},
 };
 use crate::{
-    domain::{Event, EventId, Evidence, FieldType, Position, UnlockId, UnlockRequest, Value},
-    fold::Fold,
+    domain::{Event, Evidence, Name, UnlockId, UnlockRequest},
+    fold::{Fold, Stored, Unreadable},
 };
 
 /// A rule set's decision that a user earned an achievement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unlock {
     /// What is asked of the signer.
-    pub request: UnlockRequest,
+    pub request: Arc<UnlockRequest>,
+}
+
+/// As for [`Key`]: the undo log has it once for each block that is not final.
+impl Stored for Unlock {
+    fn to_bytes(&self) -> Vec<u8> {
+        let UnlockRequest { id, rule_set, achievement, achievement_id, contract, .. } =
+            &*self.request;
+        let UnlockRequest { signer, user, on_retract, urgency, evidence, .. } = &*self.request;
+        let what = (id, rule_set, achievement, achievement_id, contract);
+        let how = (signer, user, on_retract, urgency, evidence);
+        postcard::to_allocvec(&(what, how)).unwrap_or_default()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let (what, how) = postcard::from_bytes(bytes)?;
+        let (id, rule_set, achievement, achievement_id, contract) = what;
+        let (signer, user, on_retract, urgency, evidence) = how;
+        let request = UnlockRequest {
+            id,
+            rule_set,
+            achievement,
+            achievement_id,
+            contract,
+            signer,
+            user,
+            on_retract,
+            urgency,
+            evidence,
+        };
+        Ok(Self { request: Arc::new(request) })
+    }
 }
 
 /// Users with an achievement (by index) whose conditions an event may have
-/// changed. Its order is the order of decisions: by address, then by the
-/// achievement's name.
-type Touched = BTreeSet<(Address, usize)>;
+/// changed. Decided in the order of addresses, then of the achievements' names.
+type Touched = Vec<(Address, usize)>;
+
+/// One event, and everybody whom it touches.
+struct Happening<'e> {
+    facts: Facts<'e>,
+    touched: Touched,
+    /// An event names several people, each a few times: see [`Who`].
+    people: Vec<Who>,
+}
+
+impl Happening<'_> {
+    /// Where a user is among the people.
+    fn at(&mut self, state: &State, address: Address) -> usize {
+        let known = self.people.iter().position(|who| who.address == address);
+        known.unwrap_or_else(|| {
+            self.people.push(Who::of(state, address));
+            self.people.len() - 1
+        })
+    }
+
+    fn touch(&mut self, user: Address, achievements: impl IntoIterator<Item = usize>) {
+        self.touched.extend(achievements.into_iter().map(|achievement| (user, achievement)));
+    }
+}
 
 impl Fold for RuleSet {
     type Output = Unlock;
-    type Value = Memory;
+    type Key = Key;
 
     /// What was waited for is looked at as of the time that it was waited for:
     /// whichever block begins after it.
     fn begin_block(&self, _: u64, _: u64, time: u64, state: &mut State, output: &mut Vec<Unlock>) {
-        while let Some((due, user, name)) = memory::first_due(state).filter(|it| it.0 <= time) {
+        while let Some((due, user, place)) = memory::first_due(state).filter(|it| it.0 <= time) {
+            let mut who = Who::of(state, user);
             // Gone in any case: whatever follows, this loop ends.
-            match self.achievements.binary_search_by(|it| it.name.cmp(&name)) {
-                Ok(index) => {
-                    memory::wait(state, user, (index, &name), None);
-                    self.decide(user, index, due, None, state, output);
-                }
-                Err(_) => memory::forget_due(state, due, user, &name),
-            }
+            state.set(Key::Due(due, user, place), None);
+            let achievement = place as usize;
+            who.wait(state, achievement, None);
+            self.decide(&mut who, achievement, due, None, state, output);
+            who.finish(state);
         }
     }
 
     fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Unlock>) {
-        let mut touched = Touched::new();
-        let log = Counted::of(event);
-        self.move_token(event, &log, state, &mut touched);
-        self.note_confirmation(event, &log, state, &mut touched);
-        self.count(event, &log, state, &mut touched);
-        let now = event.position.time;
+        let facts = Facts::of(event);
+        let mut event = Happening { facts, touched: Vec::new(), people: Vec::new() };
+        self.move_token(&mut event, state);
+        self.note_confirmation(&mut event, state);
+        self.count(&mut event, state);
+        let now = event.facts.event.position.time;
+        let mut touched = std::mem::take(&mut event.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        let log = event.facts.log.clone();
         for (user, index) in touched {
-            self.decide(user, index, now, Some(&log), state, output);
+            let at = event.at(state, user);
+            if let Some(who) = event.people.get_mut(at) {
+                self.decide(who, index, now, Some(&log), state, output);
+            }
+        }
+        for who in event.people {
+            who.finish(state);
         }
     }
 }
@@ -66,7 +129,7 @@ impl RuleSet {
     /// earned later is waited for.
     fn decide(
         &self,
-        user: Address,
+        who: &mut Who,
         index: usize,
         now: u64,
         log: Option<&Counted>,
@@ -74,110 +137,112 @@ impl RuleSet {
         output: &mut Vec<Unlock>,
     ) {
         let Some(achievement) = self.achievements.get(index) else { return };
-        let name = &achievement.name;
-        let view = View::of(state, user, now);
+        let view = who.view(state, now);
         if view.user.requested(index).is_some() {
             return;
         }
-        let is_taken = achievement.first.is_some_and(|first| memory::taken(state, name) >= first);
+        let is_taken = achievement.first.is_some_and(|first| memory::taken(state, index) >= first);
         let verdict = match is_taken {
             true => Verdict::No,
             false => self.verdict(&view, achievement),
         };
         let earned = (verdict == Verdict::Holds).then(|| self.request(&view, achievement));
-        if view.user.waits(index) != verdict.later() {
-            memory::wait(state, user, (index, name), verdict.later());
-        }
+        who.wait(state, index, verdict.later());
         let Some((request, last)) = earned else { return };
         // Something that somebody did is always among it: see `Condition::begins`.
-        if let Some(by) = log.or(last.as_ref()) {
-            memory::set_requested(state, user, index, by);
+        match (log, &last) {
+            (Some(log), _) => who.request(state, index, By::Present(log)),
+            (None, Some(last)) => who.request(state, index, By::Other(last)),
+            (None, None) => {}
         }
         if achievement.first.is_some() {
-            memory::take(state, name);
+            memory::take(state, index);
         }
-        output.push(Unlock { request });
+        output.push(Unlock { request: Arc::new(request) });
     }
 
     /// Keeps who holds which token of the contracts that `holds` names.
-    fn move_token(&self, event: &Event, log: &Counted, state: &mut State, touched: &mut Touched) {
-        let Some(looking) = self.index.by_nft.get(&event.contract) else { return };
-        let Some(token) = uint(event, "token_id") else { return };
-        let (from, to) = match event.name.as_str() {
-            "minted" => (None, address(event, "to")),
-            "transferred" => (address(event, "from"), address(event, "to")),
-            "burned" => (address(event, "from"), None),
+    fn move_token(&self, happening: &mut Happening<'_>, state: &mut State) {
+        let facts = &happening.facts;
+        let Some(looking) = self.index.by_nft.get(&facts.event.contract) else { return };
+        let Some(token) = facts.uint("token_id") else { return };
+        let (from, to) = match facts.event.name.as_str() {
+            "minted" => (None, facts.address("to")),
+            "transferred" => (facts.address("from"), facts.address("to")),
+            "burned" => (facts.address("from"), None),
             _ => return,
         };
         // Who sends it to themselves has had it all the time.
         if from == to {
             return;
         }
-        let nft = &event.contract;
         for (user, comes) in [(from, false), (to, true)] {
             if let Some(user) = user {
-                memory::move_token(state, nft, user, token, (log, comes), &looking.since);
-                touched.extend(looking.achievements.iter().map(|index| (user, *index)));
+                let by = (&happening.facts.log, comes);
+                memory::move_token(state, looking.place, user, token, by, &looking.since);
+                happening.touch(user, looking.achievements.iter().copied());
             }
         }
     }
 
     /// Keeps which prerequisites are on chain.
-    fn note_confirmation(
-        &self,
-        event: &Event,
-        log: &Counted,
-        state: &mut State,
-        touched: &mut Touched,
-    ) {
-        if event.contract != self.contract.name {
+    fn note_confirmation(&self, happening: &mut Happening<'_>, state: &mut State) {
+        let facts = &happening.facts;
+        if facts.event.contract != self.contract.name {
             return;
         }
         let [unlocked, revoked] = prerequisites::EVENTS;
-        let by = match event.name.as_str() {
-            name if name == unlocked => Some(log.clone()),
+        let by = match facts.event.name.as_str() {
+            name if name == unlocked => Some(&facts.log),
             name if name == revoked => None,
             _ => return,
         };
-        let (Some(user), Some(id)) = (address(event, "user"), uint(event, "id")) else { return };
-        let Some((name, achievements)) = self.index.by_prerequisite.get(&id) else { return };
-        memory::set_unlocked(state, user, name, by);
-        touched.extend(achievements.iter().map(|index| (user, *index)));
+        let (Some(user), Some(id)) = (facts.address("user"), facts.uint("id")) else { return };
+        let Some((required, achievements)) = self.index.by_prerequisite.get(&id) else { return };
+        memory::set_unlocked(state, user, *required, by);
+        happening.touch(user, achievements.iter().copied());
     }
 
     /// Counts the event by every meter whose filter it meets.
-    fn count(&self, event: &Event, log: &Counted, state: &mut State, touched: &mut Touched) {
-        let of_contract = self.index.by_event.get(&event.contract);
-        let meters = of_contract.and_then(|events| events.get(&event.name));
-        let mut counted: Vec<(usize, Address)> = Vec::new();
-        let mut counting: Option<Counting<'_>> = None;
+    fn count(&self, happening: &mut Happening<'_>, state: &mut State) {
+        let Event { contract, name, .. } = happening.facts.event;
+        let of_contract = self.index.by_event.get(contract);
+        let meters = of_contract.and_then(|events| events.get(name));
         for placed in meters.into_iter().flatten().filter_map(|place| self.meter(*place)) {
-            let Some(user) = address(event, &placed.meter.subject) else { continue };
-            if !placed.meter.filter.is_met(event) {
+            let Some(user) = happening.facts.address(&placed.meter.subject) else { continue };
+            if !placed.meter.filter.is_met(&happening.facts) {
                 continue;
             }
-            // An event names several people at most once each, as a rule.
-            let mut who = match counting.take() {
-                Some(who) if who.address == user => who,
-                other => {
-                    if let Some(other) = other {
-                        other.finish(state);
-                    }
-                    Counting::new(state, user, event, log)
-                }
-            };
-            if placed.count(state, &mut who) {
-                counted.push((placed.place, user));
+            let at = happening.at(state, user);
+            let Happening { facts, people, .. } = &mut *happening;
+            let Some(who) = people.get_mut(at) else { continue };
+            let held = placed.meter.holding.as_ref();
+            let tokens = |state: &State| held.map_or(0, |it| self.tokens(state, &it.nft, user));
+            if placed.count(facts, tokens, state, who) {
+                let looking = self.index.by_meter.get(placed.place).into_iter().flatten();
+                happening.touch(user, looking.copied());
             }
-            counting = Some(who);
         }
-        if let Some(who) = counting {
-            who.finish(state);
-        }
-        for (place, user) in counted {
-            let looking = self.index.by_meter.get(place).into_iter().flatten();
-            touched.extend(looking.map(|achievement| (user, *achievement)));
-        }
+    }
+
+    /// How many tokens of a contract a user holds.
+    pub(super) fn tokens(&self, state: &State, nft: &Name, user: Address) -> u64 {
+        self.nft(nft).map_or(0, |nft| memory::tokens(state, nft, user))
+    }
+
+    /// The place of a contract whose tokens are asked about.
+    pub(super) fn nft(&self, nft: &Name) -> Option<u32> {
+        Some(self.index.by_nft.get(nft)?.place)
+    }
+
+    /// The place of an achievement.
+    pub(super) fn place(&self, achievement: &Name) -> Option<usize> {
+        self.achievements.binary_search_by(|it| it.name.cmp(achievement)).ok()
+    }
+
+    /// The confirmation that a user has a prerequisite.
+    pub(super) fn unlocked(&self, view: &View<'_>, required: &Name) -> Option<Counted> {
+        memory::unlocked(view.state, view.address, self.place(required)?)
     }
 
     pub(super) fn meter(&self, place: usize) -> Option<Placed<'_>> {
@@ -188,7 +253,7 @@ impl RuleSet {
     pub(super) fn shown(&self, view: &View<'_>, leaf: &Leaf) -> Shown {
         match leaf {
             Leaf::Holds(leaf) => {
-                let total = memory::tokens(view.state, &leaf.tokens.nft, view.address);
+                let total = self.tokens(view.state, &leaf.tokens.nft, view.address);
                 Shown { number: Some(Number::Uint(U256::from(total))), total }
             }
             Leaf::Events(leaf) => match self.meter(leaf.meter) {
@@ -202,7 +267,8 @@ impl RuleSet {
     pub(super) fn logs(&self, view: &View<'_>, leaf: &Leaf) -> Vec<Counted> {
         match leaf {
             Leaf::Holds(leaf) => {
-                let mut logs = memory::receipts(view.state, &leaf.tokens.nft, view.address);
+                let Some(nft) = self.nft(&leaf.tokens.nft) else { return Vec::new() };
+                let mut logs = memory::receipts(view.state, nft, view.address);
                 logs.split_off(logs.len().saturating_sub(Evidence::MAX_ITEMS))
             }
             Leaf::Events(leaf) => match self.meter(leaf.meter) {
@@ -239,40 +305,23 @@ impl RuleSet {
     /// The logs that counted: those of every leaf that makes the condition
     /// hold, and the confirmations of the prerequisites; and the last of them.
     fn evidence(&self, view: &View<'_>, achievement: &Achievement) -> (Evidence, Option<Counted>) {
-        let mut named: BTreeMap<(Position, EventId), Counted> = BTreeMap::new();
+        let confirmed = |name| self.unlocked(view, name);
+        let mut named: Vec<Counted> = achievement.requires.iter().filter_map(confirmed).collect();
         let mut unnamed = 0;
-        let mut add = |log: &Counted| {
-            named.insert((log.position(), log.item().event), log.clone());
-        };
-        let confirmed = |name| memory::unlocked(view.state, view.address, name);
-        achievement.requires.iter().filter_map(confirmed).for_each(&mut add);
         for leaf in self.deciding_leaves(view, achievement, &achievement.when) {
             let logs = self.logs(view, leaf);
             let total = self.shown(view, leaf).total;
             unnamed += total.saturating_sub(logs.len() as u64);
-            logs.iter().for_each(&mut add);
+            named.extend(logs);
         }
+        named.sort_unstable_by_key(|log| (log.position(), log.item().event));
+        named.dedup();
         // A log that counted for two leaves is one log. Beyond the named ones
         // that can't be told any more: they are counted per leaf.
         let total = named.len() as u64 + unnamed;
         let skipped = named.len().saturating_sub(Evidence::MAX_ITEMS);
-        let last = named.values().next_back().cloned();
-        let items = named.into_values().skip(skipped).map(|log| log.item().clone()).collect();
+        let last = named.last().cloned();
+        let items = named.iter().skip(skipped).map(|log| log.item().clone()).collect();
         (Evidence { rule_version: self.version, items, total }, last)
-    }
-}
-
-/// An address field. The zero address stands for nobody and earns nothing.
-fn address(event: &Event, field: &str) -> Option<Address> {
-    match event.field(field, &FieldType::Address) {
-        Ok(Some(Value::Address(address))) if !address.is_zero() => Some(address),
-        _ => None,
-    }
-}
-
-fn uint(event: &Event, field: &str) -> Option<U256> {
-    match event.field(field, &FieldType::Uint) {
-        Ok(Some(Value::Uint(number))) => Some(number),
-        _ => None,
     }
 }

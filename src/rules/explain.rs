@@ -175,19 +175,19 @@ impl RuleSet {
             });
         };
         let view = &View::of(state, user, now);
-        let place = self.achievements.binary_search_by(|it| it.name.cmp(&achievement.name));
-        let requested = place.ok().and_then(|place| view.requested(place));
+        let place = self.place(&achievement.name);
+        let requested = place.and_then(|place| view.requested(place));
         let requires = achievement.requires.iter().map(|name| PrerequisiteReport {
             achievement: name.clone(),
-            unlocked: memory::unlocked(state, user, name).map(|log| log.item().clone()),
+            unlocked: self.unlocked(view, name).map(|log| log.item().clone()),
         });
         let requires: Vec<PrerequisiteReport> = requires.collect();
         let condition = self.report(view, achievement, &achievement.when);
         let verdict = self.verdict(view, achievement);
         let mut missing = Vec::new();
         if requested.is_none() {
-            let first =
-                achievement.first.filter(|first| memory::taken(state, &achievement.name) >= *first);
+            let taken = place.map_or(0, |place| memory::taken(state, place));
+            let first = achievement.first.filter(|first| taken >= *first);
             missing.extend(first.map(|first| format!("the first {first} have it already")));
             let unmet = requires.iter().filter(|required| required.unlocked.is_none());
             missing.extend(unmet.map(|required| {

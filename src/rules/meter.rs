@@ -28,6 +28,8 @@ pub(super) struct Meter {
     /// meter stands still there, and a rolling window has no more entries than
     /// that. `None` where more makes a difference.
     pub(super) enough: Option<Number>,
+    /// Its first event begins the window of another.
+    pub(super) is_anchor: bool,
 }
 
 /// What is made of the matching events.
@@ -169,7 +171,10 @@ impl Meters {
             .collect();
         meters.sort_by_key(|(place, _)| *place);
         let moved_to = |place: usize| moved.get(place).copied().unwrap_or(place);
-        let settled = |(_, mut meter): (usize, Meter)| {
+        let anchors: BTreeSet<usize> =
+            meters.iter().filter_map(|(_, meter)| meter.anchor()).map(moved_to).collect();
+        let settled = |(place, mut meter): (usize, Meter)| {
+            meter.is_anchor = anchors.contains(&place);
             if let Window::Within { of, .. } = &mut meter.window {
                 *of = moved_to(*of);
             }

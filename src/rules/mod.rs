@@ -14,6 +14,7 @@ mod document;
 mod error;
 mod evaluate;
 mod explain;
+mod facts;
 mod fields;
 mod literal;
 mod memory;
@@ -26,6 +27,7 @@ mod signals;
 mod spans;
 mod user;
 mod verdict;
+mod who;
 mod words;
 
 pub use catalog::{Catalog, CatalogContract};
@@ -34,7 +36,7 @@ pub use evaluate::Unlock;
 pub use explain::{
     ConditionReport, Explanation, LeafReport, PrerequisiteReport, UnknownAchievement,
 };
-pub use memory::Memory;
+pub use memory::{Key, LAYOUT};
 pub use model::{Achievement, OnRetract, RuleSet, Urgency};
 
 /// Exact limits of the language, so that a file can't make the daemon slow.

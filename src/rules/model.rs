@@ -152,13 +152,15 @@ pub(super) struct Index {
     pub(super) by_meter: Vec<Vec<usize>>,
     /// By the ERC-721 contract that is asked about.
     pub(super) by_nft: BTreeMap<Name, Looking>,
-    /// Achievements that require the achievement with this id.
-    pub(super) by_prerequisite: BTreeMap<U256, (Name, BTreeSet<usize>)>,
+    /// The achievement with this id, and those that require it.
+    pub(super) by_prerequisite: BTreeMap<U256, (usize, BTreeSet<usize>)>,
 }
 
 /// Who looks at the tokens of a contract.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Looking {
+    /// Of the contract among those in [`Index::by_nft`].
+    pub(super) place: u32,
     /// Achievements that need tokens.
     pub(super) achievements: BTreeSet<usize>,
     /// Numbers of tokens of which it matters since when somebody has them.
@@ -204,11 +206,14 @@ impl Index {
                 }
             }
             for required in &achievement.requires {
-                if let Some(first) = achievements.iter().find(|other| other.name == *required) {
-                    let entry = index.by_prerequisite.entry(first.id);
-                    entry.or_insert((required.clone(), BTreeSet::new())).1.insert(a);
+                if let Ok(first) = achievements.binary_search_by(|it| it.name.cmp(required)) {
+                    let entry = index.by_prerequisite.entry(achievements[first].id);
+                    entry.or_insert((first, BTreeSet::new())).1.insert(a);
                 }
             }
+        }
+        for (looking, place) in index.by_nft.values_mut().zip(0..) {
+            looking.place = place;
         }
         index
     }
@@ -219,6 +224,9 @@ impl Achievement {
     /// removed changes it for its own share alone (highest random weight).
     #[must_use]
     pub fn signer_of(&self, id: UnlockId) -> Option<&Name> {
+        if let [only] = self.signers.as_slice() {
+            return Some(only);
+        }
         self.signers.iter().max_by_key(|signer| {
             let mut hasher = Keccak256::new();
             hasher.update(signer.as_str());

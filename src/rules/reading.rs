@@ -1,16 +1,16 @@
 //! Moving meters on, and reading them.
 
-use std::sync::Arc;
-
-use alloy::primitives::{Address, B128, U256, keccak256};
+use alloy::primitives::{Address, B128, U256};
 
 use super::{
-    memory::{self, Counted, Memory, State, View},
+    facts::Facts,
+    memory::{self, Counted, Key, State, View},
     meter::{Aggregate, Measure, Meter, Window},
     model::{Bound, Number},
-    user::{Entry, Reading, User},
+    user::{Entry, User},
+    who::Who,
 };
-use crate::domain::{Event, Evidence, FieldType, Value};
+use crate::domain::{Evidence, FieldType};
 
 /// What a meter shows of a user.
 pub(super) struct Shown {
@@ -27,109 +27,52 @@ pub(super) struct Placed<'m> {
     pub(super) place: usize,
 }
 
-/// One user while an event is counted.
-pub(super) struct Counting<'e> {
-    pub(super) address: Address,
-    user: Arc<User>,
-    event: &'e Event,
-    log: &'e Counted,
-    /// The event's number among the user's logs, once anything counted it.
-    number: Option<u32>,
-    /// Logs that something stopped naming.
-    dropped: Vec<u32>,
-}
-
-impl<'e> Counting<'e> {
-    pub(super) fn new(state: &State, address: Address, event: &'e Event, log: &'e Counted) -> Self {
-        let user = memory::user(state, address).cloned().unwrap_or_default();
-        Self { address, user, event, log, number: None, dropped: Vec::new() }
-    }
-
-    fn reading(&self, place: usize) -> Option<&Reading> {
-        self.user.meter(place)
-    }
-
-    fn reading_mut(&mut self, place: usize) -> &mut Reading {
-        Arc::make_mut(&mut self.user).meter_mut(place)
-    }
-
-    fn numbered(&mut self) -> u32 {
-        match self.number {
-            Some(number) => number,
-            None => *self.number.insert(Arc::make_mut(&mut self.user).next_log()),
-        }
-    }
-
-    /// Writes the user down, if anything changed.
-    pub(super) fn finish(self, state: &mut State) {
-        for dropped in self.dropped {
-            if !self.user.names(dropped) {
-                state.remove(&memory::log_key(self.address, dropped));
-            }
-        }
-        let Some(number) = self.number else { return };
-        let log = Memory::Log(self.log.clone());
-        state.set(&memory::log_key(self.address, number), Some(log));
-        memory::set_user(state, self.address, self.user);
-    }
-}
-
 impl Placed<'_> {
-    /// Counts an event of a user that meets the filter. A value that `distinct`
-    /// has counted already, or a field that is not of its schema's type, counts
-    /// for nothing. Returns whether anything changed.
-    pub(super) fn count(self, state: &mut State, who: &mut Counting<'_>) -> bool {
-        let time = who.event.position.time;
-        let reading = who.reading(self.place);
+    /// Counts an event of a user that meets the filter; `tokens` are those held
+    /// of the contract that is asked about. A value that `distinct` has counted
+    /// already, or a field that is not of its schema's type, counts for nothing.
+    /// Returns whether anything changed.
+    pub(super) fn count(
+        self,
+        facts: &Facts<'_>,
+        tokens: impl FnOnce(&State) -> u64,
+        state: &mut State,
+        who: &mut Who,
+    ) -> bool {
+        let time = facts.event.position.time;
         let rolls = matches!(self.meter.window, Window::Last { .. });
         let is_enough = self.meter.enough.filter(|_| !rolls).is_some_and(|enough| {
-            reading.is_some_and(|reading| {
-                reading.counted > 0 && self.of(reading).is_some_and(|shown| shown >= enough)
-            })
+            let counted = who.user().counted(self.place);
+            let shown = || self.of(counted, who.user().number(self.place));
+            counted > 0 && shown().is_some_and(|shown| shown >= enough)
         });
-        if is_enough || !self.is_within(&who.user, time) {
+        if is_enough || !self.is_within(who.user(), time) {
             return false;
         }
         let holding = self.meter.holding.as_ref();
-        if holding.is_some_and(|it| memory::tokens(state, &it.nft, who.address) < it.at_least) {
+        if holding.is_some_and(|holding| tokens(state) < holding.at_least) {
             return false;
         }
         let (mut number, mut value) = (None, None);
         match &self.meter.measure {
             Measure::Count => {}
             Measure::Distinct { field, field_type } => {
-                value = distinct(who.event, field, field_type);
+                value = facts.mark(field, field_type);
                 if value.is_none() {
                     return false;
                 }
             }
             Measure::Of { field, field_type, .. } => {
-                number = number_in(who.event, field, field_type);
+                number = facts.number(field, field_type);
                 if number.is_none() {
                     return false;
                 }
             }
         }
         if let Window::Last { seconds } = self.meter.window {
-            let log = who.numbered();
-            let reading = who.reading_mut(self.place);
-            let mut dropped = Vec::new();
-            reading.entries.retain(|entry| {
-                // The latest of a value is the one that is forgotten last.
-                let again = value.is_some() && entry.value == value;
-                let stays = entry.time + seconds > time && !again;
-                if !stays {
-                    dropped.push(entry.log);
-                }
-                stays
-            });
-            reading.entries.push(Entry { time, log, number, value });
-            if let Some(Number::Uint(enough)) = self.meter.enough {
-                let most = usize::try_from(enough).unwrap_or(usize::MAX).max(1);
-                let more = reading.entries.len().saturating_sub(most);
-                dropped.extend(reading.entries.drain(..more).map(|entry| entry.log));
-            }
-            who.dropped.extend(dropped);
+            let log = who.numbered(state, &facts.log);
+            let entry = Entry { time, log, number: number.map(Box::new), value };
+            self.roll(entry, seconds, who);
             return true;
         }
         if let Some(value) = value
@@ -137,33 +80,62 @@ impl Placed<'_> {
         {
             return false;
         }
-        let log = who.numbered();
-        let reading = who.reading_mut(self.place);
+        let log = who.numbered(state, &facts.log);
+        let user = who.user_mut();
         if let (Measure::Of { aggregate, .. }, Some(number)) = (&self.meter.measure, number) {
-            let so_far = reading.number;
-            reading.number = Some(so_far.map_or(number, |so_far| aggregate.of(so_far, number)));
+            let so_far = user.number(self.place);
+            let number = so_far.map_or(number, |so_far| aggregate.of(so_far, number));
+            user.set_number(self.place, number);
         }
-        reading.counted += 1;
-        reading.first.get_or_insert(time);
-        reading.logs.push(log);
-        if reading.logs.len() > Evidence::MAX_ITEMS {
-            let dropped = reading.logs.remove(0);
-            who.dropped.push(dropped);
+        if self.meter.is_anchor && user.first(self.place).is_none() {
+            user.set_first(self.place, time);
+        }
+        if user.count(self.place, log, Evidence::MAX_ITEMS) {
+            who.unnamed();
         }
         true
     }
 
+    /// Puts an entry into a rolling window, and takes out what is too old.
+    fn roll(self, entry: Entry, seconds: u64, who: &mut Who) {
+        let Entry { time, log, value, .. } = entry;
+        let user = who.user_mut();
+        let entries = user.rolling_mut(self.place);
+        let mut dropped = Vec::new();
+        entries.retain(|entry| {
+            // The latest of a value is the one that is forgotten last.
+            let again = value.is_some() && entry.value == value;
+            let stays = entry.time + seconds > time && !again;
+            if !stays {
+                dropped.push(entry.log);
+            }
+            stays
+        });
+        entries.push(entry);
+        if let Some(Number::Uint(enough)) = self.meter.enough {
+            let most = usize::try_from(enough).unwrap_or(usize::MAX).max(1);
+            let more = entries.len().saturating_sub(most);
+            dropped.extend(entries.drain(..more).map(|entry| entry.log));
+        }
+        user.refer(self.place, log);
+        for log in &dropped {
+            user.refer_no_more(self.place, *log);
+        }
+        if !dropped.is_empty() {
+            who.unnamed();
+        }
+    }
+
     /// Whether this meter has not counted a value, which it does now.
     fn is_new(self, state: &mut State, user: Address, value: B128) -> bool {
-        let key = memory::seen_key(user, value);
-        let place = u32::try_from(self.place).unwrap_or(u32::MAX);
-        let mut by = match state.value(&key) {
-            Some(Memory::Seen(by)) if by.contains(&place) => return false,
-            Some(Memory::Seen(by)) => by.clone(),
-            _ => Vec::new(),
-        };
+        let key = Key::Seen(user, value);
+        let place = memory::place(self.place);
+        let mut by: Vec<u32> = memory::read(state, &key).unwrap_or_default();
+        if by.contains(&place) {
+            return false;
+        }
         by.push(place);
-        state.set(&key, Some(Memory::Seen(by)));
+        memory::write(state, key, &by);
         true
     }
 
@@ -175,7 +147,7 @@ impl Placed<'_> {
                 from.is_none_or(|from| from <= time) && to.is_none_or(|to| time < to)
             }
             Window::Within { seconds, of } => {
-                let first = user.meter(of).and_then(|reading| reading.first);
+                let first = user.first(of);
                 first.is_some_and(|first| time.saturating_sub(first) <= seconds)
             }
         }
@@ -205,7 +177,7 @@ impl Placed<'_> {
             if bound.is_kept(left) {
                 first = Some(entry.time + seconds);
             }
-            left = match (left, entry.number) {
+            left = match (left, entry.number.as_deref().copied()) {
                 (Some(left), Some(number)) => Some(aggregate.of(left, number)),
                 (left, number) => number.or(left),
             };
@@ -219,46 +191,41 @@ impl Placed<'_> {
         match self.meter.window {
             Window::Always | Window::Last { .. } => None,
             Window::Between { to, .. } => to,
-            Window::Within { seconds, of } => Some(user.meter(of)?.first? + seconds + 1),
+            Window::Within { seconds, of } => Some(user.first(of)? + seconds + 1),
         }
     }
 
-    fn of(self, reading: &Reading) -> Option<Number> {
+    /// What it shows of so many logs, and what it made of their numbers.
+    fn of(self, counted: u64, number: Option<Number>) -> Option<Number> {
         match self.meter.measure {
-            Measure::Count | Measure::Distinct { .. } => {
-                Some(Number::Uint(U256::from(reading.counted)))
-            }
+            Measure::Count | Measure::Distinct { .. } => Some(Number::Uint(U256::from(counted))),
             Measure::Of { aggregate: Aggregate::Sum, ref field_type, .. } => {
-                Some(reading.number.unwrap_or_else(|| Number::zero(field_type)))
+                Some(number.unwrap_or_else(|| Number::zero(field_type)))
             }
-            Measure::Of { .. } => reading.number,
+            Measure::Of { .. } => number,
         }
     }
 
     /// What it shows of a user.
     pub(super) fn shown(self, view: &View<'_>) -> Shown {
         let Window::Last { seconds } = self.meter.window else {
-            return match view.user.meter(self.place) {
-                Some(reading) => Shown { number: self.of(reading), total: reading.counted },
-                None => Shown { number: self.of(&Reading::default()), total: 0 },
-            };
+            let total = view.user.counted(self.place);
+            return Shown { number: self.of(total, view.user.number(self.place)), total };
         };
-        let mut reading = Reading::default();
-        for entry in self.entries(view, seconds) {
-            if let (Measure::Of { aggregate, .. }, Some(number)) =
-                (&self.meter.measure, entry.number)
-            {
-                let so_far = reading.number;
-                reading.number = Some(so_far.map_or(number, |so_far| aggregate.of(so_far, number)));
+        let entries = self.entries(view, seconds);
+        let mut made = None;
+        if let Measure::Of { aggregate, .. } = self.meter.measure {
+            for number in entries.iter().filter_map(|entry| entry.number.as_deref().copied()) {
+                made = Some(made.map_or(number, |so_far| aggregate.of(so_far, number)));
             }
-            reading.counted += 1;
         }
-        Shown { number: self.of(&reading), total: reading.counted }
+        let total = entries.len() as u64;
+        Shown { number: self.of(total, made), total }
     }
 
     /// What is in a rolling window.
-    fn entries<'s>(self, view: &View<'s>, seconds: u64) -> &'s [Entry] {
-        let entries = view.user.meter(self.place).map_or(&[][..], |reading| &reading.entries);
+    fn entries<'v>(self, view: &'v View<'_>, seconds: u64) -> &'v [Entry] {
+        let entries = view.user.rolling(self.place);
         let gone = entries.partition_point(|entry| entry.time + seconds <= view.now);
         entries.get(gone..).unwrap_or_default()
     }
@@ -266,31 +233,15 @@ impl Placed<'_> {
     /// The latest logs that counted, in position order, at most
     /// [`Evidence::MAX_ITEMS`].
     pub(super) fn logs(self, view: &View<'_>) -> Vec<Counted> {
-        let numbers: Vec<u32> = match self.meter.window {
+        let log = |number: u32| view.log(number);
+        match self.meter.window {
             Window::Last { seconds } => {
-                self.entries(view, seconds).iter().map(|entry| entry.log).collect()
+                let entries = self.entries(view, seconds);
+                let latest = entries.len().saturating_sub(Evidence::MAX_ITEMS);
+                entries.iter().skip(latest).filter_map(|entry| log(entry.log)).collect()
             }
-            _ => view.user.meter(self.place).map_or_else(Vec::new, |it| it.logs.clone()),
-        };
-        let latest = numbers.len().saturating_sub(Evidence::MAX_ITEMS);
-        numbers.into_iter().skip(latest).filter_map(|it| view.log(it).cloned()).collect()
-    }
-}
-
-/// Names a value that counts once. Ids of two contracts are different things,
-/// and so are fields.
-fn distinct(event: &Event, field: &str, field_type: &FieldType) -> Option<B128> {
-    let value = event.field(field, field_type).ok()??;
-    let hash = keccak256(format!("{} {field} {}", event.contract, value.to_json()));
-    // Half of it tells apart what anybody can find.
-    hash.first_chunk::<16>().map(B128::from)
-}
-
-fn number_in(event: &Event, field: &str, field_type: &FieldType) -> Option<Number> {
-    match event.field(field, field_type).ok()?? {
-        Value::Uint(n) => Some(Number::Uint(n)),
-        Value::Int(n) => Some(Number::Int(n)),
-        _ => None,
+            _ => view.user.named(self.place).filter_map(log).collect(),
+        }
     }
 }
 

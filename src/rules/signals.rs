@@ -33,7 +33,7 @@ impl Signal<'_> {
     fn counted(self, measure: Measure, window: Window, holding: Option<Holding>) -> Meter {
         let events = self.named.iter().map(|named| named.kind.clone()).collect();
         let (subject, filter) = (self.subject, self.filter);
-        Meter { events, subject, filter, holding, measure, window, enough: None }
+        Meter { events, subject, filter, holding, measure, window, enough: None, is_anchor: false }
     }
 }
 

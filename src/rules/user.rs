@@ -1,45 +1,54 @@
 //! One user's meters, requests and deadlines.
 
-use std::sync::Arc;
-
 use alloy::primitives::B128;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
-use super::model::Number;
+use super::{memory::place as key, model::Number};
 
-/// See the module. Whoever changes a meter leaves the others shared with what
-/// there was before.
+/// What is known of a user. A few flat lists: it is copied for each block that
+/// changes it, so that the block can be undone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct User {
     /// Logs that were ever numbered.
     logs: u32,
+    /// Those that meters name, in order.
+    named: Vec<Named>,
     /// By the meter's place, in order.
-    meters: Vec<(u32, Arc<Reading>)>,
+    meters: Vec<(u32, Reading)>,
+    /// A meter's sum, maximum or minimum, by its place, in order.
+    numbers: Vec<(u32, Number)>,
+    /// Block time of the first log of a meter that begins another's window, in
+    /// seconds since the Unix epoch, by its place, in order.
+    firsts: Vec<(u32, u64)>,
+    /// What is in rolling windows, the oldest first, by the meter's place, in
+    /// order.
+    rolling: Vec<(u32, Vec<Entry>)>,
     /// The log by the achievement's place, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     requested: Vec<(u32, u32)>,
     /// The time by the achievement's place, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     waits: Vec<(u32, u64)>,
 }
 
-/// How far a user's events have come by one meter.
+/// A log, and the meters that name it as one that counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Named {
+    log: u32,
+    by: Places,
+}
+
+/// A set of meters by their places.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
-    /// Logs counted; with `distinct`, one per value. Not of rolling windows.
-    pub(super) counted: u64,
-    /// Their sum, maximum or minimum, where one is made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) number: Option<Number>,
-    /// Block time of the first, seconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) first: Option<u64>,
-    /// The latest logs, the oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) logs: Vec<u32>,
-    /// What is in a rolling window, the oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) entries: Vec<Entry>,
+#[serde(transparent)]
+struct Places(SmallVec<[u64; 1]>);
+
+/// How far a user's events have come by one meter. Not of rolling windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Reading {
+    /// Logs counted; with `distinct`, one per value.
+    counted: u64,
+    /// Of them, those that are named.
+    named: u32,
 }
 
 /// A log within a rolling window.
@@ -48,33 +57,43 @@ pub struct Entry {
     /// Block time, seconds since the Unix epoch.
     pub(super) time: u64,
     pub(super) log: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) number: Option<Number>,
+    pub(super) number: Option<Box<Number>>,
     /// Names the value that `distinct` counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) value: Option<B128>,
 }
 
 impl User {
-    pub(super) const fn new() -> Self {
-        Self { logs: 0, meters: Vec::new(), requested: Vec::new(), waits: Vec::new() }
+    /// How many logs a meter has counted.
+    pub(super) fn counted(&self, place: usize) -> u64 {
+        find(&self.meters, place).map_or(0, |reading| reading.counted)
     }
 
-    pub(super) fn meter(&self, place: usize) -> Option<&Reading> {
-        Some(&**find(&self.meters, place)?)
+    /// The sum, maximum or minimum that a meter has made.
+    pub(super) fn number(&self, place: usize) -> Option<Number> {
+        find(&self.numbers, place).copied()
     }
 
-    /// A meter to be moved on.
-    pub(super) fn meter_mut(&mut self, place: usize) -> &mut Reading {
-        let place = key(place);
-        let at = match self.meters.binary_search_by_key(&place, |(place, _)| *place) {
-            Ok(at) => at,
-            Err(at) => {
-                self.meters.insert(at, (place, Arc::default()));
-                at
-            }
-        };
-        Arc::make_mut(&mut self.meters[at].1)
+    pub(super) fn set_number(&mut self, place: usize, number: Number) {
+        put(&mut self.numbers, place, Some(number));
+    }
+
+    /// Block time of a meter's first log, if it begins another's window.
+    pub(super) fn first(&self, place: usize) -> Option<u64> {
+        find(&self.firsts, place).copied()
+    }
+
+    pub(super) fn set_first(&mut self, place: usize, time: u64) {
+        put(&mut self.firsts, place, Some(time));
+    }
+
+    /// What is in a meter's rolling window.
+    pub(super) fn rolling(&self, place: usize) -> &[Entry] {
+        find(&self.rolling, place).map_or(&[], Vec::as_slice)
+    }
+
+    /// A rolling window to be moved on.
+    pub(super) fn rolling_mut(&mut self, place: usize) -> &mut Vec<Entry> {
+        slot(&mut self.rolling, place)
     }
 
     /// A number for a log.
@@ -83,16 +102,56 @@ impl User {
         self.logs
     }
 
-    pub(super) fn last_log(&self) -> Option<u32> {
-        (self.logs > 0).then_some(self.logs)
+    /// Has a meter count a log, and name at most the latest so many of them.
+    /// Whether one is named no more.
+    pub(super) fn count(&mut self, place: usize, log: u32, most: usize) -> bool {
+        let reading = slot(&mut self.meters, place);
+        reading.counted += 1;
+        let is_full = reading.named as usize >= most;
+        if !is_full {
+            reading.named += 1;
+        }
+        let oldest = is_full.then(|| self.named.iter_mut().find(|named| named.by.has(place)));
+        if let Some(Some(oldest)) = oldest {
+            oldest.by.remove(place);
+        }
+        self.refer(place, log);
+        is_full
     }
 
-    /// Whether anything still names a log.
-    pub(super) fn names(&self, log: u32) -> bool {
-        let in_meter = |(_, reading): &(u32, Arc<Reading>)| {
-            reading.logs.contains(&log) || reading.entries.iter().any(|entry| entry.log == log)
-        };
-        self.requested.iter().any(|(_, other)| *other == log) || self.meters.iter().any(in_meter)
+    /// Has a meter name a log.
+    pub(super) fn refer(&mut self, place: usize, log: u32) {
+        match self.named.last_mut().filter(|last| last.log == log) {
+            Some(last) => last.by.insert(place),
+            None => {
+                let mut by = Places::default();
+                by.insert(place);
+                self.named.push(Named { log, by });
+            }
+        }
+    }
+
+    /// Has a meter name a log no more.
+    pub(super) fn refer_no_more(&mut self, place: usize, log: u32) {
+        if let Ok(at) = self.named.binary_search_by_key(&log, |named| named.log)
+            && let Some(named) = self.named.get_mut(at)
+        {
+            named.by.remove(place);
+        }
+    }
+
+    /// The logs that a meter names, in order.
+    pub(super) fn named(&self, place: usize) -> impl DoubleEndedIterator<Item = u32> {
+        self.named.iter().filter(move |named| named.by.has(place)).map(|named| named.log)
+    }
+
+    /// Forgets the logs that no meter names any more. Those that nothing else
+    /// names, either.
+    pub(super) fn take_unnamed(&mut self) -> Vec<u32> {
+        let gone = self.named.extract_if(.., |named| named.by.is_empty());
+        let gone: Vec<u32> = gone.map(|named| named.log).collect();
+        let requested = |log: &u32| self.requested.iter().any(|(_, other)| other == log);
+        gone.into_iter().filter(|log| !requested(log)).collect()
     }
 
     pub(super) fn requested(&self, achievement: usize) -> Option<u32> {
@@ -112,14 +171,47 @@ impl User {
     }
 }
 
-/// Places are far below 2^32: a file's size bounds them.
-fn key(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(u32::MAX)
+impl Places {
+    fn has(&self, place: usize) -> bool {
+        self.0.get(place / 64).is_some_and(|word| word & (1 << (place % 64)) != 0)
+    }
+
+    fn insert(&mut self, place: usize) {
+        let word = place / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= 1 << (place % 64);
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        if let Some(word) = self.0.get_mut(place / 64) {
+            *word &= !(1 << (place % 64));
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
 }
 
 fn find<T>(sorted: &[(u32, T)], place: usize) -> Option<&T> {
     let at = sorted.binary_search_by_key(&key(place), |(place, _)| *place).ok()?;
     sorted.get(at).map(|(_, value)| value)
+}
+
+fn slot<T: Default>(sorted: &mut Vec<(u32, T)>, place: usize) -> &mut T {
+    let place = key(place);
+    let at = match sorted.binary_search_by_key(&place, |(place, _)| *place) {
+        Ok(at) => at,
+        Err(at) => {
+            sorted.insert(at, (place, T::default()));
+            at
+        }
+    };
+    &mut sorted[at].1
 }
 
 fn put<T>(sorted: &mut Vec<(u32, T)>, place: usize, value: Option<T>) {

@@ -54,7 +54,10 @@ impl Verdict {
 impl RuleSet {
     /// Whether prerequisites and condition are met at a block time.
     pub(super) fn verdict(&self, view: &View<'_>, achievement: &Achievement) -> Verdict {
-        let required = |name| memory::unlocked(view.state, view.address, name).is_some();
+        let required = |name| {
+            let place = self.place(name);
+            place.is_some_and(|it| memory::is_unlocked(view.state, view.address, it))
+        };
         if !achievement.requires.iter().all(required) {
             return Verdict::No;
         }
@@ -132,8 +135,10 @@ impl RuleSet {
                 return later.map_or(Verdict::No, Verdict::From);
             }
         };
-        let since = memory::since(view.state, &tokens.nft, tokens.at_least, view.address);
-        match since.map(|log| log.position().time.saturating_add(*seconds)) {
+        let nft = self.nft(&tokens.nft);
+        let since =
+            nft.and_then(|nft| memory::since(view.state, nft, tokens.at_least, view.address));
+        match since.map(|since| since.saturating_add(*seconds)) {
             Some(time) if is_kept && time > view.now => Verdict::From(time),
             Some(_) => Verdict::of(is_kept),
             None => Verdict::No,
@@ -146,7 +151,7 @@ impl RuleSet {
             return Verdict::No;
         }
         let Leaf::Events(leaf) = leaf else { return Verdict::No };
-        match self.meter(leaf.meter).and_then(|placed| placed.closes(view.user)) {
+        match self.meter(leaf.meter).and_then(|placed| placed.closes(&view.user)) {
             Some(closed) if closed <= view.now => Verdict::Holds,
             Some(closes) => Verdict::From(closes),
             None => Verdict::No,

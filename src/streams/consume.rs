@@ -43,8 +43,9 @@ use super::{
     subjects::StreamId,
 };
 
-/// How many batches may be unacknowledged at once.
-const BATCHES_UNDER_WAY: usize = 4;
+/// How many batches may be unacknowledged at once: whoever is behind commits
+/// several together.
+const BATCHES_UNDER_WAY: usize = 16;
 
 /// Up to where a consumer has handled a stream; lies in its store, in the
 /// same transaction as what the messages caused.

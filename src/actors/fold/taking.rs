@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::{FoldActor, Folding, Open, Trouble};
+use serde_json::json;
+
+use super::{BATCH, FoldActor, Folding, Open, Trouble, WAIT};
 use crate::{
     actors::messages::{self, MessageError},
     domain::{Event, Rewind, Watermark},
@@ -16,7 +18,7 @@ use crate::{
 const REPAIR_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a message was not folded.
-pub(super) enum Refused {
+enum Refused {
     /// It can't be: it is put aside.
     Bad(String),
     /// Nothing after it may be.
@@ -34,7 +36,7 @@ pub(super) enum Stop {
 }
 
 /// Folds one message, and counts it if it is an event.
-pub(super) fn take<F: Fold>(
+fn take<F: Fold>(
     open: &mut Open<F>,
     delivery: &Delivered,
     events: &mut u64,
@@ -70,7 +72,60 @@ pub(super) fn take<F: Fold>(
     })
 }
 
+/// Messages that one commit has at most, when more wait: most of what is
+/// written down of a block to undo it is gone again a few hundred blocks later,
+/// so a fold that is behind writes little of it.
+const AT_ONCE: usize = 4_000;
+
+/// What a round took in.
+#[derive(Default)]
+pub(super) struct Taken {
+    /// The last message that was handled; `None` when there was none.
+    pub(super) handled: Option<u64>,
+    /// Messages that wait.
+    pub(super) pending: u64,
+    pub(super) events: u64,
+    /// Why nothing more may be taken in.
+    pub(super) stop: Option<Stop>,
+}
+
 impl<F: Folding> FoldActor<F> {
+    /// Folds what waits, up to where it is to be committed.
+    pub(super) async fn take_batches(&self, open: &mut Open<F::Fold>) -> Result<Taken, Trouble> {
+        let mut taken = Taken::default();
+        let mut messages = 0;
+        loop {
+            let deliveries = open.inbox.fetch(BATCH, WAIT).await?;
+            if let Some(first) = deliveries.first() {
+                taken.handled.get_or_insert(first.sequence.saturating_sub(1));
+            }
+            for delivery in &deliveries {
+                taken.pending = delivery.pending;
+                match take(open, delivery, &mut taken.events) {
+                    Ok(()) => {}
+                    Err(Refused::Bad(why)) => self.bury(delivery, &why).await?,
+                    Err(Refused::Stop(why)) => {
+                        taken.stop = Some(why);
+                        return Ok(taken);
+                    }
+                }
+                taken.handled = Some(delivery.sequence);
+            }
+            messages += deliveries.len();
+            if deliveries.is_empty() || taken.pending == 0 || messages >= AT_ONCE {
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// Puts a message aside that can't be folded.
+    async fn bury(&self, delivery: &Delivered, why: &str) -> Result<(), Trouble> {
+        let writer = self.folding.writer();
+        let id = format!("{writer}/{}", delivery.sequence);
+        let origin = json!({ "subject": delivery.subject, "sequence": delivery.sequence });
+        Ok(self.shared.bury(&writer, &id, why, origin).await?)
+    }
+
     /// What was folded is void: the fold starts anew.
     pub(super) async fn rebuild(&self, rewind: &Rewind) -> Result<Next, Trouble> {
         let owner = self.owner();

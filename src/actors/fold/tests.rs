@@ -19,15 +19,15 @@ const SAID: &str = "merit.v1.unlocks.>";
 struct Count;
 
 impl Fold for Count {
-    type Output = u64;
-    type Value = serde_json::Value;
+    type Output = Json;
+    type Key = String;
 
-    fn begin_block(&self, _: u64, _: u64, _: u64, _: &mut State, _: &mut Vec<u64>) {}
+    fn begin_block(&self, _: u64, _: u64, _: u64, _: &mut State, _: &mut Vec<Json>) {}
 
-    fn apply(&self, _: &Event, state: &mut State, output: &mut Vec<u64>) {
+    fn apply(&self, _: &Event, state: &mut State, output: &mut Vec<Json>) {
         let count = state.get("count").unwrap_or(0) + 1;
         state.put("count", &count);
-        output.push(count);
+        output.push(json!(count));
     }
 }
 
@@ -57,8 +57,8 @@ impl Folding for Counting {
     fn sources(&self) -> Vec<(Name, Source)> {
         vec![(name("chain"), Source { chain_id: 1, contract: name("inbox") })]
     }
-    fn say(&self, emission: &Emission<u64>) -> Result<Vec<Outgoing>, MessageError> {
-        let Emitted::Says(count) = emission.emitted else { return Ok(Vec::new()) };
+    fn say(&self, emission: &Emission<Json>) -> Result<Vec<Outgoing>, MessageError> {
+        let Emitted::Says(count) = &emission.emitted else { return Ok(Vec::new()) };
         Ok(vec![Outgoing::Publish {
             stream: StreamId::Unlocks,
             id: count.to_string(),
@@ -70,7 +70,7 @@ impl Folding for Counting {
         Ok(false)
     }
     fn opened(&self, _: &Shared, _: &Engine<Count>) {}
-    fn settled(&self, _: &Shared, _: &Engine<Count>, _: &[Emission<u64>]) {}
+    fn settled(&self, _: &Shared, _: &Engine<Count>, _: &[Emission<Json>]) {}
     fn observe(&self, _: &Engine<Count>) -> Json {
         json!({})
     }

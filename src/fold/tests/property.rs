@@ -237,9 +237,7 @@ fn naive(
             Tally.apply(event, &mut state, &mut said);
         }
     }
-    let values =
-        state.keys("").map(|key| (key.as_bytes().to_vec(), state.encoded(key).unwrap())).collect();
-    (values, said)
+    (state.rows().collect(), said)
 }
 
 /// What remains said; every withdrawal must be of the last thing still said.

@@ -3,7 +3,7 @@
 use alloy::primitives::{B256, keccak256};
 use serde::{Deserialize, Serialize};
 
-use super::super::{Fold, State};
+use super::super::{AsJson, Fold, State};
 use crate::domain::Event;
 
 /// Sums amounts by contract, says once per contract when its sum reaches ten,
@@ -17,13 +17,15 @@ pub(super) enum Said {
     Decided { deadline: u64, digest: B256 },
 }
 
+impl AsJson for Said {}
+
 fn digest(state: &State) -> B256 {
     state.get("digest").unwrap_or_default()
 }
 
 impl Fold for Tally {
     type Output = Said;
-    type Value = serde_json::Value;
+    type Key = String;
 
     fn begin_block(&self, _: u64, _: u64, time: u64, state: &mut State, output: &mut Vec<Said>) {
         let due: Vec<String> = state.keys("due/").map(str::to_owned).collect();

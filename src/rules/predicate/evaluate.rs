@@ -5,7 +5,10 @@ use std::{borrow::Cow, cmp::Ordering};
 use alloy::primitives::{I256, U256};
 
 use super::{BlockPart, Operation, Relation, Term, TextTest};
-use crate::domain::{Event, FieldType, Value};
+use crate::{
+    domain::{FieldType, Value},
+    rules::facts::Facts,
+};
 
 /// There is no such value.
 struct Undefined;
@@ -14,11 +17,11 @@ type Defined<T> = Result<T, Undefined>;
 
 impl Term {
     /// Whether an event meets it.
-    pub(in crate::rules) fn is_met(&self, event: &Event) -> bool {
+    pub(in crate::rules) fn is_met(&self, event: &Facts<'_>) -> bool {
         matches!(self.truth(event), Ok(true))
     }
 
-    fn truth(&self, event: &Event) -> Defined<bool> {
+    fn truth(&self, event: &Facts<'_>) -> Defined<bool> {
         match self {
             Self::Not(term) => Ok(!term.truth(event)?),
             Self::All(terms) => decided(terms, event, false),
@@ -68,12 +71,12 @@ impl Term {
         }
     }
 
-    fn value(&self, event: &Event) -> Defined<Cow<'_, Value>> {
+    fn value<'a>(&'a self, event: &'a Facts<'_>) -> Defined<Cow<'a, Value>> {
         let owned = match self {
             Self::Literal(value) => return Ok(Cow::Borrowed(value)),
-            Self::Field { path, field_type } => read(event, path, field_type)?,
-            Self::Block(BlockPart::Number) => Value::Uint(U256::from(event.block.number)),
-            Self::Block(BlockPart::Time) => Value::Uint(U256::from(event.block.time)),
+            Self::Field { path, field_type } => return read(event, path, field_type),
+            Self::Block(BlockPart::Number) => Value::Uint(U256::from(event.event.block.number)),
+            Self::Block(BlockPart::Time) => Value::Uint(U256::from(event.event.block.time)),
             Self::Arithmetic(operation, a, b) => {
                 operation.result(a.value(event)?.as_ref(), b.value(event)?.as_ref())?
             }
@@ -125,7 +128,7 @@ impl Term {
 
 /// The terms' conjunction or disjunction: `deciding` of one term decides, and
 /// what is undefined only counts when nothing does.
-fn decided(terms: &[Term], event: &Event, deciding: bool) -> Defined<bool> {
+fn decided(terms: &[Term], event: &Facts<'_>, deciding: bool) -> Defined<bool> {
     let mut undefined = false;
     for term in terms {
         match term.truth(event) {
@@ -138,13 +141,20 @@ fn decided(terms: &[Term], event: &Event, deciding: bool) -> Defined<bool> {
 }
 
 /// A field that is missing or not of its schema's type is undefined.
-fn read(event: &Event, path: &[String], field_type: &FieldType) -> Defined<Value> {
+fn read<'a>(
+    event: &'a Facts<'_>,
+    path: &[String],
+    field_type: &FieldType,
+) -> Defined<Cow<'a, Value>> {
     let (first, rest) = path.split_first().ok_or(Undefined)?;
-    let mut json = event.fields.get(first).ok_or(Undefined)?;
+    if rest.is_empty() {
+        return event.value(first, field_type).ok_or(Undefined);
+    }
+    let mut json = event.event.fields.get(first).ok_or(Undefined)?;
     for member in rest {
         json = json.get(member).ok_or(Undefined)?;
     }
-    Value::from_json(field_type, json).map_err(|_| Undefined)
+    Value::from_json(field_type, json).map(Cow::Owned).map_err(|_| Undefined)
 }
 
 impl Relation {

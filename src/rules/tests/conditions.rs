@@ -6,6 +6,7 @@ use super::{
     super::RuleSet,
     world::{World, ballot, catalog, compiled, set_of, user, when},
 };
+use crate::rules::memory;
 
 const DAY: u64 = 86_400;
 
@@ -55,7 +56,10 @@ fn what_did_not_happen_is_sure_when_its_window_is_over() {
     assert!(world.idle().is_empty(), "once");
     assert_eq!(world.vote(3, 1, "1"), 1, "who votes later is sure at once");
     assert!(missing(&world, 2)[0].contains("nothing can be done"), "{:?}", missing(&world, 2));
-    assert_eq!(world.state.keys("due/").count() + world.state.keys("wait/").count(), 0);
+    assert!(memory::first_due(&world.state).is_none());
+    for who in 1..=3 {
+        assert_eq!(memory::user(&world.state, user(who)).waits(0), None);
+    }
 }
 
 #[test]

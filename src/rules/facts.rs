@@ -1,0 +1,93 @@
+//! An event's fields, each read once however many meters ask for it.
+
+use std::{borrow::Cow, cell::OnceCell};
+
+use alloy::primitives::{Address, B128, U256, keccak256};
+use serde_json::Value as Json;
+use smallvec::SmallVec;
+
+use super::{memory::Counted, model::Number};
+use crate::domain::{Event, FieldType, Value};
+
+/// An event as rules see it.
+pub(super) struct Facts<'e> {
+    pub(super) event: &'e Event,
+    /// It as a log that counts.
+    pub(super) log: Counted,
+    /// In order of their names.
+    fields: SmallVec<[Field<'e>; 8]>,
+}
+
+struct Field<'e> {
+    name: &'e str,
+    json: &'e Json,
+    /// As the type that was asked for first: as a rule the only one.
+    read: OnceCell<(FieldType, Option<Value>)>,
+    mark: OnceCell<B128>,
+}
+
+impl<'e> Facts<'e> {
+    pub(super) fn of(event: &'e Event) -> Self {
+        let field = |(name, json): (&'e String, &'e Json)| Field {
+            name,
+            json,
+            read: OnceCell::new(),
+            mark: OnceCell::new(),
+        };
+        let log = Counted::of(event);
+        Self { event, log, fields: event.fields.iter().map(field).collect() }
+    }
+
+    fn field(&self, name: &str) -> Option<&Field<'e>> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// A field as the type that its schema promises; `None` where it is missing
+    /// or of another.
+    pub(super) fn value(&self, name: &str, field_type: &FieldType) -> Option<Cow<'_, Value>> {
+        let field = self.field(name)?;
+        let read = || Value::from_json(field_type, field.json).ok();
+        let (known, value) = field.read.get_or_init(|| (field_type.clone(), read()));
+        match known == field_type {
+            true => value.as_ref().map(Cow::Borrowed),
+            false => read().map(Cow::Owned),
+        }
+    }
+
+    /// An address. The zero address stands for nobody and earns nothing.
+    pub(super) fn address(&self, name: &str) -> Option<Address> {
+        match *self.value(name, &FieldType::Address)? {
+            Value::Address(address) => (!address.is_zero()).then_some(address),
+            _ => None,
+        }
+    }
+
+    pub(super) fn uint(&self, name: &str) -> Option<U256> {
+        match *self.value(name, &FieldType::Uint)? {
+            Value::Uint(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    pub(super) fn number(&self, name: &str, field_type: &FieldType) -> Option<Number> {
+        match *self.value(name, field_type)? {
+            Value::Uint(number) => Some(Number::Uint(number)),
+            Value::Int(number) => Some(Number::Int(number)),
+            _ => None,
+        }
+    }
+
+    /// Names a value that counts once. Ids of two contracts are different things,
+    /// and so are fields.
+    pub(super) fn mark(&self, name: &str, field_type: &FieldType) -> Option<B128> {
+        let field = self.field(name)?;
+        if let Some(mark) = field.mark.get() {
+            return Some(*mark);
+        }
+        let value = self.value(name, field_type)?;
+        let hash = keccak256(format!("{} {name} {}", self.event.contract, value.to_json()));
+        // Half of it tells apart what anybody can find.
+        let mark = hash.first_chunk::<16>().map(B128::from)?;
+        Some(*field.mark.get_or_init(|| mark))
+    }
+}
