@@ -37,6 +37,9 @@ pub struct Observation {
     pub pending: BTreeMap<Name, usize>,
     /// The source that everything waits for.
     pub slowest: Option<Name>,
+    /// The block that can't begin before something is learned, by its chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<(u64, u64)>,
     /// The lowest height at which sources disagree on the hash, by chain:
     /// nothing is applied from there until one of them retracts.
     pub disputed: BTreeMap<u64, u64>,
@@ -57,6 +60,8 @@ pub struct Engine<F: Fold> {
     state: State<F::Key>,
     merge: Merge,
     journal: Journal<F::Output, F::Key>,
+    /// The block that can't begin before something is learned.
+    waits_for: Option<Position>,
     revision: u64,
     /// The revision is not written down yet.
     told: bool,
@@ -76,6 +81,7 @@ impl<F: Fold> Engine<F> {
             state: State::default(),
             merge,
             journal: Journal::new(),
+            waits_for: None,
             revision: 0,
             told: false,
             undone_blocks: 0,
@@ -103,17 +109,21 @@ impl<F: Fold> Engine<F> {
             None => 0,
         };
         let state = State::from_saved(saved.state)?;
-        Ok(Self {
+        let mut engine = Self {
             fold,
             state,
             merge,
             journal,
+            waits_for: None,
             revision,
             told: false,
             undone_blocks: 0,
             writes: Writes::default(),
             emissions: Vec::new(),
-        })
+        };
+        // Nothing, unless a block waits: then it is known again for what.
+        engine.advance();
+        Ok(engine)
     }
 
     /// Takes one input and does all that it allows.
@@ -153,10 +163,21 @@ impl<F: Fold> Engine<F> {
     /// Changes the state between blocks: for what the owner learns from
     /// elsewhere (a contract's answer). It is undone with the last applied
     /// block, and has to be learned again then.
+    ///
+    /// A block that waited for it ([`Fold::waits`]) begins then.
     pub fn amend<T>(&mut self, change: impl FnOnce(&F, &mut State<F::Key>) -> T) -> T {
         let answer = change(&self.fold, &mut self.state);
         self.journal.amend(&mut self.state, &mut self.writes);
+        if self.waits_for.is_some() {
+            self.advance();
+            self.prune();
+        }
         answer
+    }
+
+    /// The end of the block that can't begin before something is learned.
+    pub fn waits_for(&self) -> Option<&Position> {
+        self.waits_for.as_ref()
     }
 
     /// The durable writes and the emissions since the last call.
@@ -210,6 +231,7 @@ impl<F: Fold> Engine<F> {
             applied_through: self.journal.begun().clone(),
             pending: self.merge.pending(self.journal.applied()),
             slowest: self.merge.slowest().cloned(),
+            waits_for: self.waits_for.map(|end| (end.chain_id, end.block)),
             disputed: self.merge.disputes(),
             undoable_blocks: self.journal.len(),
             revision: self.revision,
@@ -221,6 +243,7 @@ impl<F: Fold> Engine<F> {
     /// Applies, in position order, every block of events that the frontier
     /// covers and the newest complete block of each chain.
     fn advance(&mut self) {
+        self.waits_for = None;
         let Some(frontier) = self.merge.frontier() else { return };
         let newest: Vec<Position> = self
             .merge
@@ -236,6 +259,12 @@ impl<F: Fold> Engine<F> {
             let empty = newest.iter().filter(|end| applied.is_none_or(|a| **end > a)).min();
             let next = self.merge.next_block(applied.as_ref(), &frontier);
             let mut output = Vec::new();
+            let first = next.as_ref().map(|(end, _)| *end).into_iter().chain(empty.copied()).min();
+            self.waits_for =
+                first.filter(|end| self.fold.waits(end.chain_id, end.block, end.time, &self.state));
+            if self.waits_for.is_some() {
+                break;
+            }
             let end = match (next, empty) {
                 (Some((end, events)), empty) if empty.is_none_or(|empty| end <= *empty) => {
                     begin(&self.fold, end, &mut self.state, &mut output);

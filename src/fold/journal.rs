@@ -206,6 +206,7 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
+    use crate::fold::JsonPaths as _;
 
     #[test]
     fn a_null_that_was_there_is_not_nothing() {

@@ -12,6 +12,7 @@ mod engine;
 mod journal;
 mod lineage;
 mod merge;
+mod paths;
 mod source;
 mod state;
 mod track;
@@ -20,6 +21,7 @@ pub use account::{Account, Count, Counts, Hole};
 pub use effects::{Area, Effects, Emission, Emitted, RestoreError, SavedParts, Write};
 pub use engine::{Engine, Input, Observation};
 use merge::Merge;
+pub use paths::{JsonPaths, Paths};
 pub use source::{InputError, Source};
 pub use state::{AsJson, Key, State, Stored, Unreadable};
 
@@ -41,6 +43,13 @@ pub trait Fold {
     type Output: Stored + Clone;
     /// Under what it remembers things.
     type Key: Key;
+
+    /// Whether something that events don't tell must be learned before a block
+    /// begins: nothing is applied until it is ([`Engine::amend`]). Must be a
+    /// function of the state and the block, and false once it was learned.
+    fn waits(&self, _chain_id: u64, _block: u64, _time: u64, _state: &State<Self::Key>) -> bool {
+        false
+    }
 
     /// A block begins: whatever had its deadline before it is decided now.
     /// Called before the first event of each block that has one, and for the
@@ -66,6 +75,10 @@ mod tests;
 impl<F: Fold> Fold for std::sync::Arc<F> {
     type Output = F::Output;
     type Key = F::Key;
+
+    fn waits(&self, chain_id: u64, block: u64, time: u64, state: &State<Self::Key>) -> bool {
+        (**self).waits(chain_id, block, time, state)
+    }
 
     fn begin_block(
         &self,

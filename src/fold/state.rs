@@ -209,34 +209,3 @@ impl<K: Key> State<K> {
         rows
     }
 }
-
-/// JSON of many shapes under paths.
-impl State<String> {
-    /// Reads a value; a missing key, or one that an older version wrote in
-    /// another shape, is `None`.
-    #[must_use]
-    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        serde_json::from_slice(self.value(key)?).ok()
-    }
-
-    /// Writes a value.
-    pub fn put<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) {
-        // Values are plain structs of this crate with string keys: serialising
-        // them to memory can't fail. If one ever did, the key keeps its value.
-        if let Ok(value) = serde_json::to_vec(value) {
-            self.set(key.to_owned(), Some(value.into()));
-        }
-    }
-
-    /// Removes a value.
-    pub fn remove(&mut self, key: &str) {
-        self.set(key.to_owned(), None);
-    }
-
-    /// All keys that start with `prefix`, in order.
-    pub fn keys<'s>(&'s self, prefix: &str) -> impl Iterator<Item = &'s str> {
-        self.listed(prefix.to_owned()..)
-            .map(|(key, _)| key.as_str())
-            .take_while(move |key| key.starts_with(prefix))
-    }
-}

@@ -5,3 +5,4 @@ mod claims;
 mod history;
 mod property;
 mod tally;
+mod waiting;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{Event, Name},
-    fold::State,
+    fold::{JsonPaths as _, Paths},
 };
 
 /// Events of such contracts that don't change who holds what.
@@ -50,7 +50,7 @@ struct Owner(#[serde(with = "checksummed")] Address);
 pub(super) fn apply(
     rules: &[BenefitRule],
     event: &Event,
-    state: &mut State,
+    state: &mut dyn Paths,
     output: &mut Vec<Output>,
 ) -> Result<(), Unusable> {
     let fields = Fields(event);
@@ -86,7 +86,7 @@ pub(super) fn apply(
 struct Step<'a> {
     rules: &'a [BenefitRule],
     event: &'a Event,
-    state: &'a mut State,
+    state: &'a mut dyn Paths,
     output: &'a mut Vec<Output>,
 }
 
@@ -150,6 +150,6 @@ impl Step<'_> {
     }
 }
 
-fn held(rule: &BenefitRule, contract: &Name, holder: Address, state: &State) -> u64 {
+fn held(rule: &BenefitRule, contract: &Name, holder: Address, state: &dyn Paths) -> u64 {
     state.get(&keys::holding(contract, holder)).map_or(0, |holding: Holding| rule.held(&holding))
 }

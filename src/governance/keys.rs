@@ -17,7 +17,10 @@
 
 use alloy::primitives::{Address, U256};
 
-use crate::{domain::Name, fold::State};
+use crate::{
+    domain::Name,
+    fold::{JsonPaths as _, Paths},
+};
 
 pub(super) const PROPOSALS: &str = "p/";
 pub(super) const OPEN: &str = "open/";
@@ -71,7 +74,7 @@ fn lower(address: Address) -> String {
 }
 
 /// The entry of an index that is due first: its time and its proposal.
-pub(super) fn first_due(state: &State, index: &str) -> Option<(u64, U256)> {
+pub(super) fn first_due(state: &dyn Paths, index: &str) -> Option<(u64, U256)> {
     let key = state.keys(index).next()?;
     let (time, id) = key.strip_prefix(index)?.split_once('/')?;
     Some((time.parse().ok()?, id.parse().ok()?))
@@ -79,7 +82,7 @@ pub(super) fn first_due(state: &State, index: &str) -> Option<(u64, U256)> {
 
 /// What follows `prefix` in each key that starts with it.
 pub(super) fn after<'a, T: std::str::FromStr>(
-    state: &'a State,
+    state: &'a dyn Paths,
     prefix: &'a str,
 ) -> impl Iterator<Item = (&'a str, T)> {
     state.keys(prefix).filter_map(move |key| Some((key, key.strip_prefix(prefix)?.parse().ok()?)))

@@ -35,7 +35,7 @@ pub use votes::{Tallies, VoterRecord, Weights};
 
 use crate::{
     domain::Event,
-    fold::{Fold, State},
+    fold::{Fold, Paths, State},
 };
 use timeline::Timeline;
 use unusable::Unusable;
@@ -96,7 +96,7 @@ impl Governance {
     ///
     /// True when the answer was needed: for another proposal, or a second
     /// time, it changes nothing.
-    pub fn learn_quorum(&self, state: &mut State, proposal_id: U256, quorum: U256) -> bool {
+    pub fn learn_quorum(&self, state: &mut dyn Paths, proposal_id: U256, quorum: U256) -> bool {
         let output = &mut Vec::new();
         Timeline { settings: &self.settings, state, output }.learn_quorum(proposal_id, quorum)
     }
@@ -104,7 +104,7 @@ impl Governance {
     fn take(
         &self,
         event: &Event,
-        state: &mut State,
+        state: &mut dyn Paths,
         output: &mut Vec<Output>,
     ) -> Result<(), Unusable> {
         let settings = &self.settings;

@@ -9,7 +9,10 @@ use super::{
     proposal::Proposal,
     wire::{checksummed, optional_decimal},
 };
-use crate::{domain::unlock::decimal, fold::State};
+use crate::{
+    domain::unlock::decimal,
+    fold::{JsonPaths as _, Paths},
+};
 
 /// A proposal as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,7 +66,7 @@ pub struct HolderView {
 
 /// All proposals, the oldest first.
 #[must_use]
-pub fn proposals(state: &State) -> Vec<ProposalView> {
+pub fn proposals(state: &dyn Paths) -> Vec<ProposalView> {
     let mut all: Vec<ProposalView> = keys::after(state, keys::PROPOSALS)
         .filter_map(|(key, id)| Some(view(state, id, state.get(key)?)))
         .collect();
@@ -74,7 +77,7 @@ pub fn proposals(state: &State) -> Vec<ProposalView> {
 /// One proposal with its voters, in the order of their addresses; none once
 /// voting is over.
 #[must_use]
-pub fn proposal(state: &State, id: U256) -> Option<(ProposalView, Vec<VoterView>)> {
+pub fn proposal(state: &dyn Paths, id: U256) -> Option<(ProposalView, Vec<VoterView>)> {
     let proposal = view(state, id, state.get(&keys::proposal(id))?);
     let prefix = keys::votes(id);
     let voters = keys::after(state, &prefix)
@@ -85,13 +88,13 @@ pub fn proposal(state: &State, id: U256) -> Option<(ProposalView, Vec<VoterView>
 
 /// A holder's benefits; none for who has none.
 #[must_use]
-pub fn benefits(state: &State, holder: Address) -> Option<Benefits> {
+pub fn benefits(state: &dyn Paths, holder: Address) -> Option<Benefits> {
     state.get(&keys::benefits(holder))
 }
 
 /// Everyone who has benefits, in the order of their addresses.
 #[must_use]
-pub fn holders(state: &State) -> Vec<HolderView> {
+pub fn holders(state: &dyn Paths) -> Vec<HolderView> {
     keys::after(state, keys::BENEFITS)
         .filter_map(|(key, holder)| Some(HolderView { holder, benefits: state.get(key)? }))
         .collect()
@@ -101,11 +104,11 @@ pub fn holders(state: &State) -> Vec<HolderView> {
 /// [`super::Output::QuorumNeeded`] asked for and an undo or a crash before
 /// the commit took back stands here again.
 #[must_use]
-pub fn quorums_needed(state: &State) -> Vec<(U256, u64)> {
+pub fn quorums_needed(state: &dyn Paths) -> Vec<(U256, u64)> {
     keys::after(state, keys::ASKED).filter_map(|(key, id)| Some((id, state.get(key)?))).collect()
 }
 
-fn view(state: &State, proposal_id: U256, proposal: Proposal) -> ProposalView {
+fn view(state: &dyn Paths, proposal_id: U256, proposal: Proposal) -> ProposalView {
     ProposalView {
         proposal_id,
         state: proposal.state,

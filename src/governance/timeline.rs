@@ -11,7 +11,10 @@ use super::{
     proposal::{CannotFollow, Moment, Proposal, Step, Turn},
     unusable::Unusable,
 };
-use crate::{domain::Event, fold::State};
+use crate::{
+    domain::Event,
+    fold::{JsonPaths as _, Paths},
+};
 
 /// Longest title, in characters.
 const TITLE_CHARS: usize = 200;
@@ -19,7 +22,7 @@ const TITLE_CHARS: usize = 200;
 /// One governor's proposals while something is applied to them.
 pub(super) struct Timeline<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) state: &'a mut State,
+    pub(super) state: &'a mut dyn Paths,
     pub(super) output: &'a mut Vec<Output>,
 }
 

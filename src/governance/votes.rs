@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{Event, Position, unlock::decimal},
-    fold::State,
+    fold::{JsonPaths as _, Paths},
 };
 
 /// Support of a fractional vote (OpenZeppelin's `GovernorCountingFractional`).
@@ -118,7 +118,7 @@ pub struct VoterRecord {
 /// Takes `vote_cast` and `vote_cast_with_params`.
 pub(super) fn cast(
     event: &Event,
-    state: &mut State,
+    state: &mut dyn Paths,
     output: &mut Vec<Output>,
 ) -> Result<(), Unusable> {
     let fields = Fields(event);

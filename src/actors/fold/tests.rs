@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     actors::{outbox::owned_key, testing::Rig},
     domain::{BlockRef, Event, EventId, Name, Origin, Position, Rewind, RewindReason, Watermark},
-    fold::{Emitted, State},
+    fold::{Emitted, JsonPaths as _, State},
     store::Table,
     streams::{envelope::UnixTime, setup, subjects::WriterKind},
 };

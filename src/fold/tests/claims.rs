@@ -3,7 +3,7 @@
 use alloy::primitives::B256;
 
 use super::{
-    super::{Emitted, Engine, Input, InputError, RestoreError, SavedParts, Source},
+    super::{Emitted, Engine, Input, InputError, JsonPaths as _, RestoreError, SavedParts, Source},
     history::{Block, Speaker, block, events, genesis, name},
     tally::{Said, Tally},
 };

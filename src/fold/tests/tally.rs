@@ -3,7 +3,7 @@
 use alloy::primitives::{B256, keccak256};
 use serde::{Deserialize, Serialize};
 
-use super::super::{AsJson, Fold, State};
+use super::super::{AsJson, Fold, JsonPaths as _, State};
 use crate::domain::Event;
 
 /// Sums amounts by contract, says once per contract when its sum reaches ten,

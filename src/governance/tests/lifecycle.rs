@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::fold::JsonPaths as _;
 use crate::governance::{ProposalState, queries};
 
 /// Created at block 1, open in 11..=20, the quorum learned as 100.

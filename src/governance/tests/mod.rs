@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{BlockRef, Event, EventId, Name, Origin, Position},
-    fold::{Fold, State},
+    fold::{Fold, JsonPaths as _, State},
 };
 
 const CHAIN: u64 = 31337;

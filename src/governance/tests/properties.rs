@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::fold::JsonPaths as _;
 use crate::governance::{ProposalState, Weights, queries};
 
 const NFTS: [&str; 3] = ["nft-a", "nft-b", "nft-c"];
