@@ -103,6 +103,7 @@ fn catalog() -> Outcome<Catalog> {
         chain_id: CHAIN,
         address: Address::repeat_byte(byte),
         created: false,
+        clock: None,
         kind: kind.to_owned(),
         events,
     };

@@ -1,7 +1,7 @@
 //! The governance actor, one per governor: proposals with derived outcomes,
 //! votes with the voter's benefits as of that position, and benefits.
 
-mod asking;
+pub(super) mod asking;
 
 use std::collections::BTreeMap;
 
@@ -40,6 +40,23 @@ sol! {
     function quorum(uint256 timepoint) external view returns (uint256);
 }
 
+/// A governor's quorum at a past timepoint.
+pub(super) async fn quorum(
+    link: &ChainLink,
+    governor: &Name,
+    address: Address,
+    timepoint: u64,
+) -> Result<U256, RpcError> {
+    let call = quorumCall { timepoint: U256::from(timepoint) };
+    let calldata = call.abi_encode().into();
+    let answer = link.call(None, address, &calldata, BlockNumberOrTag::Latest).await?;
+    quorumCall::abi_decode_returns(&answer).map_err(|_| RpcError::Wrong {
+        endpoint: link.name.as_str().into(),
+        method: "eth_call".to_owned(),
+        reason: format!("governor {governor} has no quorum({timepoint})"),
+    })
+}
+
 /// The actor.
 pub type GovernanceActor = FoldActor<Governor>;
 
@@ -61,15 +78,7 @@ pub struct Governor {
 impl Governor {
     /// The quorum at a past timepoint.
     async fn quorum(&self, timepoint: u64) -> Result<U256, RpcError> {
-        let call = quorumCall { timepoint: U256::from(timepoint) };
-        let calldata = call.abi_encode().into();
-        let answer =
-            self.link.call(None, self.address, &calldata, BlockNumberOrTag::Latest).await?;
-        quorumCall::abi_decode_returns(&answer).map_err(|_| RpcError::Wrong {
-            endpoint: self.link.name.as_str().into(),
-            method: "eth_call".to_owned(),
-            reason: format!("governor {} has no quorum({timepoint})", self.name),
-        })
+        quorum(&self.link, &self.name, self.address, timepoint).await
     }
 
     fn envelope<T: serde::Serialize>(

@@ -4,20 +4,26 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use actix::Message;
-use alloy::primitives::Address;
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Address, U256},
+};
 use serde_json::{Value as Json, json};
+
+use tokio::time::Instant;
 
 use super::{
     fold::{FoldActor, Folding},
+    governance::{asking::Asking, quorum},
     messages::{self, MessageError},
     outbox::Outgoing,
-    shared::Shared,
+    shared::{ChainLink, Shared},
 };
 use crate::{
     chain::rpc::RpcError,
     domain::{Name, UnlockMessage, UnlockState},
     fold::{Emission, Emitted, Engine, Source},
-    rules::{self, RuleSet, Unlock},
+    rules::{self, Asked, Question, RuleSet, Unlock},
     streams::subjects::{StreamId, Writer, WriterKind},
     supervisor::Receives,
 };
@@ -32,7 +38,17 @@ pub struct Rules {
     pub set: Arc<RuleSet>,
     /// The chains' names by their ids.
     pub chains: Arc<BTreeMap<u64, Name>>,
+    /// The governors that it follows, to be asked what events don't tell.
+    pub governors: BTreeMap<Name, (Address, ChainLink)>,
 }
+
+/// When which governor is asked what.
+#[derive(Debug, Default)]
+pub struct Questions(BTreeMap<(Name, bool), Asking>);
+
+/// Blocks that are let begin in one round: questions about history come by
+/// hundreds.
+const BLOCKS_AT_ONCE: usize = 64;
 
 /// Asks where a user stands with an achievement; `None` while the actor has
 /// not read its state yet.
@@ -47,7 +63,7 @@ pub struct Explain {
 
 impl Folding for Rules {
     type Fold = Arc<RuleSet>;
-    type Asking = ();
+    type Asking = Questions;
 
     fn writer(&self) -> Writer {
         Writer::new(WriterKind::RuleSet, self.set.id().clone())
@@ -84,8 +100,29 @@ impl Folding for Rules {
         Ok(vec![messages::unlock(&message, &mark)?])
     }
 
-    async fn learn(&self, (): &mut (), _: &mut Engine<Arc<RuleSet>>) -> Result<bool, RpcError> {
-        Ok(false)
+    async fn learn(
+        &self,
+        asking: &mut Questions,
+        engine: &mut Engine<Arc<RuleSet>>,
+    ) -> Result<bool, RpcError> {
+        let mut learned = false;
+        for _ in 0..BLOCKS_AT_ONCE {
+            let Some(end) = engine.waits_for().copied() else { break };
+            let set = engine.fold();
+            let questions = set.questions(engine.state(), end.chain_id, end.block, end.time);
+            let (answers, failed) = self.ask(asking, &questions).await;
+            if answers.is_empty() {
+                // It is told with the next round, too.
+                return failed.filter(|_| !learned).map_or(Ok(learned), Err);
+            }
+            learned = true;
+            engine.amend(|set, state| {
+                for (question, answer) in &answers {
+                    set.learn(state, question, *answer);
+                }
+            });
+        }
+        Ok(learned)
     }
 
     fn opened(&self, _: &Shared, _: &Engine<Arc<RuleSet>>) {}
@@ -110,6 +147,56 @@ impl Folding for Rules {
             "achievements": self.set.achievements().iter().map(|a| &a.name).collect::<Vec<_>>(),
             "version": self.set.version(),
         })
+    }
+}
+
+impl Rules {
+    /// Asks the governors' chains. What was answered, and why something was not.
+    async fn ask(
+        &self,
+        asking: &mut Questions,
+        questions: &[Question],
+    ) -> (Vec<(Question, U256)>, Option<RpcError>) {
+        let (mut answered, mut failed) = (Vec::new(), None);
+        for (governor, (address, link)) in &self.governors {
+            for is_time in [false, true] {
+                let wanted = questions.iter().filter(|question| question.governor == *governor);
+                let wanted = wanted.filter_map(|question| match question.asked {
+                    Asked::Quorum { snapshot } if !is_time => Some((question, snapshot)),
+                    Asked::BlockTime { block } if is_time => Some((question, block)),
+                    _ => None,
+                });
+                let wanted: Vec<(&Question, u64)> = wanted.collect();
+                let points: Vec<(U256, u64)> =
+                    wanted.iter().map(|(question, at)| (question.proposal_id, *at)).collect();
+                let asking = asking.0.entry((governor.clone(), is_time)).or_default();
+                let call = async |at: u64| match is_time {
+                    true => {
+                        let header = link.block(BlockNumberOrTag::Number(at)).await?;
+                        Ok(U256::from(header.block.time))
+                    }
+                    false => quorum(link, governor, *address, at).await,
+                };
+                let answers = asking.ask(&points, Instant::now, call).await;
+                for (proposal, why) in answers.refused {
+                    let set = self.set.id();
+                    tracing::warn!(
+                        rule_set = %set, %governor, %proposal, "waits for what is not to be had: {why}"
+                    );
+                    failed.get_or_insert(why);
+                }
+                let of = |proposal: U256| {
+                    wanted.iter().find(|(question, _)| question.proposal_id == proposal)
+                };
+                let learned = answers.learned.into_iter();
+                answered.extend(
+                    learned
+                        .filter_map(|(proposal, answer)| Some((of(proposal)?.0.clone(), answer))),
+                );
+                failed = failed.or(answers.failed);
+            }
+        }
+        (answered, failed)
     }
 }
 

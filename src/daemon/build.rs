@@ -227,7 +227,13 @@ fn spawn_folds(
         Arc::new(config.chains.iter().map(|c| (c.chain_id, c.name.clone())).collect());
     let mut explainers = BTreeMap::new();
     for set in &plan.rule_sets {
-        let rules = Rules { set: Arc::clone(set), chains: Arc::clone(&names) };
+        let followed = set.followed().filter_map(|name| {
+            let contract = config.contract(name)?;
+            let link = shared.chains.get(&contract.chain)?.clone();
+            Some((name.clone(), (contract.address()?, link)))
+        });
+        let governors = followed.collect();
+        let rules = Rules { set: Arc::clone(set), chains: Arc::clone(&names), governors };
         let shared = shared.clone();
         let spec = child(config, &format!("rule_set/{}", set.id()), ArbiterClass::Fold);
         let actor = tree.spawn_steps(spec, fold_limits(), move || {

@@ -13,7 +13,7 @@ use crate::{
     },
     domain::{FieldType, Name, OnRetract},
     governance::{BenefitRule, Clock, Governance, InvalidSettings, Settings, Stack},
-    rules::{Catalog, CatalogContract, RuleError, RuleSet},
+    rules::{Catalog, CatalogContract, RuleError, RuleSet, outcome_events},
     signing::{
         calls::{BadCall, Calls, Signatures},
         keys::{KeyError, KeySpec, KmsKey, SignerKey},
@@ -261,12 +261,20 @@ fn adapter_kind(kind: ContractKind) -> Kind {
 fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
     let contract = |contract: &config::Contract| {
         let adapter = adapters.get(&contract.name)?;
+        // Others count otherwise, or have no `quorum(uint256)`.
+        let follows = contract.kind == ContractKind::Governor && contract.address().is_some();
+        let clock = follows.then(|| clock_of(contract));
+        let mut events = adapter.schemas();
+        if follows {
+            events.extend(outcome_events());
+        }
         let known = CatalogContract {
             chain_id: config.chain(&contract.chain)?.chain_id,
             address: config.root_of(contract)?,
             created: contract.address().is_none(),
+            clock,
             kind: adapter.kind().as_str().to_owned(),
-            events: adapter.schemas(),
+            events,
         };
         Some((contract.name.clone(), known))
     };
@@ -278,6 +286,13 @@ fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
             .map(|group| (group.name.clone(), group.members.clone()))
             .collect(),
         signers: config.signers.iter().map(|signer| signer.name.clone()).collect(),
+    }
+}
+
+fn clock_of(governor: &config::Contract) -> Clock {
+    match governor.clock {
+        GovernorClock::Block => Clock::Block,
+        GovernorClock::Timestamp => Clock::Timestamp,
     }
 }
 
@@ -299,10 +314,7 @@ fn governance(config: &Config, governor: &config::Contract) -> Result<Governance
     Governance::new(Settings {
         chain_id: config.chain(&governor.chain).map(|chain| chain.chain_id).unwrap_or_default(),
         governor: governor.name.clone(),
-        clock: match governor.clock {
-            GovernorClock::Block => Clock::Block,
-            GovernorClock::Timestamp => Clock::Timestamp,
-        },
+        clock: clock_of(governor),
         grace_period_s: None,
         benefits: config.benefits.iter().filter(on_chain).map(rule).collect(),
     })

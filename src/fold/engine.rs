@@ -164,13 +164,16 @@ impl<F: Fold> Engine<F> {
     /// elsewhere (a contract's answer). It is undone with the last applied
     /// block, and has to be learned again then.
     ///
-    /// A block that waited for it ([`Fold::waits`]) begins then.
+    /// A block that waited for it ([`Fold::waits`]) begins then. It is undone
+    /// with that block, since what it tells may be of the blocks before it that
+    /// had no events, and it is written down with that block.
     pub fn amend<T>(&mut self, change: impl FnOnce(&F, &mut State<F::Key>) -> T) -> T {
         let answer = change(&self.fold, &mut self.state);
-        self.journal.amend(&mut self.state, &mut self.writes);
         if self.waits_for.is_some() {
             self.advance();
             self.prune();
+        } else {
+            self.journal.amend(&mut self.state, &mut self.writes);
         }
         answer
     }
@@ -307,6 +310,9 @@ impl<F: Fold> Engine<F> {
                 from,
                 final_block,
             });
+        }
+        if self.waits_for.is_some() {
+            self.state.revert();
         }
         self.merge.retract(contract, common, &mut self.writes);
         if let Some(frontier) = self.merge.frontier() {

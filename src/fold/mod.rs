@@ -21,7 +21,7 @@ pub use account::{Account, Count, Counts, Hole};
 pub use effects::{Area, Effects, Emission, Emitted, RestoreError, SavedParts, Write};
 pub use engine::{Engine, Input, Observation};
 use merge::Merge;
-pub use paths::{JsonPaths, Paths};
+pub use paths::{JsonPaths, Paths, PathsMut};
 pub use source::{InputError, Source};
 pub use state::{AsJson, Key, State, Stored, Unreadable};
 

@@ -199,11 +199,23 @@ impl<K: Key> State<K> {
         changes
     }
 
+    /// Drops the changes since `take_changes`.
+    pub(super) fn revert(&mut self) {
+        for (key, old) in mem::take(&mut self.before) {
+            self.set(key, old);
+        }
+        self.before.clear();
+    }
+
     /// What changed since the last call and became steps, as it is written
-    /// down, in order of the keys.
+    /// down, in order of the keys. What is no step yet is not written.
     pub(super) fn take_written(&mut self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         let touched = mem::take(&mut self.touched);
-        let row = |key: K| (key.to_bytes(), self.values.get(&key).map(|value| value.to_vec()));
+        let row = |key: K| {
+            let now = self.values.get(&key);
+            let value = self.before.get(&key).map_or(now, Option::as_ref);
+            (key.to_bytes(), value.map(|value| value.to_vec()))
+        };
         let mut rows: Vec<_> = touched.into_iter().map(row).collect();
         rows.sort_unstable();
         rows

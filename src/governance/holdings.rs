@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{Event, Name},
-    fold::{JsonPaths as _, Paths},
+    fold::{JsonPaths as _, Paths, PathsMut},
 };
 
 /// Events of such contracts that don't change who holds what.
@@ -50,7 +50,7 @@ struct Owner(#[serde(with = "checksummed")] Address);
 pub(super) fn apply(
     rules: &[BenefitRule],
     event: &Event,
-    state: &mut dyn Paths,
+    state: &mut dyn PathsMut,
     output: &mut Vec<Output>,
 ) -> Result<(), Unusable> {
     let fields = Fields(event);
@@ -86,7 +86,7 @@ pub(super) fn apply(
 struct Step<'a> {
     rules: &'a [BenefitRule],
     event: &'a Event,
-    state: &'a mut dyn Paths,
+    state: &'a mut dyn PathsMut,
     output: &'a mut Vec<Output>,
 }
 

@@ -35,9 +35,9 @@ pub use votes::{Tallies, VoterRecord, Weights};
 
 use crate::{
     domain::Event,
-    fold::{Fold, Paths, State},
+    fold::{Fold, PathsMut, State},
 };
-use timeline::Timeline;
+use timeline::{Timeline, Told};
 use unusable::Unusable;
 
 /// Events of governors that say nothing of a proposal or a vote.
@@ -67,7 +67,7 @@ const WITHOUT_MEANING: &[&str] = &[
 ];
 
 /// The fold of one governor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Governance {
     settings: Settings,
 }
@@ -96,15 +96,48 @@ impl Governance {
     ///
     /// True when the answer was needed: for another proposal, or a second
     /// time, it changes nothing.
-    pub fn learn_quorum(&self, state: &mut dyn Paths, proposal_id: U256, quorum: U256) -> bool {
+    pub fn learn_quorum(&self, state: &mut dyn PathsMut, proposal_id: U256, quorum: U256) -> bool {
         let output = &mut Vec::new();
-        Timeline { settings: &self.settings, state, output }.learn_quorum(proposal_id, quorum)
+        Timeline { settings: &self.settings, state, output }.learn_quorum(
+            proposal_id,
+            quorum,
+            Told::WhenAsked,
+        )
+    }
+
+    /// Remembers a quorum before voting opens, so that nothing ever waits for
+    /// it: for whoever asks about each proposal of [`queries::due_before`].
+    pub fn learn_quorum_ahead(
+        &self,
+        state: &mut dyn PathsMut,
+        proposal_id: U256,
+        quorum: U256,
+    ) -> bool {
+        let output = &mut Vec::new();
+        Timeline { settings: &self.settings, state, output }.learn_quorum(
+            proposal_id,
+            quorum,
+            Told::BeforeOpening,
+        )
+    }
+
+    /// As [`Fold::begin_block`].
+    pub fn pass(&self, block: u64, time: u64, state: &mut dyn PathsMut, output: &mut Vec<Output>) {
+        Timeline { settings: &self.settings, state, output }.begin_block(block, time);
+    }
+
+    /// As [`Fold::apply`].
+    pub fn follow(&self, event: &Event, state: &mut dyn PathsMut, output: &mut Vec<Output>) {
+        // Every error comes before the first change of state.
+        if let Err(why) = self.take(event, state, output) {
+            output.push(Output::Unreadable { event: event.id, why: why.to_string() });
+        }
     }
 
     fn take(
         &self,
         event: &Event,
-        state: &mut dyn Paths,
+        state: &mut dyn PathsMut,
         output: &mut Vec<Output>,
     ) -> Result<(), Unusable> {
         let settings = &self.settings;
@@ -146,14 +179,11 @@ impl Fold for Governance {
         output: &mut Vec<Output>,
     ) {
         if chain_id == self.settings.chain_id {
-            Timeline { settings: &self.settings, state, output }.begin_block(block, time);
+            self.pass(block, time, state, output);
         }
     }
 
     fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Output>) {
-        // Every error comes before the first change of state.
-        if let Err(why) = self.take(event, state, output) {
-            output.push(Output::Unreadable { event: event.id, why: why.to_string() });
-        }
+        self.follow(event, state, output);
     }
 }

@@ -108,6 +108,19 @@ pub fn quorums_needed(state: &dyn Paths) -> Vec<(U256, u64)> {
     keys::after(state, keys::ASKED).filter_map(|(key, id)| Some((id, state.get(key)?))).collect()
 }
 
+/// The proposals that the governor's clock moves on before it shows `now`, in
+/// the order in which they fall due.
+#[must_use]
+pub fn due_before(state: &dyn Paths, now: u64) -> Vec<ProposalView> {
+    let due = |key: &str| {
+        let (time, id) = key.strip_prefix(keys::OPEN)?.split_once('/')?;
+        let (time, id): (u64, U256) = (time.parse().ok()?, id.parse().ok()?);
+        (time < now).then_some(id)
+    };
+    let due: Vec<U256> = state.keys(keys::OPEN).map_while(due).collect();
+    due.into_iter().filter_map(|id| Some(proposal(state, id)?.0)).collect()
+}
+
 fn view(state: &dyn Paths, proposal_id: U256, proposal: Proposal) -> ProposalView {
     ProposalView {
         proposal_id,

@@ -13,16 +13,25 @@ use super::{
 };
 use crate::{
     domain::Event,
-    fold::{JsonPaths as _, Paths},
+    fold::{JsonPaths as _, PathsMut},
 };
 
 /// Longest title, in characters.
 const TITLE_CHARS: usize = 200;
 
+/// When a quorum is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Voting is open, or over.
+    WhenAsked,
+    /// The clock is past the snapshot, and no block after it has begun.
+    BeforeOpening,
+}
+
 /// One governor's proposals while something is applied to them.
 pub(super) struct Timeline<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) state: &'a mut dyn Paths,
+    pub(super) state: &'a mut dyn PathsMut,
     pub(super) output: &'a mut Vec<Output>,
 }
 
@@ -119,9 +128,15 @@ impl Timeline<'_> {
     }
 
     /// Remembers an answer that was asked for. The next block acts on it.
-    pub(super) fn learn_quorum(&mut self, id: U256, quorum: U256) -> bool {
+    pub(super) fn learn_quorum(&mut self, id: U256, quorum: U256, when: Told) -> bool {
         let Ok(before) = self.known(id) else { return false };
-        if !before.needs_quorum() {
+        let is_due = match when {
+            Told::WhenAsked => before.needs_quorum(),
+            Told::BeforeOpening => {
+                before.state == ProposalState::Pending && before.quorum.is_none()
+            }
+        };
+        if !is_due {
             return false;
         }
         let after = Proposal { quorum: Some(quorum), ..before.clone() };

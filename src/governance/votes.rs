@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{Event, Position, unlock::decimal},
-    fold::{JsonPaths as _, Paths},
+    fold::{JsonPaths as _, PathsMut},
 };
 
 /// Support of a fractional vote (OpenZeppelin's `GovernorCountingFractional`).
@@ -118,7 +118,7 @@ pub struct VoterRecord {
 /// Takes `vote_cast` and `vote_cast_with_params`.
 pub(super) fn cast(
     event: &Event,
-    state: &mut dyn Paths,
+    state: &mut dyn PathsMut,
     output: &mut Vec<Output>,
 ) -> Result<(), Unusable> {
     let fields = Fields(event);

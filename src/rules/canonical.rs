@@ -26,6 +26,9 @@ fn form(set: &RuleSet) -> String {
     for contract in set.read.values() {
         form.contract("reads", contract);
     }
+    for followed in &set.followed {
+        form.line(0, format_args!("follows {} by {:?}", followed.governor, followed.clock));
+    }
     for achievement in &set.achievements {
         form.achievement(achievement);
     }

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::Address;
 
-use crate::domain::{EventSchema, Name};
+use crate::{
+    domain::{EventSchema, Name},
+    governance::Clock,
+};
 
 /// The names that configuration defines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +30,9 @@ pub struct CatalogContract {
     pub address: Address,
     /// Whether a factory creates as many of them as it likes.
     pub created: bool,
+    /// What a governor counts time in, where it can be told how its votes end:
+    /// the events are then those of [`super::outcome_events`] too.
+    pub clock: Option<Clock>,
     /// Its kind, as configured.
     pub kind: String,
     /// The events it is decoded into.

@@ -13,12 +13,16 @@ use super::{
     document::{Errors, Node, Table},
     error::{Problem, RuleError, suggest},
     fields::event,
-    limits, literal,
-    meter::Meters,
+    limits, literal, memory,
+    meter::{Meter, Meters},
     model::{Achievement, ContractRef, Index, Leaf, Number, RuleSet},
     prerequisites,
+    proposals::{self, Followed},
 };
-use crate::domain::{FieldType, Name};
+use crate::{
+    domain::{FieldType, Name},
+    governance::{Clock, Governance, Settings},
+};
 
 const SET_KEYS: [&str; 5] =
     ["id", "signer", "achievements_contract", "daily_budget", "achievements"];
@@ -127,12 +131,61 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
             Some((name.clone(), resolved(&name, known)))
         })
         .collect();
+    let followed = followed(root, &meters, &read, catalog, errors)?;
     let index = Index::of(&achievements, &meters);
     let version = B256::ZERO;
-    let mut set =
-        RuleSet { id, contract, daily_budget, achievements, meters, read, index, version };
+    let mut set = RuleSet {
+        id,
+        contract,
+        daily_budget,
+        achievements,
+        meters,
+        read,
+        followed,
+        index,
+        version,
+    };
     set.version = canonical::version(&set);
     Some(set)
+}
+
+/// The governors of which somebody asks how votes ended.
+fn followed(
+    root: &Table<'_>,
+    meters: &[Meter],
+    read: &BTreeMap<Name, ContractRef>,
+    catalog: &Catalog,
+    errors: &mut Errors<'_>,
+) -> Option<Vec<Followed>> {
+    let asked = meters.iter().flat_map(|meter| &meter.events);
+    let asked = asked.filter(|kind| proposals::is_outcome(kind.event.as_str()));
+    let governors: BTreeSet<&Name> = asked.map(|kind| &kind.contract).collect();
+    let chains: BTreeSet<u64> = read.values().map(|contract| contract.chain_id).collect();
+    let mut followed = Vec::new();
+    for governor in governors {
+        let known = catalog.contracts.get(governor)?;
+        // Its own event of that name, of a contract that is no governor.
+        let Some(clock) = known.clock else { continue };
+        if clock == Clock::Block && chains.len() > 1 {
+            let node = root.get("id")?;
+            let problem = Problem::BlockClock { governor: governor.to_string() };
+            let remedy = "give the rules about its outcomes a set of their own";
+            errors.report(&node, problem, remedy);
+            return None;
+        }
+        let settings = Settings {
+            chain_id: known.chain_id,
+            governor: governor.clone(),
+            clock,
+            grace_period_s: None,
+            benefits: Vec::new(),
+        };
+        let governance = Governance::new(settings).ok()?;
+        let (governor, chain_id) = (governor.clone(), known.chain_id);
+        let place = memory::place(followed.len());
+        followed.push(Followed { governor, place, chain_id, clock, governance });
+    }
+    Some(followed)
 }
 
 /// Wei that landing this set's achievements may cost in a UTC day.

@@ -156,6 +156,15 @@ pub enum Problem {
     /// A window that holds nothing.
     #[error("the window ends before it begins")]
     EmptyWindow,
+    /// When votes end can't be told from blocks of other chains.
+    #[error(
+        "governor `{governor}` counts blocks, and the set reads other chains: in what order its \
+         votes end among their events can't be told"
+    )]
+    BlockClock {
+        /// The governor.
+        governor: String,
+    },
     /// Nobody can say that something will never happen.
     #[error("the window never ends: it is never sure that nothing happens")]
     NeverCloses,

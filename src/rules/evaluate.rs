@@ -9,6 +9,7 @@ use super::{
     memory::{self, Counted, Key, State, View},
     model::{Achievement, Leaf, Number, RuleSet},
     prerequisites,
+    proposals::Settlement,
     reading::{Placed, Shown},
     verdict::Verdict,
     who::{By, Who},
@@ -87,9 +88,40 @@ impl Fold for RuleSet {
     type Output = Unlock;
     type Key = Key;
 
+    fn waits(&self, chain_id: u64, block: u64, time: u64, state: &State) -> bool {
+        !self.questions(state, chain_id, block, time).is_empty()
+    }
+
     /// What was waited for is looked at as of the time that it was waited for:
     /// whichever block begins after it.
-    fn begin_block(&self, _: u64, _: u64, time: u64, state: &mut State, output: &mut Vec<Unlock>) {
+    fn begin_block(
+        &self,
+        chain_id: u64,
+        block: u64,
+        time: u64,
+        state: &mut State,
+        output: &mut Vec<Unlock>,
+    ) {
+        for settlement in self.endings(state, chain_id, block, time) {
+            self.decide_due(settlement.time, state, output);
+            self.settle(&settlement, state, output);
+        }
+        self.decide_due(time, state, output);
+    }
+
+    fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Unlock>) {
+        let facts = Facts::of(event);
+        let settlements = self.ended_by(&facts, state);
+        self.happen(facts, state, output);
+        for settlement in &settlements {
+            self.settle(settlement, state, output);
+        }
+    }
+}
+
+impl RuleSet {
+    /// Decides what was waited for until a time.
+    fn decide_due(&self, time: u64, state: &mut State, output: &mut Vec<Unlock>) {
         while let Some((due, user, place)) = memory::first_due(state).filter(|it| it.0 <= time) {
             let mut who = Who::of(state, user);
             // Gone in any case: whatever follows, this loop ends.
@@ -101,8 +133,14 @@ impl Fold for RuleSet {
         }
     }
 
-    fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Unlock>) {
-        let facts = Facts::of(event);
+    /// Voting on a proposal is over.
+    fn settle(&self, settlement: &Settlement, state: &mut State, output: &mut Vec<Unlock>) {
+        for (event, log) in self.outcome(settlement, state) {
+            self.happen(Facts::from_log(&event, log), state, output);
+        }
+    }
+
+    fn happen(&self, facts: Facts<'_>, state: &mut State, output: &mut Vec<Unlock>) {
         let mut event = Happening { facts, touched: Vec::new(), people: Vec::new() };
         self.move_token(&mut event, state);
         self.note_confirmation(&mut event, state);
@@ -122,9 +160,7 @@ impl Fold for RuleSet {
             who.finish(state);
         }
     }
-}
 
-impl RuleSet {
     /// Asks for an achievement that is earned at a block time, once; what may be
     /// earned later is waited for.
     fn decide(

@@ -28,13 +28,17 @@ struct Field<'e> {
 
 impl<'e> Facts<'e> {
     pub(super) fn of(event: &'e Event) -> Self {
+        Self::from_log(event, Counted::of(event))
+    }
+
+    /// Of an event that follows from a log.
+    pub(super) fn from_log(event: &'e Event, log: Counted) -> Self {
         let field = |(name, json): (&'e String, &'e Json)| Field {
             name,
             json,
             read: OnceCell::new(),
             mark: OnceCell::new(),
         };
-        let log = Counted::of(event);
         Self { event, log, fields: event.fields.iter().map(field).collect() }
     }
 

@@ -7,9 +7,13 @@
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use alloy::primitives::{Address, B128, U256};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use compact_str::CompactString;
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
-use super::user::User;
+use super::{proposals::Ballot, user::User};
 use crate::{
     domain::{Event, EvidenceItem, Position},
     fold::{self, Stored, Unreadable},
@@ -23,7 +27,7 @@ pub(super) type State = fold::State<Key>;
 pub const LAYOUT: u32 = 1;
 
 /// Under what rules remember something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Key {
     /// From a time on, in seconds since the Unix epoch, a user may earn an
     /// achievement if nothing happens: nothing is kept under it.
@@ -47,6 +51,15 @@ pub enum Key {
     Unlocked(u32, Address),
     /// How many users have an achievement that is limited: a `u64`.
     Taken(u32),
+    /// What the fold of a governor remembers under a path: JSON.
+    Path(u32, CompactString),
+    /// What a voter cast on a governor's proposal: a [`Ballot`].
+    Ballot(u32, U256, Address),
+    /// The log that created a governor's proposal: a [`Counted`].
+    Proposed(u32, U256),
+    /// When voting on a governor's proposal is over, in seconds since the Unix
+    /// epoch, where the chain had to be asked: a `u64`.
+    Ends(u32, U256),
 }
 
 impl Key {
@@ -56,7 +69,7 @@ impl Key {
 
 impl fold::Key for Key {
     fn is_listed(&self) -> bool {
-        matches!(self, Self::Due(..) | Self::Token(..))
+        matches!(self, Self::Due(..) | Self::Token(..) | Self::Path(..) | Self::Ballot(..))
     }
 
     fn check(&self, value: &[u8]) -> Result<(), Unreadable> {
@@ -64,10 +77,12 @@ impl fold::Key for Key {
             Self::Due(..) => drop(postcard::from_bytes::<()>(value)?),
             Self::User(_) => drop(postcard::from_bytes::<User>(value)?),
             Self::Seen(..) => drop(postcard::from_bytes::<Vec<u32>>(value)?),
-            Self::Held(..) | Self::Since(..) | Self::Taken(_) => {
+            Self::Held(..) | Self::Since(..) | Self::Taken(_) | Self::Ends(..) => {
                 postcard::from_bytes::<u64>(value)?;
             }
-            Self::Token(..) | Self::Log(..) | Self::Unlocked(..) => {
+            Self::Path(..) => drop(serde_json::from_slice::<IgnoredAny>(value)?),
+            Self::Ballot(..) => drop(postcard::from_bytes::<Ballot>(value)?),
+            Self::Token(..) | Self::Log(..) | Self::Unlocked(..) | Self::Proposed(..) => {
                 drop(postcard::from_bytes::<Counted>(value)?);
             }
         }

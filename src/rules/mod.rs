@@ -22,6 +22,7 @@ mod meter;
 mod model;
 mod predicate;
 mod prerequisites;
+mod proposals;
 mod reading;
 mod signals;
 mod spans;
@@ -38,6 +39,7 @@ pub use explain::{
 };
 pub use memory::{Key, LAYOUT};
 pub use model::{Achievement, OnRetract, RuleSet, Urgency};
+pub use proposals::{Asked, Question, outcome_events};
 
 /// Exact limits of the language, so that a file can't make the daemon slow.
 mod limits {

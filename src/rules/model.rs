@@ -9,7 +9,7 @@ use std::{
 use alloy::primitives::{Address, B256, I256, Keccak256, U256};
 use serde::{Deserialize, Serialize};
 
-use super::meter::Meter;
+use super::{meter::Meter, proposals::Followed};
 pub use crate::domain::{OnRetract, Urgency};
 use crate::{
     domain::{FieldType, Name, UnlockId},
@@ -30,6 +30,8 @@ pub struct RuleSet {
     pub(super) meters: Vec<Meter>,
     /// The contracts that events are read from.
     pub(super) read: BTreeMap<Name, ContractRef>,
+    /// The governors whose proposals it follows, in order of their names.
+    pub(super) followed: Vec<Followed>,
     pub(super) index: Index,
     pub(super) version: B256,
 }

@@ -18,6 +18,7 @@ mod factories;
 mod handover;
 mod kills;
 mod listening;
+mod outcomes;
 mod panics;
 mod pauses;
 mod provisional;

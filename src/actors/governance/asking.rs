@@ -29,19 +29,19 @@ pub struct Asking {
 
 /// What came of a round.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
+pub(in crate::actors) struct Answers {
     /// Quorums by their proposals.
-    pub(super) learned: Vec<(U256, U256)>,
+    pub(in crate::actors) learned: Vec<(U256, U256)>,
     /// Proposals that were refused for the first time, and why.
-    pub(super) refused: Vec<(U256, RpcError)>,
+    pub(in crate::actors) refused: Vec<(U256, RpcError)>,
     /// Why the chain could not be asked.
-    pub(super) failed: Option<RpcError>,
+    pub(in crate::actors) failed: Option<RpcError>,
 }
 
 impl Asking {
     /// Asks for those of `wanted`, proposals with their timepoints, that are
     /// due. While the chain is left alone its failure is told again.
-    pub(super) async fn ask(
+    pub(in crate::actors) async fn ask(
         &mut self,
         wanted: &[(U256, u64)],
         now: impl Fn() -> Instant,

@@ -78,6 +78,59 @@ fn a_block_waits_for_what_must_be_learned_and_so_does_all_after_it() {
     assert_eq!(said.collect::<Vec<_>>(), vec![serde_json::json!({ "says": 15 }); 2]);
 }
 
+/// Waits for two answers before block 2.
+struct Twice;
+
+impl Fold for Twice {
+    type Output = serde_json::Value;
+    type Key = String;
+
+    fn waits(&self, _: u64, block: u64, _: u64, state: &State) -> bool {
+        block == 2 && state.keys("told/").count() < 2
+    }
+
+    fn begin_block(&self, _: u64, _: u64, _: u64, _: &mut State, _: &mut Vec<serde_json::Value>) {}
+
+    fn apply(&self, _: &Event, state: &mut State, _: &mut Vec<serde_json::Value>) {
+        state.put("told/0", &state.get::<u64>("told/0").unwrap_or(0));
+    }
+}
+
+/// The first answer stands under a key that block 1 wrote, too.
+#[test]
+fn half_of_what_must_be_learned_is_neither_written_down_nor_kept_over_a_reorg() {
+    let told = |engine: &Engine<Twice>| engine.state().get::<u64>("told/0");
+    let begun = || {
+        let mut engine = Engine::new(Twice, source());
+        let mut a = Speaker::new(1, name("a"));
+        let shared = grow(&[genesis(1)], 1, 1);
+        a.poll(&grow(&shared, 2, 1), 0, 0, false);
+        for input in a.said.drain(..) {
+            engine.handle(input).unwrap();
+        }
+        engine.amend(|_, state| state.put("told/0", &7_u64));
+        assert_eq!((told(&engine), engine.observe().waits_for), (Some(7), Some((1, 2))));
+        (engine, a, shared)
+    };
+    let (mut engine, _, _) = begun();
+    let mut saved = SavedParts::default();
+    saved.absorb(&engine.take_effects().writes);
+    let mut engine = Engine::restore(Twice, source(), saved.clone()).unwrap();
+    assert_eq!((told(&engine), engine.observe().waits_for), (Some(0), Some((1, 2))));
+    engine.amend(|_, state| state.put("told/0", &7_u64));
+    engine.amend(|_, state| state.put("told/1", &8_u64));
+    saved.absorb(&engine.take_effects().writes);
+    let engine = Engine::restore(Twice, source(), saved).unwrap();
+    assert_eq!((told(&engine), engine.observe().waits_for), (Some(7), None));
+
+    let (mut engine, mut a, shared) = begun();
+    a.poll(&grow(&shared, 3, 1), 0, 0, false);
+    for input in a.said.drain(..) {
+        engine.handle(input).unwrap();
+    }
+    assert_eq!((told(&engine), engine.observe().waits_for), (Some(0), Some((1, 2))));
+}
+
 #[test]
 fn what_was_learned_is_undone_with_its_block_and_asked_for_again() {
     let mut engine = Engine::new(Told, source());
@@ -90,7 +143,7 @@ fn what_was_learned_is_undone_with_its_block_and_asked_for_again() {
     assert_eq!(engine.applied_through()[&1], 4);
     a.poll(&grow(&shared[..2], 3, 4), 0, 0, false);
     hear(&mut engine, &mut a);
-    // What was told between blocks 2 and 3 went with block 2.
+    // What was told before block 3 began went with it.
     assert_eq!(engine.waits_for().map(|end| end.block), Some(3));
     a.poll(&shared[..2], 0, 0, false);
     for input in a.said.drain(..) {

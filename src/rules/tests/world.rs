@@ -37,6 +37,7 @@ fn contract(chain_id: u64, address: u8, kind: &str, events: Vec<EventSchema>) ->
         chain_id,
         address: user(address),
         created: false,
+        clock: None,
         kind: kind.to_owned(),
         events,
     }

@@ -1,0 +1,413 @@
+//! What becomes of proposals, as events that rules can count.
+//!
+//! No contract emits how a vote ended. A set that asks for it folds the governor
+//! ([`Governance`]) within its own state, and has events of its own from it:
+//!
+//! | event | fields | when, whose log |
+//! | --- | --- | --- |
+//! | `proposal_ended` | `proposal_id`, `proposer`, `outcome`, `votes_for`, `votes_against`, `votes_abstain`, `voters` | voting is over; the proposal's creation |
+//! | `vote_settled` | `proposal_id`, `voter`, `proposer`, `support`, `weight`, `outcome`, `won` | as before, for each voter; the voter's last vote |
+//!
+//! Both depend on what only the chain can tell: the quorum, and for a governor
+//! that counts blocks the time of the first block after the deadline. A block
+//! waits for it ([`Fold::waits`](crate::fold::Fold::waits)): so whichever blocks
+//! are looked at, and whenever the answers come, the order of all decisions is
+//! the same.
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::{Address, B256, U256};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+use super::{
+    facts::Facts,
+    memory::{self, Counted, Key, State},
+    model::RuleSet,
+};
+use crate::{
+    domain::{BlockRef, Event, EventSchema, FieldSchema, FieldType, Name, Origin, Position},
+    fold::{Paths, PathsMut},
+    governance::{Clock, CountedVote, Governance, Output, ProposalState, Weights, queries},
+};
+
+/// Voting on a proposal is over.
+pub(super) const ENDED: &str = "proposal_ended";
+/// A vote on a proposal that is over.
+pub(super) const SETTLED: &str = "vote_settled";
+
+/// The events that a governor's proposals give beside those that it emits.
+///
+/// # Panics
+/// Never: the names are names.
+#[must_use]
+pub fn outcome_events() -> Vec<EventSchema> {
+    use FieldType::{Address, Bool, Text, Uint};
+    let schema = |name: &str, fields: &[(&str, FieldType)]| {
+        let field = |(name, field_type): &(&str, FieldType)| FieldSchema {
+            name: (*name).to_owned(),
+            field_type: field_type.clone(),
+        };
+        let name = Name::new(name).ok()?;
+        Some(EventSchema { name, fields: fields.iter().map(field).collect() })
+    };
+    let common = [("proposal_id", Uint), ("proposer", Address), ("outcome", Text)];
+    let ended =
+        [("votes_for", Uint), ("votes_against", Uint), ("votes_abstain", Uint), ("voters", Uint)];
+    let settled = [("voter", Address), ("support", Text), ("weight", Uint), ("won", Bool)];
+    let schemas = [
+        schema(ENDED, &[common.as_slice(), &ended].concat()),
+        schema(SETTLED, &[common.as_slice(), &settled].concat()),
+    ];
+    schemas.into_iter().flatten().collect()
+}
+
+/// Whether an event is one that follows from a governor's proposals.
+pub(super) fn is_outcome(event: &str) -> bool {
+    [ENDED, SETTLED].contains(&event)
+}
+
+/// A governor whose proposals a set follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Followed {
+    pub(super) governor: Name,
+    /// Among those followed.
+    pub(super) place: u32,
+    pub(super) chain_id: u64,
+    pub(super) clock: Clock,
+    pub(super) governance: Governance,
+}
+
+/// What a governor's chain must tell before a block can begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The governor's configured name.
+    pub governor: Name,
+    /// The proposal it is about.
+    pub proposal_id: U256,
+    /// What is asked.
+    pub asked: Asked,
+}
+
+/// See [`Question`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// `quorum(snapshot)` of the governor.
+    Quorum {
+        /// The point of the governor's clock.
+        snapshot: u64,
+    },
+    /// The time of a block of the governor's chain, in seconds since the Unix
+    /// epoch.
+    BlockTime {
+        /// Its number.
+        block: u64,
+    },
+}
+
+/// What one voter cast on a proposal that is open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ballot {
+    /// The last vote.
+    log: Counted,
+    against: U256,
+    in_favour: U256,
+    abstain: U256,
+}
+
+/// Voting on a proposal is over.
+pub(super) struct Settlement {
+    /// When, in seconds since the Unix epoch.
+    pub(super) time: u64,
+    place: u32,
+    proposal_id: U256,
+    proposer: Address,
+    succeeded: bool,
+    cast: Weights,
+    voters: u64,
+}
+
+/// A governor's paths within the set's state.
+struct Within<S> {
+    state: S,
+    place: u32,
+}
+
+impl<S: std::ops::Deref<Target = State>> Paths for Within<S> {
+    fn bytes(&self, path: &str) -> Option<&[u8]> {
+        self.state.value(&Key::Path(self.place, path.into()))
+    }
+
+    fn under<'s>(&'s self, prefix: &'s str) -> Box<dyn Iterator<Item = &'s str> + 's> {
+        let from = self.state.listed(Key::Path(self.place, prefix.into())..);
+        let here = from.map_while(|(key, _)| match key {
+            Key::Path(place, path) if *place == self.place => Some(path.as_str()),
+            _ => None,
+        });
+        Box::new(here.take_while(move |path| path.starts_with(prefix)))
+    }
+}
+
+impl PathsMut for Within<&mut State> {
+    fn write(&mut self, path: &str, value: Option<Box<[u8]>>) {
+        self.state.set(Key::Path(self.place, path.into()), value);
+    }
+}
+
+impl Followed {
+    /// What must be learned before a block of any chain can begin.
+    fn questions(&self, state: &State, chain_id: u64, block: u64, time: u64) -> Vec<Question> {
+        let Some(now) = self.now(chain_id, block, time) else { return Vec::new() };
+        let mut questions = Vec::new();
+        for proposal in queries::due_before(&Within { state, place: self.place }, now) {
+            let proposal_id = proposal.proposal_id;
+            let mut ask = |asked| {
+                questions.push(Question { governor: self.governor.clone(), proposal_id, asked });
+            };
+            if proposal.quorum.is_none() {
+                ask(Asked::Quorum { snapshot: proposal.snapshot });
+            }
+            let ends = Key::Ends(self.place, proposal_id);
+            if self.clock == Clock::Block && proposal.deadline < now && state.value(&ends).is_none()
+            {
+                ask(Asked::BlockTime { block: proposal.deadline + 1 });
+            }
+        }
+        questions
+    }
+
+    /// What the clock shows, where a block says so: seconds are the same on all
+    /// chains.
+    fn now(&self, chain_id: u64, block: u64, time: u64) -> Option<u64> {
+        (self.clock == Clock::Timestamp || chain_id == self.chain_id)
+            .then(|| self.clock.at(block, time))
+    }
+
+    /// A block begins.
+    fn begin(&self, state: &mut State, chain: u64, block: u64, time: u64) -> Vec<Settlement> {
+        if self.now(chain, block, time).is_none() {
+            return Vec::new();
+        }
+        let mut said = Vec::new();
+        let paths = &mut Within { state: &mut *state, place: self.place };
+        self.governance.pass(block, time, paths, &mut said);
+        self.settled(state, said)
+    }
+
+    /// An event of the governor.
+    fn follow(&self, event: &Event, log: &Counted, state: &mut State) -> Vec<Settlement> {
+        let mut said = Vec::new();
+        let paths = &mut Within { state: &mut *state, place: self.place };
+        self.governance.follow(event, paths, &mut said);
+        for said in &said {
+            match said {
+                Output::Vote(vote) => self.note(vote, log, state),
+                Output::ProposalState(change) if change.to == ProposalState::Pending => {
+                    memory::write(state, Key::Proposed(self.place, change.proposal_id), log);
+                }
+                _ => {}
+            }
+        }
+        self.settled(state, said)
+    }
+
+    fn note(&self, vote: &CountedVote, log: &Counted, state: &mut State) {
+        let key = Key::Ballot(self.place, vote.proposal_id, vote.voter);
+        let before: Option<Ballot> = memory::read(state, &key);
+        let weights = Weights {
+            against: before.as_ref().map_or(U256::ZERO, |ballot| ballot.against),
+            in_favour: before.as_ref().map_or(U256::ZERO, |ballot| ballot.in_favour),
+            abstain: before.as_ref().map_or(U256::ZERO, |ballot| ballot.abstain),
+        };
+        let Weights { against, in_favour, abstain } = weights.plus(&vote.counted);
+        memory::write(state, key, &Ballot { log: log.clone(), against, in_favour, abstain });
+    }
+
+    fn settled(&self, state: &mut State, said: Vec<Output>) -> Vec<Settlement> {
+        let mut settlements = Vec::new();
+        for said in said {
+            let Output::ProposalState(change) = said else { continue };
+            let proposal_id = change.proposal_id;
+            match change.to {
+                ProposalState::Succeeded | ProposalState::Defeated => {
+                    let ends = Key::Ends(self.place, proposal_id);
+                    // A log says its time; what the clock says of a block was
+                    // asked for.
+                    let time = change.time.or_else(|| memory::read(state, &ends));
+                    state.set(ends, None);
+                    settlements.push(Settlement {
+                        time: time.unwrap_or_default(),
+                        place: self.place,
+                        proposal_id,
+                        proposer: change.proposer,
+                        succeeded: change.to == ProposalState::Succeeded,
+                        cast: change.tallies.cast,
+                        voters: change.tallies.voters,
+                    });
+                }
+                // It had no outcome, or has had it.
+                ProposalState::Canceled => drop(self.ballots(proposal_id, state)),
+                _ => {}
+            }
+        }
+        settlements
+    }
+
+    /// Takes what was cast on a proposal, in the order of the voters.
+    fn ballots(&self, proposal_id: U256, state: &mut State) -> Vec<(Address, Ballot)> {
+        let key = |voter| Key::Ballot(self.place, proposal_id, voter);
+        let all = key(Address::ZERO)..=key(Address::repeat_byte(0xff));
+        let voters = state.listed(all).filter_map(|(key, _)| match key {
+            Key::Ballot(_, _, voter) => Some(*voter),
+            _ => None,
+        });
+        let voters: Vec<Address> = voters.collect();
+        let mut ballots = Vec::new();
+        for voter in voters {
+            ballots.extend(memory::read(state, &key(voter)).map(|ballot| (voter, ballot)));
+            state.set(key(voter), None);
+        }
+        ballots
+    }
+}
+
+impl RuleSet {
+    /// What must be learned before a block begins.
+    #[must_use]
+    pub fn questions(&self, state: &State, chain_id: u64, block: u64, time: u64) -> Vec<Question> {
+        let of = |followed: &Followed| followed.questions(state, chain_id, block, time);
+        self.followed.iter().flat_map(of).collect()
+    }
+
+    /// Remembers an answer; to be called where the fold's changes are recorded.
+    pub fn learn(&self, state: &mut State, question: &Question, answer: U256) {
+        let followed = self.followed.iter().find(|it| it.governor == question.governor);
+        let Some(followed) = followed else { return };
+        let (place, proposal_id) = (followed.place, question.proposal_id);
+        match question.asked {
+            Asked::Quorum { .. } => {
+                let paths = &mut Within { state, place };
+                followed.governance.learn_quorum_ahead(paths, proposal_id, answer);
+            }
+            Asked::BlockTime { .. } => {
+                let time: u64 = answer.saturating_to();
+                memory::write(state, Key::Ends(place, proposal_id), &time);
+            }
+        }
+    }
+
+    /// The governors whose proposals it follows.
+    pub fn followed(&self) -> impl Iterator<Item = &Name> {
+        self.followed.iter().map(|followed| &followed.governor)
+    }
+
+    /// What ends before a block begins, in the order of time.
+    pub(super) fn endings(
+        &self,
+        state: &mut State,
+        chain_id: u64,
+        block: u64,
+        time: u64,
+    ) -> Vec<Settlement> {
+        let mut all = Vec::new();
+        for followed in &self.followed {
+            all.extend(followed.begin(state, chain_id, block, time));
+        }
+        // Stable: what ends at one time keeps the order of governors and deadlines.
+        all.sort_by_key(|settlement| settlement.time);
+        all
+    }
+
+    /// What an event ends.
+    pub(super) fn ended_by(&self, facts: &Facts<'_>, state: &mut State) -> Vec<Settlement> {
+        let followed = self.followed.iter().find(|it| it.governor == facts.event.contract);
+        followed.map_or_else(Vec::new, |it| it.follow(facts.event, &facts.log, state))
+    }
+
+    /// The events of a settlement with the logs behind them, in the order of the
+    /// voters after the proposal.
+    pub(super) fn outcome(
+        &self,
+        settlement: &Settlement,
+        state: &mut State,
+    ) -> Vec<(Event, Counted)> {
+        let Some(followed) = self.followed.get(settlement.place as usize) else {
+            return Vec::new();
+        };
+        let proposal_id = settlement.proposal_id;
+        let outcome = if settlement.succeeded { "succeeded" } else { "defeated" };
+        let proposer = settlement.proposer.to_checksum(None);
+        let common = json!({
+            "proposal_id": proposal_id.to_string(),
+            "proposer": proposer,
+            "outcome": outcome,
+        });
+        let mut events = Vec::new();
+        let created: Option<Counted> =
+            memory::read(state, &Key::Proposed(followed.place, proposal_id));
+        if let Some(created) = created {
+            let fields = json!({
+                "votes_for": settlement.cast.in_favour.to_string(),
+                "votes_against": settlement.cast.against.to_string(),
+                "votes_abstain": settlement.cast.abstain.to_string(),
+                "voters": settlement.voters.to_string(),
+            });
+            let event = derived(followed, ENDED, settlement.time, &created, [&common, &fields]);
+            events.extend(event.map(|event| (event, created)));
+        }
+        for (voter, ballot) in followed.ballots(proposal_id, state) {
+            let Ballot { log, against, in_favour, abstain } = ballot;
+            let support = match in_favour.max(against) {
+                most if abstain > most || in_favour == against => "abstain",
+                most if most == in_favour => "for",
+                _ => "against",
+            };
+            let won = if settlement.succeeded { "for" } else { "against" };
+            let weight = Weights { against, in_favour, abstain }.total();
+            let fields = json!({
+                "voter": voter.to_checksum(None),
+                "support": support,
+                "weight": weight.to_string(),
+                "won": support == won,
+            });
+            let event = derived(followed, SETTLED, settlement.time, &log, [&common, &fields]);
+            events.extend(event.map(|event| (event, log)));
+        }
+        events
+    }
+}
+
+/// An event that no log has: at its time, and otherwise where the log is that it
+/// follows from.
+fn derived(
+    followed: &Followed,
+    name: &str,
+    time: u64,
+    log: &Counted,
+    fields: [&Json; 2],
+) -> Option<Event> {
+    let item = log.item();
+    let fields: BTreeMap<String, Json> = fields
+        .into_iter()
+        .filter_map(Json::as_object)
+        .flatten()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    let block =
+        BlockRef { number: item.block, hash: item.block_hash, parent_hash: B256::ZERO, time };
+    Some(Event {
+        id: item.event,
+        origin: Origin {
+            chain_id: item.chain_id,
+            transaction_hash: item.transaction_hash,
+            ordinal: 0,
+        },
+        chain: followed.governor.clone(),
+        contract: followed.governor.clone(),
+        address: Address::ZERO,
+        name: Name::new(name).ok()?,
+        position: Position { time, ..log.position() },
+        block,
+        fields,
+    })
+}
