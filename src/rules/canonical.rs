@@ -38,8 +38,7 @@ fn form(set: &RuleSet) -> String {
 /// What a meter counts, in words that only the same meter has. `meaning_of`
 /// gives that of another one.
 pub(super) fn meaning<'m>(meter: &Meter, meaning_of: impl Fn(usize) -> &'m str) -> String {
-    let Meter { events, subject, filter, holding, measure, window, enough: _, is_anchor: _ } =
-        meter;
+    let Meter { events, subject, filter, holding, measure, window, .. } = meter;
     let mut form = Form { text: String::new(), meters: &[] };
     form.line(0, format_args!("events by {}", quoted(subject)));
     for kind in events {
@@ -55,6 +54,9 @@ pub(super) fn meaning<'m>(meter: &Meter, meaning_of: impl Fn(usize) -> &'m str) 
         Measure::Count => form.line(1, format_args!("count")),
         Measure::Distinct { field, .. } => {
             form.line(1, format_args!("distinct {}", quoted(field)));
+        }
+        Measure::Streak { turn, grace } => {
+            form.line(1, format_args!("streak {} {grace}", turn.words()));
         }
         Measure::Of { aggregate, field, .. } => {
             form.line(1, format_args!("{} {}", aggregate.word(), quoted(field)));

@@ -109,7 +109,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         return None;
     }
     achievements.sort_by(|a: &Achievement, b| a.name.cmp(&b.name));
-    let (meters, moved) = meters.finish();
+    let (meters, moved, tallies) = meters.finish();
     for leaf in achievements.iter_mut().flat_map(|achievement| &mut achievement.leaves) {
         if let Leaf::Events(leaf) = leaf {
             leaf.meter = moved.get(leaf.meter).copied().unwrap_or(leaf.meter);
@@ -118,7 +118,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     let mut read: BTreeSet<Name> =
         achievements.iter().flat_map(|achievement| held_by(&achievement.leaves)).collect();
     for meter in &meters {
-        read.extend(meter.events.iter().map(|kind| kind.contract.clone()));
+        read.extend(meter.looks_at().map(|kind| kind.contract.clone()));
         read.extend(meter.holding.iter().map(|holding| holding.nft.clone()));
     }
     if achievements.iter().any(|achievement| !achievement.requires.is_empty()) {
@@ -132,7 +132,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         })
         .collect();
     let followed = followed(root, &meters, &read, catalog, errors)?;
-    let index = Index::of(&achievements, &meters);
+    let index = Index::of(&achievements, &meters, &tallies);
     let version = B256::ZERO;
     let mut set = RuleSet {
         id,
@@ -142,6 +142,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         meters,
         read,
         followed,
+        tallies,
         index,
         version,
     };
@@ -157,7 +158,7 @@ fn followed(
     catalog: &Catalog,
     errors: &mut Errors<'_>,
 ) -> Option<Vec<Followed>> {
-    let asked = meters.iter().flat_map(|meter| &meter.events);
+    let asked = meters.iter().flat_map(Meter::looks_at);
     let asked = asked.filter(|kind| proposals::is_outcome(kind.event.as_str()));
     let governors: BTreeSet<&Name> = asked.map(|kind| &kind.contract).collect();
     let chains: BTreeSet<u64> = read.values().map(|contract| contract.chain_id).collect();

@@ -130,6 +130,11 @@ impl Conditions<'_, '_> {
             errors.report(node, Problem::NeverCloses, remedy);
             return None;
         }
+        if let Some(node) = table.get("streak") {
+            let problem = Problem::UnknownKey { key: "streak".to_owned() };
+            errors.report(&node, problem, "a streak ends by itself: say which events must not be");
+            return None;
+        }
         let leaf = self.events(&table, None, errors)?;
         self.leaves.push(Leaf::Events(leaf));
         Some(Condition::Not(self.leaves.len() - 1))
@@ -188,7 +193,7 @@ impl Conditions<'_, '_> {
             }
             (Some(node), None) => {
                 let table = node.table(errors, EVENT_REMEDY)?;
-                for key in ["count", "max", "min"] {
+                for key in ["count", "max", "min", "streak"] {
                     if let Some(node) = table.get(key) {
                         let problem = Problem::UnknownKey { key: key.to_owned() };
                         let remedy = "each event gives points; use `once` for a number of them";

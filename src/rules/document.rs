@@ -122,16 +122,25 @@ impl<'a> Node<'a> {
 
     /// A count between 1 and `max`.
     pub(super) fn count(&self, errors: &mut Errors<'_>, max: u64) -> Option<u64> {
+        self.whole(1..=max, errors)
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn whole(
+        &self,
+        bounds: std::ops::RangeInclusive<u64>,
+        errors: &mut Errors<'_>,
+    ) -> Option<u64> {
         let DeValue::Integer(integer) = self.value else {
             return self.wrong_type(errors, "a whole number", "write digits without quotes");
         };
         let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let number = number.filter(|number| (1..=max).contains(number));
+        let number = number.filter(|number| bounds.contains(number));
         if number.is_none() {
             let problem = Problem::OutOfRange {
                 number: integer.to_string(),
-                min: "1".to_owned(),
-                max: max.to_string(),
+                min: bounds.start().to_string(),
+                max: bounds.end().to_string(),
             };
             errors.report(self, problem, "choose a number within");
         }

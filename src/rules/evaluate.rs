@@ -244,6 +244,10 @@ impl RuleSet {
         let Event { contract, name, .. } = happening.facts.event;
         let of_contract = self.index.by_event.get(contract);
         let meters = of_contract.and_then(|events| events.get(name));
+        let tallies = self.index.tallies.get(contract).and_then(|events| events.get(name));
+        for tally in tallies.into_iter().flatten() {
+            memory::add_to_tally(state, *tally);
+        }
         for placed in meters.into_iter().flatten().filter_map(|place| self.meter(*place)) {
             let Some(user) = happening.facts.address(&placed.meter.subject) else { continue };
             if !placed.meter.filter.is_met(&happening.facts) {

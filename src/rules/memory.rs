@@ -24,7 +24,7 @@ pub(super) type State = fold::State<Key>;
 
 /// The layout of all that: whoever changes it counts on, and what an older
 /// version remembered is worked out anew.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Under what rules remember something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,6 +51,8 @@ pub enum Key {
     Unlocked(u32, Address),
     /// How many users have an achievement that is limited: a `u64`.
     Taken(u32),
+    /// How often something happened that is the same for everybody: a `u64`.
+    Tally(u32),
     /// What the fold of a governor remembers under a path: JSON.
     Path(u32, CompactString),
     /// What a voter cast on a governor's proposal: a [`Ballot`].
@@ -77,7 +79,7 @@ impl fold::Key for Key {
             Self::Due(..) => drop(postcard::from_bytes::<()>(value)?),
             Self::User(_) => drop(postcard::from_bytes::<User>(value)?),
             Self::Seen(..) => drop(postcard::from_bytes::<Vec<u32>>(value)?),
-            Self::Held(..) | Self::Since(..) | Self::Taken(_) | Self::Ends(..) => {
+            Self::Held(..) | Self::Since(..) | Self::Taken(_) | Self::Tally(_) | Self::Ends(..) => {
                 postcard::from_bytes::<u64>(value)?;
             }
             Self::Path(..) => drop(serde_json::from_slice::<IgnoredAny>(value)?),
@@ -259,6 +261,16 @@ pub(super) fn move_token(
             write_or_remove(state, Key::Since(nft, *mark, user), since);
         }
     }
+}
+
+/// How often something happened.
+pub(super) fn tally(state: &State, tally: usize) -> u64 {
+    read(state, &Key::Tally(place(tally))).unwrap_or(0)
+}
+
+pub(super) fn add_to_tally(state: &mut State, of: usize) {
+    let count = tally(state, of).saturating_add(1);
+    write(state, Key::Tally(place(of)), &count);
 }
 
 /// How many users have an achievement that only the first get.

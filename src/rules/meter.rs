@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     model::{Bound, EventKind, Holding, Number},
     predicate::Term,
+    streak::Turn,
 };
 use crate::domain::FieldType;
 
@@ -30,14 +31,28 @@ pub(super) struct Meter {
     pub(super) enough: Option<Number>,
     /// Its first event begins the window of another.
     pub(super) is_anchor: bool,
+    /// The place of the tally that a streak looks at.
+    pub(super) tally: usize,
 }
 
 /// What is made of the matching events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Measure {
     Count,
-    Distinct { field: String, field_type: FieldType },
-    Of { aggregate: Aggregate, field: String, field_type: FieldType },
+    Distinct {
+        field: String,
+        field_type: FieldType,
+    },
+    Of {
+        aggregate: Aggregate,
+        field: String,
+        field_type: FieldType,
+    },
+    /// The latest turns with an event, of which no more than `grace` are missed.
+    Streak {
+        turn: Turn,
+        grace: u64,
+    },
 }
 
 /// How the numbers in a field become one.
@@ -89,11 +104,24 @@ impl Meter {
         }
     }
 
+    /// What a streak must not miss.
+    fn turns(&self) -> Option<&BTreeSet<EventKind>> {
+        match &self.measure {
+            Measure::Streak { turn: Turn::Each(kinds), .. } => Some(kinds),
+            _ => None,
+        }
+    }
+
+    /// All the events that it looks at.
+    pub(super) fn looks_at(&self) -> impl Iterator<Item = &EventKind> {
+        self.events.iter().chain(self.turns().into_iter().flatten())
+    }
+
     /// The type of what it shows.
     pub(super) fn shows(&self) -> FieldType {
         match &self.measure {
             Measure::Of { field_type, .. } => field_type.clone(),
-            Measure::Count | Measure::Distinct { .. } => FieldType::Uint,
+            _ => FieldType::Uint,
         }
     }
 
@@ -103,6 +131,8 @@ impl Meter {
         match &self.measure {
             // The latest so many are as good as all of them.
             Measure::Count | Measure::Distinct { .. } => true,
+            // It can be lost again.
+            Measure::Streak { .. } => false,
             Measure::Of { .. } if rolls => false,
             Measure::Of { aggregate: Aggregate::Sum, field_type, .. } => {
                 *field_type == FieldType::Uint
@@ -159,8 +189,8 @@ impl Meters {
     }
 
     /// The meters in the order of their meanings, and where each place is then:
-    /// the order in a file means nothing.
-    pub(super) fn finish(self) -> (Vec<Meter>, Vec<usize>) {
+    /// the order in a file means nothing. And the tallies that streaks look at.
+    pub(super) fn finish(self) -> (Vec<Meter>, Vec<usize>, Vec<BTreeSet<EventKind>>) {
         let order: BTreeMap<&String, usize> = self.places.keys().zip(0..).collect();
         let moved: Vec<usize> =
             self.all.iter().filter_map(|(meaning, _)| order.get(meaning).copied()).collect();
@@ -173,13 +203,18 @@ impl Meters {
         let moved_to = |place: usize| moved.get(place).copied().unwrap_or(place);
         let anchors: BTreeSet<usize> =
             meters.iter().filter_map(|(_, meter)| meter.anchor()).map(moved_to).collect();
+        let tallies: BTreeSet<BTreeSet<EventKind>> =
+            meters.iter().filter_map(|(_, meter)| meter.turns().cloned()).collect();
+        let tallies: Vec<BTreeSet<EventKind>> = tallies.into_iter().collect();
         let settled = |(place, mut meter): (usize, Meter)| {
+            let tally = meter.turns().and_then(|kinds| tallies.binary_search(kinds).ok());
+            meter.tally = tally.unwrap_or_default();
             meter.is_anchor = anchors.contains(&place);
             if let Window::Within { of, .. } = &mut meter.window {
                 *of = moved_to(*of);
             }
             meter
         };
-        (meters.into_iter().map(settled).collect(), moved)
+        (meters.into_iter().map(settled).collect(), moved, tallies)
     }
 }

@@ -26,6 +26,8 @@ mod proposals;
 mod reading;
 mod signals;
 mod spans;
+mod streak;
+mod turns;
 mod user;
 mod verdict;
 mod who;

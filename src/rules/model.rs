@@ -4,6 +4,7 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
+    fmt,
 };
 
 use alloy::primitives::{Address, B256, I256, Keccak256, U256};
@@ -28,6 +29,9 @@ pub struct RuleSet {
     pub(super) achievements: Vec<Achievement>,
     /// What is counted of users' events, each once however many look at it.
     pub(super) meters: Vec<Meter>,
+    /// Events that are the same for everybody, whose number streaks look at, in
+    /// order.
+    pub(super) tallies: Vec<BTreeSet<EventKind>>,
     /// The contracts that events are read from.
     pub(super) read: BTreeMap<Name, ContractRef>,
     /// The governors whose proposals it follows, in order of their names.
@@ -122,6 +126,12 @@ pub(super) struct EventKind {
     pub(super) event: Name,
 }
 
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.contract, self.event)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HoldsLeaf {
     pub(super) tokens: Holding,
@@ -150,6 +160,8 @@ pub(super) enum Number {
 pub(super) struct Index {
     /// Meters by contract and event.
     pub(super) by_event: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
+    /// Places of tallies by contract and event.
+    pub(super) tallies: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
     /// Achievements by the meter that they look at.
     pub(super) by_meter: Vec<Vec<usize>>,
     /// By the ERC-721 contract that is asked about.
@@ -170,7 +182,11 @@ pub(super) struct Looking {
 }
 
 impl Index {
-    pub(super) fn of(achievements: &[Achievement], meters: &[Meter]) -> Self {
+    pub(super) fn of(
+        achievements: &[Achievement],
+        meters: &[Meter],
+        tallies: &[BTreeSet<EventKind>],
+    ) -> Self {
         let by_meter = vec![Vec::new(); meters.len()];
         let mut index = Self { by_meter, ..Self::default() };
         // An anchor's event begins the window that it may count in itself.
@@ -185,6 +201,12 @@ impl Index {
             }
             if let Some(holding) = &meter.holding {
                 index.by_nft.entry(holding.nft.clone()).or_default();
+            }
+        }
+        for (place, kinds) in tallies.iter().enumerate() {
+            for EventKind { contract, event } in kinds {
+                let of_contract = index.tallies.entry(contract.clone()).or_default();
+                of_contract.entry(event.clone()).or_default().push(place);
             }
         }
         for (a, achievement) in achievements.iter().enumerate() {

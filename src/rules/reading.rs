@@ -7,6 +7,7 @@ use super::{
     memory::{self, Counted, Key, State, View},
     meter::{Aggregate, Measure, Meter, Window},
     model::{Bound, Number},
+    streak::Turn,
     user::{Entry, User},
     who::Who,
 };
@@ -53,9 +54,17 @@ impl Placed<'_> {
         if holding.is_some_and(|holding| tokens(state) < holding.at_least) {
             return false;
         }
-        let (mut number, mut value) = (None, None);
+        let (mut number, mut value, mut turn_now) = (None, None, None);
         match &self.meter.measure {
             Measure::Count => {}
+            Measure::Streak { turn, .. } => {
+                turn_now = self.turn(turn, state, time);
+                let streak = who.user().streak(self.place);
+                let is_noted = |turn| streak.is_some_and(|streak| streak.has(turn));
+                if turn_now.is_none_or(is_noted) {
+                    return false;
+                }
+            }
             Measure::Distinct { field, field_type } => {
                 value = facts.mark(field, field_type);
                 if value.is_none() {
@@ -81,6 +90,11 @@ impl Placed<'_> {
             return false;
         }
         let log = who.numbered(state, &facts.log);
+        let user = who.user_mut();
+        if let (Measure::Streak { grace, .. }, Some(turn)) = (&self.meter.measure, turn_now) {
+            user.note_turn(self.place, turn, *grace);
+            who.unnamed();
+        }
         let user = who.user_mut();
         if let (Measure::Of { aggregate, .. }, Some(number)) = (&self.meter.measure, number) {
             let so_far = user.number(self.place);
@@ -198,7 +212,9 @@ impl Placed<'_> {
     /// What it shows of so many logs, and what it made of their numbers.
     fn of(self, counted: u64, number: Option<Number>) -> Option<Number> {
         match self.meter.measure {
-            Measure::Count | Measure::Distinct { .. } => Some(Number::Uint(U256::from(counted))),
+            Measure::Count | Measure::Distinct { .. } | Measure::Streak { .. } => {
+                Some(Number::Uint(U256::from(counted)))
+            }
             Measure::Of { aggregate: Aggregate::Sum, ref field_type, .. } => {
                 Some(number.unwrap_or_else(|| Number::zero(field_type)))
             }
@@ -206,8 +222,19 @@ impl Placed<'_> {
         }
     }
 
+    /// The number of a streak's turn at a time.
+    fn turn(self, turn: &Turn, state: &State, time: u64) -> Option<u64> {
+        turn.number(time, || memory::tally(state, self.meter.tally))
+    }
+
     /// What it shows of a user.
     pub(super) fn shown(self, view: &View<'_>) -> Shown {
+        if let Measure::Streak { turn, grace } = &self.meter.measure {
+            let now = self.turn(turn, view.state, view.now).unwrap_or(u64::MAX);
+            let streak = view.user.streak(self.place);
+            let total = streak.map_or(0, |streak| streak.length(now, *grace));
+            return Shown { number: Some(Number::Uint(U256::from(total))), total };
+        }
         let Window::Last { seconds } = self.meter.window else {
             let total = view.user.counted(self.place);
             return Shown { number: self.of(total, view.user.number(self.place)), total };
@@ -240,7 +267,13 @@ impl Placed<'_> {
                 let latest = entries.len().saturating_sub(Evidence::MAX_ITEMS);
                 entries.iter().skip(latest).filter_map(|entry| log(entry.log)).collect()
             }
-            _ => view.user.named(self.place).filter_map(log).collect(),
+            _ => {
+                // A streak shows less than it has counted when some was missed since.
+                let shown = usize::try_from(self.shown(view).total).unwrap_or(usize::MAX);
+                let named: Vec<u32> = view.user.named(self.place).collect();
+                let latest = named.len().saturating_sub(shown);
+                named.into_iter().skip(latest).filter_map(log).collect()
+            }
         }
     }
 }

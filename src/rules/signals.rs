@@ -14,9 +14,9 @@ use super::{
 };
 use crate::domain::{EventSchema, FieldType, Name};
 
-pub(super) const EVENT_KEYS: [&str; 13] = [
+pub(super) const EVENT_KEYS: [&str; 14] = [
     "event", "subject", "where", "holding", "count", "distinct", "sum", "max", "min", "from", "to",
-    "last", "within",
+    "last", "within", "streak",
 ];
 /// What may name the events of an anchor.
 const ANCHOR_KEYS: [&str; 3] = ["event", "subject", "where"];
@@ -33,7 +33,17 @@ impl Signal<'_> {
     fn counted(self, measure: Measure, window: Window, holding: Option<Holding>) -> Meter {
         let events = self.named.iter().map(|named| named.kind.clone()).collect();
         let (subject, filter) = (self.subject, self.filter);
-        Meter { events, subject, filter, holding, measure, window, enough: None, is_anchor: false }
+        Meter {
+            events,
+            subject,
+            filter,
+            holding,
+            measure,
+            window,
+            enough: None,
+            is_anchor: false,
+            tally: 0,
+        }
     }
 }
 
@@ -57,7 +67,10 @@ impl<'c> Conditions<'c, '_> {
             None => Some(None),
         };
         let signal = signal?;
-        let (measure, bound) = measure(&signal.named, table, tier, errors)?;
+        let (measure, bound) = match table.get("streak") {
+            Some(node) => self.streak(&node, table, tier, errors)?,
+            None => measure(&signal.named, table, tier, errors)?,
+        };
         let meter = self.meters.place(signal.counted(measure, window?, holding?), Some(bound));
         Some(EventLeaf { meter, bound })
     }
@@ -140,7 +153,11 @@ impl<'c> Conditions<'c, '_> {
     }
 
     /// One event or several; `None` when any of them was reported.
-    fn named_events(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Vec<Named<'c>>> {
+    pub(super) fn named_events(
+        &self,
+        node: &Node<'_>,
+        errors: &mut Errors<'_>,
+    ) -> Option<Vec<Named<'c>>> {
         let nodes = match node.value {
             toml::de::DeValue::Array(_) => {
                 node.list(errors, "events", limits::ENTRIES, EVENT_REMEDY)?

@@ -4,7 +4,7 @@ use alloy::primitives::B128;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::{memory::place as key, model::Number};
+use super::{memory::place as key, model::Number, streak::Streak};
 
 /// What is known of a user. A few flat lists: it is copied for each block that
 /// changes it, so that the block can be undone.
@@ -21,6 +21,8 @@ pub struct User {
     /// Block time of the first log of a meter that begins another's window, in
     /// seconds since the Unix epoch, by its place, in order.
     firsts: Vec<(u32, u64)>,
+    /// By the meter's place, in order.
+    streaks: Vec<(u32, Streak)>,
     /// What is in rolling windows, the oldest first, by the meter's place, in
     /// order.
     rolling: Vec<(u32, Vec<Entry>)>,
@@ -94,6 +96,26 @@ impl User {
     /// A rolling window to be moved on.
     pub(super) fn rolling_mut(&mut self, place: usize) -> &mut Vec<Entry> {
         slot(&mut self.rolling, place)
+    }
+
+    /// Notes a turn of a meter's streak. Whether it was not noted before.
+    pub(super) fn note_turn(&mut self, place: usize, turn: u64, grace: u64) -> bool {
+        let Some(length) = slot(&mut self.streaks, place).note(turn, grace) else { return false };
+        // The log that counts now is not counted yet.
+        let reading = slot(&mut self.meters, place);
+        reading.counted = length - 1;
+        while u64::from(reading.named) > reading.counted {
+            reading.named -= 1;
+            if let Some(oldest) = self.named.iter_mut().find(|named| named.by.has(place)) {
+                oldest.by.remove(place);
+            }
+        }
+        true
+    }
+
+    /// A meter's streak.
+    pub(super) fn streak(&self, place: usize) -> Option<&Streak> {
+        find(&self.streaks, place)
     }
 
     /// A number for a log.

@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     explain::ConditionReport,
     meter::{Measure, Meter, Window},
-    model::{Bound, Holding, Leaf, Number, RuleSet},
+    model::{Bound, EventKind, Holding, Leaf, Number, RuleSet},
 };
 
 impl RuleSet {
@@ -33,6 +33,13 @@ impl RuleSet {
         let measure = match &meter.measure {
             Measure::Count => bound,
             Measure::Distinct { field, .. } => format!("{bound} distinct {field} in"),
+            Measure::Streak { turn, grace } => {
+                let missed = match grace {
+                    0 => String::new(),
+                    grace => format!(" with at most {grace} missed"),
+                };
+                format!("{bound} in a row, one each {}{missed}, of", turn.words())
+            }
             Measure::Of { aggregate, field, .. } => {
                 format!("{} of {field} {bound} in", aggregate.word())
             }
@@ -98,12 +105,14 @@ pub(super) fn missing(leaf: &Leaf, meter: Option<&Meter>, shown: Option<Number>)
             format!("{lacking} more distinct {field} in {}", events(meter))
         }
         Measure::Of { field, .. } => format!("{lacking} more {field} in {}", events(meter)),
+        Measure::Streak { turn, .. } => {
+            format!("{lacking} more {} in a row, one each {}", events(meter), turn.words())
+        }
     }
 }
 
 fn events(meter: &Meter) -> String {
-    let kinds: Vec<String> =
-        meter.events.iter().map(|kind| format!("{}.{}", kind.contract, kind.event)).collect();
+    let kinds: Vec<String> = meter.events.iter().map(EventKind::to_string).collect();
     kinds.join(" or ")
 }
 

@@ -41,6 +41,8 @@ enum Measure {
     WeightMaxAtLeast(u64),
     WeightMinAtLeast(u64),
     PointsSum(i64),
+    /// Of votes, one each rating of anybody.
+    Streak(u64, u64),
 }
 
 #[derive(Clone, Debug)]
@@ -92,6 +94,9 @@ impl Events {
                 format!("min = {{ field = \"weight\", gte = {gte} }}")
             }
             Measure::PointsSum(gte) => format!("sum = {{ field = \"points\", gte = {gte} }}"),
+            Measure::Streak(length, grace) => format!(
+                "streak = {{ of = \"contributions.rated\", length = {length}, grace = {grace} }}"
+            ),
         });
         let time = |at: u64| format!("1970-01-01T00:{:02}:{:02}Z", at / 60, at % 60);
         match self.window {
@@ -129,7 +134,11 @@ impl Events {
                 (_, What::Vote { voter, proposal, support, weight })
                     if *voter == who && (!self.in_favour || *support == 1) =>
                 {
-                    (*proposal, i64::try_from(*weight).unwrap())
+                    let number = match self.measure {
+                        Measure::Streak(..) => ratings(&history[..=index]),
+                        _ => *weight,
+                    };
+                    (*proposal, i64::try_from(number).unwrap())
                 }
                 _ => continue,
             };
@@ -168,6 +177,15 @@ impl Events {
             Measure::WeightMaxAtLeast(gte) => numbers().max().is_some_and(|it| it >= weight(gte)),
             Measure::WeightMinAtLeast(gte) => numbers().min().is_some_and(|it| it >= weight(gte)),
             Measure::PointsSum(gte) => numbers().sum::<i64>() >= gte,
+            Measure::Streak(length, grace) => {
+                let turns: std::collections::BTreeSet<i64> = numbers().collect();
+                let Some(last) = turns.last() else { return false };
+                let end = *last.max(&(weight(ratings(history)) - 1));
+                turns.iter().any(|first| {
+                    let hits = turns.range(first..).count() as u64;
+                    hits >= length && weight(hits + grace) > end - first
+                })
+            }
         }
     }
 
@@ -182,6 +200,11 @@ impl Events {
             _ => false,
         }
     }
+}
+
+/// Ratings of anybody.
+fn ratings(history: &[(u64, What)]) -> u64 {
+    history.iter().filter(|(_, what)| matches!(what, What::Rate { .. })).count() as u64
 }
 
 /// Badges in somebody's hands after a history.
@@ -263,6 +286,7 @@ fn events() -> impl Strategy<Value = Events> {
         1 => (2..6_u64).prop_map(Measure::WeightMaxAtLeast),
         1 => (1..4_u64).prop_map(Measure::WeightMinAtLeast),
         1 => (1..5_i64).prop_map(Measure::PointsSum),
+        2 => (1..4_u64, 0..2_u64).prop_map(|(length, grace)| Measure::Streak(length, grace)),
     ];
     let window = prop_oneof![
         2 => Just(Window::Always),
@@ -272,13 +296,23 @@ fn events() -> impl Strategy<Value = Events> {
         1 => (1..12_u64).prop_map(Window::WithinOfRating),
     ];
     (measure, window, any::<bool>(), proptest::bool::weighted(0.2)).prop_map(
-        |(measure, window, in_favour, holding)| Events { measure, window, in_favour, holding },
+        |(measure, window, in_favour, holding)| {
+            // What is forgotten again makes no streak.
+            let window = match (&measure, window) {
+                (Measure::Streak(..), Window::Last(_)) => Window::Always,
+                (_, window) => window,
+            };
+            Events { measure, window, in_favour, holding }
+        },
     )
 }
 
 /// Something that need not have come to an end.
 fn closing() -> impl Strategy<Value = Events> {
-    let closes = |it: &Events| matches!(it.window, Window::Between(..) | Window::WithinOfRating(_));
+    let closes = |it: &Events| {
+        matches!(it.window, Window::Between(..) | Window::WithinOfRating(_))
+            && !matches!(it.measure, Measure::Streak(..))
+    };
     events().prop_filter("its window must end", closes)
 }
 
