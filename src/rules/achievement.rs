@@ -17,9 +17,9 @@ use super::{
 };
 use crate::domain::{FieldType, Name};
 
-const ACHIEVEMENT_KEYS: [&str; 9] =
+pub(super) const ACHIEVEMENT_KEYS: [&str; 9] =
     ["name", "id", "signer", "on_retract", "urgency", "requires", "first", "when", "tiers"];
-const TIER_KEYS: [&str; 3] = ["name", "id", "at_least"];
+pub(super) const TIER_KEYS: [&str; 3] = ["name", "id", "at_least"];
 pub(super) const NAME_REMEDY: &str = "give a name in quotes, like \"first-vote\"";
 const ID_REMEDY: &str = "give the id in the achievements contract, like id = 1";
 const TIERS_REMEDY: &str = "list tiers: [[achievements.tiers]] with name, id and at_least";

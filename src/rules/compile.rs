@@ -24,7 +24,7 @@ use crate::{
     governance::{Clock, Governance, Settings},
 };
 
-const SET_KEYS: [&str; 5] =
+pub(super) const SET_KEYS: [&str; 5] =
     ["id", "signer", "achievements_contract", "daily_budget", "achievements"];
 impl RuleSet {
     /// Compiles the text of a rule file. `file` is named in errors.

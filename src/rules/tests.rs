@@ -10,6 +10,7 @@ mod groups;
 mod outcomes;
 mod property;
 mod reorg;
+mod schema;
 mod streaks;
 mod tiers;
 mod windows;

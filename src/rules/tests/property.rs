@@ -54,7 +54,7 @@ enum Window {
 }
 
 #[derive(Clone, Debug)]
-struct Events {
+pub(super) struct Events {
     measure: Measure,
     window: Window,
     in_favour: bool,
@@ -62,7 +62,7 @@ struct Events {
 }
 
 #[derive(Clone, Debug)]
-enum Rule {
+pub(super) enum Rule {
     Events(Events),
     Holds { at_least: u64, held_for: Option<u64> },
     Not(Events),
@@ -219,7 +219,7 @@ fn held(history: &[(u64, What)], who: u8) -> u64 {
 }
 
 impl Rule {
-    fn toml(&self) -> String {
+    pub(super) fn toml(&self) -> String {
         let list = |rules: &[Rule]| {
             let rules: Vec<String> =
                 rules.iter().map(|it| format!("{{ {} }}", it.toml())).collect();
@@ -316,7 +316,7 @@ fn closing() -> impl Strategy<Value = Events> {
     events().prop_filter("its window must end", closes)
 }
 
-fn rule() -> impl Strategy<Value = Rule> {
+pub(super) fn rule() -> impl Strategy<Value = Rule> {
     let leaf = prop_oneof![
         4 => events().prop_map(Rule::Events),
         2 => (1..3_u64, proptest::option::of(1..12_u64))
