@@ -44,7 +44,12 @@ pub struct Rules {
 
 /// When which governor is asked what.
 #[derive(Debug, Default)]
-pub struct Questions(BTreeMap<(Name, bool), Asking>);
+pub struct Questions {
+    /// By the governor, and whether it is for a block's time.
+    asking: BTreeMap<(Name, bool), Asking>,
+    /// Why something that a block waits for was refused.
+    refused: Option<RpcError>,
+}
 
 /// Blocks that are let begin in one round: questions about history come by
 /// hundreds.
@@ -112,10 +117,12 @@ impl Folding for Rules {
             let questions = set.questions(engine.state(), end.chain_id, end.block, end.time);
             let (answers, failed) = self.ask(asking, &questions).await;
             if answers.is_empty() {
-                // It is told with the next round, too.
-                return failed.filter(|_| !learned).map_or(Ok(learned), Err);
+                // It is told with the next round, too: nobody asks in between.
+                let why = failed.or_else(|| asking.refused.clone());
+                return why.filter(|_| !learned).map_or(Ok(learned), Err);
             }
             learned = true;
+            asking.refused = None;
             engine.amend(|set, state| {
                 for (question, answer) in &answers {
                     set.learn(state, question, *answer);
@@ -169,7 +176,7 @@ impl Rules {
                 let wanted: Vec<(&Question, u64)> = wanted.collect();
                 let points: Vec<(U256, u64)> =
                     wanted.iter().map(|(question, at)| (question.proposal_id, *at)).collect();
-                let asking = asking.0.entry((governor.clone(), is_time)).or_default();
+                let asked = asking.asking.entry((governor.clone(), is_time)).or_default();
                 let call = async |at: u64| match is_time {
                     true => {
                         let header = link.block(BlockNumberOrTag::Number(at)).await?;
@@ -177,13 +184,13 @@ impl Rules {
                     }
                     false => quorum(link, governor, *address, at).await,
                 };
-                let answers = asking.ask(&points, Instant::now, call).await;
+                let answers = asked.ask(&points, Instant::now, call).await;
                 for (proposal, why) in answers.refused {
                     let set = self.set.id();
                     tracing::warn!(
                         rule_set = %set, %governor, %proposal, "waits for what is not to be had: {why}"
                     );
-                    failed.get_or_insert(why);
+                    asking.refused = Some(why);
                 }
                 let of = |proposal: U256| {
                     wanted.iter().find(|(question, _)| question.proposal_id == proposal)
