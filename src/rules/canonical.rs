@@ -11,7 +11,7 @@ use super::{
     meter::{Measure, Meter, Window},
     model::{
         Achievement, Bound, Condition, ContractRef, EventLeaf, Holding, HoldsLeaf, Leaf, Number,
-        RuleSet, Scored,
+        RatioLeaf, RuleSet, Scored,
     },
 };
 
@@ -177,6 +177,13 @@ impl Form<'_> {
                 self.line(depth, format_args!("holds {nft} {at_least}"));
                 if let Some(seconds) = held_for {
                     self.line(depth + 1, format_args!("for {seconds}"));
+                }
+            }
+            Leaf::Ratio(RatioLeaf { meter, over, tally: _, at_least_bps, of_at_least }) => {
+                self.line(depth, format_args!("ratio {at_least_bps} of {of_at_least}"));
+                self.lines(depth + 1, &meaning_at(self.meters, *meter));
+                for kind in &over.kinds {
+                    self.line(depth + 1, format_args!("over {kind}"));
                 }
             }
             Leaf::Events(EventLeaf { meter, bound }) => {

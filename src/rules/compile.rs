@@ -15,9 +15,10 @@ use super::{
     fields::event,
     limits, literal, memory,
     meter::{Meter, Meters},
-    model::{Achievement, ContractRef, Index, Leaf, Number, RuleSet},
+    model::{Achievement, ContractRef, Index, Leaf, Number, RuleSet, Tally},
     prerequisites,
     proposals::{self, Followed},
+    ratio,
 };
 use crate::{
     domain::{FieldType, Name},
@@ -109,14 +110,21 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         return None;
     }
     achievements.sort_by(|a: &Achievement, b| a.name.cmp(&b.name));
-    let (meters, moved, tallies) = meters.finish();
+    let (mut meters, moved) = meters.finish();
+    let moved_to = |place: usize| moved.get(place).copied().unwrap_or(place);
     for leaf in achievements.iter_mut().flat_map(|achievement| &mut achievement.leaves) {
-        if let Leaf::Events(leaf) = leaf {
-            leaf.meter = moved.get(leaf.meter).copied().unwrap_or(leaf.meter);
+        match leaf {
+            Leaf::Events(leaf) => leaf.meter = moved_to(leaf.meter),
+            Leaf::Ratio(leaf) => leaf.meter = moved_to(leaf.meter),
+            Leaf::Holds(_) => {}
         }
     }
+    let tallies = ratio::tallies(&mut meters, &mut achievements);
     let mut read: BTreeSet<Name> =
         achievements.iter().flat_map(|achievement| held_by(&achievement.leaves)).collect();
+    for tally in &tallies {
+        read.extend(tally.kinds.iter().map(|kind| kind.contract.clone()));
+    }
     for meter in &meters {
         read.extend(meter.looks_at().map(|kind| kind.contract.clone()));
         read.extend(meter.holding.iter().map(|holding| holding.nft.clone()));
@@ -131,7 +139,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
             Some((name.clone(), resolved(&name, known)))
         })
         .collect();
-    let followed = followed(root, &meters, &read, catalog, errors)?;
+    let followed = followed(root, &meters, &tallies, &read, catalog, errors)?;
     let index = Index::of(&achievements, &meters, &tallies);
     let version = B256::ZERO;
     let mut set = RuleSet {
@@ -154,11 +162,13 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
 fn followed(
     root: &Table<'_>,
     meters: &[Meter],
+    tallies: &[Tally],
     read: &BTreeMap<Name, ContractRef>,
     catalog: &Catalog,
     errors: &mut Errors<'_>,
 ) -> Option<Vec<Followed>> {
     let asked = meters.iter().flat_map(Meter::looks_at);
+    let asked = asked.chain(tallies.iter().flat_map(|tally| &tally.kinds));
     let asked = asked.filter(|kind| proposals::is_outcome(kind.event.as_str()));
     let governors: BTreeSet<&Name> = asked.map(|kind| &kind.contract).collect();
     let chains: BTreeSet<u64> = read.values().map(|contract| contract.chain_id).collect();

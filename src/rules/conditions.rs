@@ -13,9 +13,9 @@ use super::{
 };
 use crate::domain::Name;
 
-const FORMS: [&str; 7] = ["event", "holds", "all", "any", "of", "not", "score"];
+const FORMS: [&str; 8] = ["event", "holds", "all", "any", "of", "not", "score", "ratio"];
 const FORM_REMEDY: &str =
-    "give exactly one of `event`, `holds`, `all`, `any`, `of`, `not`, `score`";
+    "give exactly one of `event`, `holds`, `all`, `any`, `of`, `not`, `score`, `ratio`";
 
 /// Compiles conditions, collecting their leaves.
 pub(super) struct Conditions<'c, 'm> {
@@ -75,6 +75,11 @@ impl Conditions<'_, '_> {
             ["score"] => {
                 table.deny_others(&["score"], errors);
                 self.score(&table.get("score")?, depth, errors)
+            }
+            ["ratio"] => {
+                table.deny_others(&["ratio"], errors);
+                let leaf = self.ratio(&table.get("ratio")?, errors)?;
+                Some(self.leaf(Leaf::Ratio(leaf)))
             }
             [] => {
                 table.deny_others(&[FORMS.as_slice(), &EVENT_KEYS].concat(), errors);
@@ -221,7 +226,7 @@ impl Conditions<'_, '_> {
 /// The contracts whose tokens a condition's leaves ask for.
 pub(super) fn held_by(leaves: &[Leaf]) -> impl Iterator<Item = Name> {
     leaves.iter().filter_map(|leaf| match leaf {
-        Leaf::Events(_) => None,
+        Leaf::Events(_) | Leaf::Ratio(_) => None,
         Leaf::Holds(leaf) => Some(leaf.tokens.nft.clone()),
     })
 }

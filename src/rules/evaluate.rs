@@ -7,7 +7,7 @@ use alloy::primitives::{Address, U256};
 use super::{
     facts::Facts,
     memory::{self, Counted, Key, State, View},
-    model::{Achievement, Leaf, Number, RuleSet},
+    model::{Achievement, EventLeaf, Leaf, Number, RatioLeaf, RuleSet},
     prerequisites,
     proposals::Settlement,
     reading::{Placed, Shown},
@@ -61,12 +61,23 @@ impl Stored for Unlock {
 /// changed. Decided in the order of addresses, then of the achievements' names.
 type Touched = Vec<(Address, usize)>;
 
+/// When those are decided for to whom it matters that something happened to
+/// everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Members {
+    Now,
+    /// More follows that belongs together with it.
+    Later,
+}
+
 /// One event, and everybody whom it touches.
 struct Happening<'e> {
     facts: Facts<'e>,
     touched: Touched,
     /// An event names several people, each a few times: see [`Who`].
     people: Vec<Who>,
+    /// The tallies that it belongs to.
+    tallied: Vec<usize>,
 }
 
 impl Happening<'_> {
@@ -112,11 +123,18 @@ impl Fold for RuleSet {
     fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Unlock>) {
         let facts = Facts::of(event);
         let settlements = self.ended_by(&facts, state);
-        self.happen(facts, state, output);
+        self.happen(facts, Members::Now, state, output);
         for settlement in &settlements {
             self.settle(settlement, state, output);
         }
     }
+}
+
+/// In the order of decisions, each once.
+fn sorted(mut touched: Touched) -> Touched {
+    touched.sort_unstable();
+    touched.dedup();
+    touched
 }
 
 impl RuleSet {
@@ -135,20 +153,60 @@ impl RuleSet {
 
     /// Voting on a proposal is over.
     fn settle(&self, settlement: &Settlement, state: &mut State, output: &mut Vec<Unlock>) {
+        let mut tallied = Vec::new();
         for (event, log) in self.outcome(settlement, state) {
-            self.happen(Facts::from_log(&event, log), state, output);
+            let facts = Facts::from_log(&event, log);
+            tallied.extend(self.happen(facts, Members::Later, state, output));
+        }
+        // Only now everybody's part in it is known.
+        self.decide_members(&tallied, settlement.time, state, output);
+    }
+
+    /// Decides for those to whom it matters how often something happened to
+    /// everybody.
+    fn decide_members(
+        &self,
+        tallied: &[usize],
+        now: u64,
+        state: &mut State,
+        output: &mut Vec<Unlock>,
+    ) {
+        for (user, achievement) in sorted(self.members(tallied, state)) {
+            let mut who = Who::of(state, user);
+            self.decide(&mut who, achievement, now, None, state, output);
+            who.finish(state);
         }
     }
 
-    fn happen(&self, facts: Facts<'_>, state: &mut State, output: &mut Vec<Unlock>) {
-        let mut event = Happening { facts, touched: Vec::new(), people: Vec::new() };
+    /// Those to whom it matters how often something happened to everybody.
+    fn members(&self, tallied: &[usize], state: &State) -> Touched {
+        let looking = |tally: &usize| self.index.by_tally.get(*tally).into_iter().flatten();
+        let members = tallied.iter().flat_map(looking).flat_map(|(achievement, meter)| {
+            let members = memory::members(state, *meter).into_iter();
+            members.map(|user| (user, *achievement))
+        });
+        members.collect()
+    }
+
+    /// Counts an event and decides for whom it touches. Gives the tallies that it
+    /// belongs to.
+    fn happen(
+        &self,
+        facts: Facts<'_>,
+        members: Members,
+        state: &mut State,
+        output: &mut Vec<Unlock>,
+    ) -> Vec<usize> {
+        let (touched, people, tallied) = (Vec::new(), Vec::new(), Vec::new());
+        let mut event = Happening { facts, touched, people, tallied };
         self.move_token(&mut event, state);
         self.note_confirmation(&mut event, state);
         self.count(&mut event, state);
         let now = event.facts.event.position.time;
-        let mut touched = std::mem::take(&mut event.touched);
-        touched.sort_unstable();
-        touched.dedup();
+        if members == Members::Now {
+            event.touched.extend(self.members(&event.tallied, state));
+        }
+        let touched = sorted(std::mem::take(&mut event.touched));
         let log = event.facts.log.clone();
         for (user, index) in touched {
             let at = event.at(state, user);
@@ -159,6 +217,7 @@ impl RuleSet {
         for who in event.people {
             who.finish(state);
         }
+        event.tallied
     }
 
     /// Asks for an achievement that is earned at a block time, once; what may be
@@ -245,8 +304,12 @@ impl RuleSet {
         let of_contract = self.index.by_event.get(contract);
         let meters = of_contract.and_then(|events| events.get(name));
         let tallies = self.index.tallies.get(contract).and_then(|events| events.get(name));
-        for tally in tallies.into_iter().flatten() {
-            memory::add_to_tally(state, *tally);
+        let time = happening.facts.event.position.time;
+        for place in tallies.into_iter().flatten() {
+            if let Some(tally) = self.tallies.get(*place) {
+                memory::add_to_tally(state, *place, &tally.window, time);
+                happening.tallied.push(*place);
+            }
         }
         for placed in meters.into_iter().flatten().filter_map(|place| self.meter(*place)) {
             let Some(user) = happening.facts.address(&placed.meter.subject) else { continue };
@@ -300,6 +363,10 @@ impl RuleSet {
                 Some(placed) => placed.shown(view),
                 None => Shown { number: None, total: 0 },
             },
+            Leaf::Ratio(leaf) => {
+                let part = self.part(view, leaf);
+                Shown { number: Some(Number::Uint(U256::from(part.bps()))), total: part.taken }
+            }
         }
     }
 
@@ -311,10 +378,9 @@ impl RuleSet {
                 let mut logs = memory::receipts(view.state, nft, view.address);
                 logs.split_off(logs.len().saturating_sub(Evidence::MAX_ITEMS))
             }
-            Leaf::Events(leaf) => match self.meter(leaf.meter) {
-                Some(placed) => placed.logs(view),
-                None => Vec::new(),
-            },
+            Leaf::Events(EventLeaf { meter, .. }) | Leaf::Ratio(RatioLeaf { meter, .. }) => {
+                self.meter(*meter).map_or_else(Vec::new, |placed| placed.logs(view))
+            }
         }
     }
 

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::{
     error::suggest,
     memory::{self, State, View},
-    model::{Achievement, Bound, Condition, Leaf, RuleSet, Scored},
+    model::{Achievement, Bound, Condition, Leaf, RatioLeaf, RuleSet, Scored},
     verdict::Verdict,
-    words::{from, missing},
+    words::{from, missing, percent},
 };
 use crate::domain::{
     EvidenceItem, Name,
@@ -65,6 +65,8 @@ pub enum ConditionReport {
     Events(LeafReport),
     /// Tokens are held.
     Holds(LeafReport),
+    /// A part of something was taken; `needed` and `have` are in percent.
+    Ratio(LeafReport),
     /// All members must hold.
     All {
         /// Whether they do.
@@ -229,6 +231,7 @@ impl RuleSet {
                 ConditionReport::AtLeast { needed: *needed, holds, members: reports(members) }
             }
             Condition::Leaf(index) => match leaf_at(index) {
+                Some(Leaf::Ratio(leaf)) => ConditionReport::Ratio(self.ratio_report(view, leaf)),
                 Some(leaf @ Leaf::Events(_)) => {
                     ConditionReport::Events(self.leaf_report(view, leaf))
                 }
@@ -263,6 +266,18 @@ impl RuleSet {
         }
     }
 
+    fn ratio_report(&self, view: &View<'_>, leaf: &RatioLeaf) -> LeafReport {
+        let report = self.leaf_report(view, &Leaf::Ratio(leaf.clone()));
+        let part = self.part(view, leaf);
+        let (needed, have) = (percent(leaf.at_least_bps), percent(part.bps()));
+        let missing = match part.is_early {
+            true => format!("{} more to be a part of", leaf.of_at_least.saturating_sub(part.of)),
+            false => format!("{needed}; {} of {} are {have}", part.taken, part.of),
+        };
+        let missing = (!report.holds).then_some(missing);
+        LeafReport { needed, have, missing, ..report }
+    }
+
     fn leaf_report(&self, view: &View<'_>, leaf: &Leaf) -> LeafReport {
         let shown = self.shown(view, leaf);
         let bound = leaf.bound();
@@ -271,6 +286,7 @@ impl RuleSet {
         let (Bound::AtLeast(needed) | Bound::AtMost(needed)) = bound;
         let meter = match leaf {
             Leaf::Events(leaf) => self.meters.get(leaf.meter),
+            Leaf::Ratio(leaf) => self.meters.get(leaf.meter),
             Leaf::Holds(_) => None,
         };
         LeafReport {

@@ -13,7 +13,7 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-use super::{proposals::Ballot, user::User};
+use super::{meter::Window, proposals::Ballot, user::User};
 use crate::{
     domain::{Event, EvidenceItem, Position},
     fold::{self, Stored, Unreadable},
@@ -24,7 +24,7 @@ pub(super) type State = fold::State<Key>;
 
 /// The layout of all that: whoever changes it counts on, and what an older
 /// version remembered is worked out anew.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// Under what rules remember something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,6 +53,11 @@ pub enum Key {
     Taken(u32),
     /// How often something happened that is the same for everybody: a `u64`.
     Tally(u32),
+    /// In a rolling window of that, at a time: how often it had happened before, a
+    /// `u64`.
+    TallyAt(u32, u64),
+    /// A user of whom a meter has counted something: nothing is kept under it.
+    Member(u32, Address),
     /// What the fold of a governor remembers under a path: JSON.
     Path(u32, CompactString),
     /// What a voter cast on a governor's proposal: a [`Ballot`].
@@ -71,15 +76,28 @@ impl Key {
 
 impl fold::Key for Key {
     fn is_listed(&self) -> bool {
-        matches!(self, Self::Due(..) | Self::Token(..) | Self::Path(..) | Self::Ballot(..))
+        matches!(
+            self,
+            Self::Due(..)
+                | Self::Token(..)
+                | Self::Path(..)
+                | Self::Ballot(..)
+                | Self::TallyAt(..)
+                | Self::Member(..)
+        )
     }
 
     fn check(&self, value: &[u8]) -> Result<(), Unreadable> {
         match self {
-            Self::Due(..) => drop(postcard::from_bytes::<()>(value)?),
+            Self::Due(..) | Self::Member(..) => drop(postcard::from_bytes::<()>(value)?),
             Self::User(_) => drop(postcard::from_bytes::<User>(value)?),
             Self::Seen(..) => drop(postcard::from_bytes::<Vec<u32>>(value)?),
-            Self::Held(..) | Self::Since(..) | Self::Taken(_) | Self::Tally(_) | Self::Ends(..) => {
+            Self::Held(..)
+            | Self::Since(..)
+            | Self::Taken(_)
+            | Self::Tally(_)
+            | Self::TallyAt(..)
+            | Self::Ends(..) => {
                 postcard::from_bytes::<u64>(value)?;
             }
             Self::Path(..) => drop(serde_json::from_slice::<IgnoredAny>(value)?),
@@ -263,14 +281,65 @@ pub(super) fn move_token(
     }
 }
 
-/// How often something happened.
+/// How often something happened in all.
 pub(super) fn tally(state: &State, tally: usize) -> u64 {
     read(state, &Key::Tally(place(tally))).unwrap_or(0)
 }
 
-pub(super) fn add_to_tally(state: &mut State, of: usize) {
+/// How often something happened within a window of a tally, at a time.
+pub(super) fn tally_within(state: &State, of: usize, window: &Window, now: u64) -> u64 {
+    let all = tally(state, of);
+    let Window::Last { seconds } = window else { return all };
+    let before = tallied_at(state, of).find(|(time, _)| time + seconds > now);
+    before.map_or(0, |(_, before)| all.saturating_sub(before))
+}
+
+/// The times in a rolling window, with how often it had happened before.
+fn tallied_at(state: &State, of: usize) -> impl Iterator<Item = (u64, u64)> {
+    let place = place(of);
+    let all = Key::TallyAt(place, 0)..=Key::TallyAt(place, u64::MAX);
+    state.listed(all).filter_map(|(key, value)| match key {
+        Key::TallyAt(_, time) => Some((*time, postcard::from_bytes(value).ok()?)),
+        _ => None,
+    })
+}
+
+/// Something happened that is the same for everybody.
+pub(super) fn add_to_tally(state: &mut State, of: usize, window: &Window, time: u64) {
+    match window {
+        Window::Between { from, to } => {
+            let is_within = from.is_none_or(|from| from <= time) && to.is_none_or(|to| time < to);
+            if !is_within {
+                return;
+            }
+        }
+        Window::Last { seconds } => {
+            let at = Key::TallyAt(place(of), time);
+            if state.value(&at).is_none() {
+                let before = tally(state, of);
+                write(state, at, &before);
+            }
+            let gone = tallied_at(state, of).map(|(at, _)| at);
+            let gone: Vec<u64> = gone.take_while(|at| at + seconds <= time).collect();
+            for at in gone {
+                state.set(Key::TallyAt(place(of), at), None);
+            }
+        }
+        Window::Always | Window::Within { .. } => {}
+    }
     let count = tally(state, of).saturating_add(1);
     write(state, Key::Tally(place(of)), &count);
+}
+
+/// The users of whom a meter has counted something, in order.
+pub(super) fn members(state: &State, meter: usize) -> Vec<Address> {
+    let place = place(meter);
+    let all = Key::Member(place, Address::ZERO)..=Key::Member(place, Address::repeat_byte(0xff));
+    let members = state.listed(all).filter_map(|(key, _)| match key {
+        Key::Member(_, user) => Some(*user),
+        _ => None,
+    });
+    members.collect()
 }
 
 /// How many users have an achievement that only the first get.

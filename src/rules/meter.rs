@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    model::{Bound, EventKind, Holding, Number},
+    model::{Bound, EventKind, Holding, Number, Tally},
     predicate::Term,
     streak::Turn,
 };
@@ -33,6 +33,8 @@ pub(super) struct Meter {
     pub(super) is_anchor: bool,
     /// The place of the tally that a streak looks at.
     pub(super) tally: usize,
+    /// Whoever has counted anything must be found.
+    pub(super) has_members: bool,
 }
 
 /// What is made of the matching events.
@@ -65,7 +67,7 @@ pub(super) enum Aggregate {
 
 /// Which of the matching events count, by the time of their blocks in seconds
 /// since the Unix epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Window {
     Always,
     /// From one time on and before another.
@@ -110,6 +112,11 @@ impl Meter {
             Measure::Streak { turn: Turn::Each(kinds), .. } => Some(kinds),
             _ => None,
         }
+    }
+
+    /// The tally of that.
+    pub(super) fn tally_of_turns(&self) -> Option<Tally> {
+        Some(Tally { kinds: self.turns()?.clone(), window: Window::Always })
     }
 
     /// All the events that it looks at.
@@ -189,8 +196,8 @@ impl Meters {
     }
 
     /// The meters in the order of their meanings, and where each place is then:
-    /// the order in a file means nothing. And the tallies that streaks look at.
-    pub(super) fn finish(self) -> (Vec<Meter>, Vec<usize>, Vec<BTreeSet<EventKind>>) {
+    /// the order in a file means nothing.
+    pub(super) fn finish(self) -> (Vec<Meter>, Vec<usize>) {
         let order: BTreeMap<&String, usize> = self.places.keys().zip(0..).collect();
         let moved: Vec<usize> =
             self.all.iter().filter_map(|(meaning, _)| order.get(meaning).copied()).collect();
@@ -203,18 +210,13 @@ impl Meters {
         let moved_to = |place: usize| moved.get(place).copied().unwrap_or(place);
         let anchors: BTreeSet<usize> =
             meters.iter().filter_map(|(_, meter)| meter.anchor()).map(moved_to).collect();
-        let tallies: BTreeSet<BTreeSet<EventKind>> =
-            meters.iter().filter_map(|(_, meter)| meter.turns().cloned()).collect();
-        let tallies: Vec<BTreeSet<EventKind>> = tallies.into_iter().collect();
         let settled = |(place, mut meter): (usize, Meter)| {
-            let tally = meter.turns().and_then(|kinds| tallies.binary_search(kinds).ok());
-            meter.tally = tally.unwrap_or_default();
             meter.is_anchor = anchors.contains(&place);
             if let Window::Within { of, .. } = &mut meter.window {
                 *of = moved_to(*of);
             }
             meter
         };
-        (meters.into_iter().map(settled).collect(), moved, tallies)
+        (meters.into_iter().map(settled).collect(), moved)
     }
 }

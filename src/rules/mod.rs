@@ -23,6 +23,7 @@ mod model;
 mod predicate;
 mod prerequisites;
 mod proposals;
+mod ratio;
 mod reading;
 mod signals;
 mod spans;

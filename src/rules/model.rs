@@ -10,7 +10,10 @@ use std::{
 use alloy::primitives::{Address, B256, I256, Keccak256, U256};
 use serde::{Deserialize, Serialize};
 
-use super::{meter::Meter, proposals::Followed};
+use super::{
+    meter::{Meter, Window},
+    proposals::Followed,
+};
 pub use crate::domain::{OnRetract, Urgency};
 use crate::{
     domain::{FieldType, Name, UnlockId},
@@ -29,9 +32,9 @@ pub struct RuleSet {
     pub(super) achievements: Vec<Achievement>,
     /// What is counted of users' events, each once however many look at it.
     pub(super) meters: Vec<Meter>,
-    /// Events that are the same for everybody, whose number streaks look at, in
-    /// order.
-    pub(super) tallies: Vec<BTreeSet<EventKind>>,
+    /// Events that are the same for everybody, whose number streaks and ratios
+    /// look at, in order.
+    pub(super) tallies: Vec<Tally>,
     /// The contracts that events are read from.
     pub(super) read: BTreeMap<Name, ContractRef>,
     /// The governors whose proposals it follows, in order of their names.
@@ -103,6 +106,31 @@ pub(super) enum Leaf {
     Events(EventLeaf),
     /// Enough tokens in a user's hands.
     Holds(HoldsLeaf),
+    /// A user's events, as a part of everybody's.
+    Ratio(RatioLeaf),
+}
+
+/// What part of something a user must have taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RatioLeaf {
+    /// Index into [`RuleSet::meters`]: what the user did.
+    pub(super) meter: usize,
+    /// Of how much.
+    pub(super) over: Tally,
+    /// Index into [`RuleSet::tallies`]: where that is.
+    pub(super) tally: usize,
+    /// Hundredths of a percent: 7,500 are three quarters.
+    pub(super) at_least_bps: u64,
+    /// Before there is as much as this, nobody has any part.
+    pub(super) of_at_least: u64,
+}
+
+/// Events that are the same for everybody, and when they count.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Tally {
+    /// Which.
+    pub(super) kinds: BTreeSet<EventKind>,
+    pub(super) window: Window,
 }
 
 /// What a meter must show.
@@ -162,6 +190,9 @@ pub(super) struct Index {
     pub(super) by_event: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
     /// Places of tallies by contract and event.
     pub(super) tallies: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
+    /// Achievements by the tally that they look at, each with the meter of those
+    /// to whom it matters.
+    pub(super) by_tally: Vec<Vec<(usize, usize)>>,
     /// Achievements by the meter that they look at.
     pub(super) by_meter: Vec<Vec<usize>>,
     /// By the ERC-721 contract that is asked about.
@@ -182,11 +213,7 @@ pub(super) struct Looking {
 }
 
 impl Index {
-    pub(super) fn of(
-        achievements: &[Achievement],
-        meters: &[Meter],
-        tallies: &[BTreeSet<EventKind>],
-    ) -> Self {
+    pub(super) fn of(achievements: &[Achievement], meters: &[Meter], tallies: &[Tally]) -> Self {
         let by_meter = vec![Vec::new(); meters.len()];
         let mut index = Self { by_meter, ..Self::default() };
         // An anchor's event begins the window that it may count in itself.
@@ -203,8 +230,9 @@ impl Index {
                 index.by_nft.entry(holding.nft.clone()).or_default();
             }
         }
-        for (place, kinds) in tallies.iter().enumerate() {
-            for EventKind { contract, event } in kinds {
+        index.by_tally = vec![Vec::new(); tallies.len()];
+        for (place, tally) in tallies.iter().enumerate() {
+            for EventKind { contract, event } in &tally.kinds {
                 let of_contract = index.tallies.entry(contract.clone()).or_default();
                 of_contract.entry(event.clone()).or_default().push(place);
             }
@@ -212,6 +240,15 @@ impl Index {
         for (a, achievement) in achievements.iter().enumerate() {
             for leaf in &achievement.leaves {
                 match leaf {
+                    Leaf::Ratio(leaf) => {
+                        if let Some(looking) = index.by_tally.get_mut(leaf.tally) {
+                            looking.push((a, leaf.meter));
+                        }
+                        let looking = index.by_meter.get_mut(leaf.meter);
+                        if let Some(looking) = looking.filter(|it| !it.contains(&a)) {
+                            looking.push(a);
+                        }
+                    }
                     Leaf::Events(leaf) => {
                         // Where it matters that nothing happened, the anchor matters.
                         let anchor = meters.get(leaf.meter).and_then(Meter::anchor);
@@ -316,6 +353,8 @@ impl Leaf {
     pub(super) fn bound(&self) -> Bound {
         match self {
             Self::Events(leaf) => leaf.bound,
+            // Of what the ratio comes to, in hundredths of a percent.
+            Self::Ratio(leaf) => Bound::AtLeast(Number::Uint(U256::from(leaf.at_least_bps))),
             Self::Holds(leaf) => Bound::AtLeast(Number::Uint(U256::from(leaf.tokens.at_least))),
         }
     }

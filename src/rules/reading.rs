@@ -78,6 +78,12 @@ impl Placed<'_> {
                 }
             }
         }
+        if self.meter.has_members {
+            let member = Key::Member(memory::place(self.place), who.address);
+            if state.value(&member).is_none() {
+                memory::write(state, member, &());
+            }
+        }
         if let Window::Last { seconds } = self.meter.window {
             let log = who.numbered(state, &facts.log);
             let entry = Entry { time, log, number: number.map(Box::new), value };

@@ -23,14 +23,19 @@ const ANCHOR_KEYS: [&str; 3] = ["event", "subject", "where"];
 pub(super) const EVENT_REMEDY: &str = "write \"<contract>.<event>\", or a list of such";
 
 /// Whose events count.
-struct Signal<'c> {
-    named: Vec<Named<'c>>,
+pub(super) struct Signal<'c> {
+    pub(super) named: Vec<Named<'c>>,
     subject: String,
     filter: Term,
 }
 
 impl Signal<'_> {
-    fn counted(self, measure: Measure, window: Window, holding: Option<Holding>) -> Meter {
+    pub(super) fn counted(
+        self,
+        measure: Measure,
+        window: Window,
+        holding: Option<Holding>,
+    ) -> Meter {
         let events = self.named.iter().map(|named| named.kind.clone()).collect();
         let (subject, filter) = (self.subject, self.filter);
         Meter {
@@ -43,6 +48,7 @@ impl Signal<'_> {
             enough: None,
             is_anchor: false,
             tally: 0,
+            has_members: false,
         }
     }
 }
@@ -58,14 +64,7 @@ impl<'c> Conditions<'c, '_> {
         table.deny_others(&EVENT_KEYS, errors);
         let signal = self.signal(table, errors);
         let window = self.window(table, errors);
-        let holding = match table.get("holding") {
-            Some(node) => {
-                let remedy = "write holding = { nft = \"<contract>\", at_least = 1 }";
-                let inner = node.table(errors, remedy);
-                inner.and_then(|table| self.tokens(&table, &[], remedy, errors)).map(Some)
-            }
-            None => Some(None),
-        };
+        let holding = self.holding(table, errors);
         let signal = signal?;
         let (measure, bound) = match table.get("streak") {
             Some(node) => self.streak(&node, table, tier, errors)?,
@@ -75,7 +74,20 @@ impl<'c> Conditions<'c, '_> {
         Some(EventLeaf { meter, bound })
     }
 
-    fn signal(&self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Signal<'c>> {
+    /// What must be held at each event; `Some(None)` when nothing must.
+    #[allow(clippy::option_option)]
+    pub(super) fn holding(
+        &self,
+        table: &Table<'_>,
+        errors: &mut Errors<'_>,
+    ) -> Option<Option<Holding>> {
+        let Some(node) = table.get("holding") else { return Some(None) };
+        let remedy = "write holding = { nft = \"<contract>\", at_least = 1 }";
+        let inner = node.table(errors, remedy);
+        inner.and_then(|table| self.tokens(&table, &[], remedy, errors)).map(Some)
+    }
+
+    pub(super) fn signal(&self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Signal<'c>> {
         let events = table.require("event", errors, EVENT_REMEDY);
         let named = events.and_then(|node| self.named_events(&node, errors));
         let remedy = "name the address field that earns, like subject = \"voter\"";
@@ -99,7 +111,7 @@ impl<'c> Conditions<'c, '_> {
     }
 
     /// When events count.
-    fn window(&mut self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Window> {
+    pub(super) fn window(&mut self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Window> {
         let windows = ["last", "within", "from", "to"];
         let given: Vec<&'static str> =
             windows.into_iter().filter(|key| table.get(key).is_some()).collect();

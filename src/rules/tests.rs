@@ -9,6 +9,7 @@ mod expressions;
 mod groups;
 mod outcomes;
 mod property;
+mod ratios;
 mod reorg;
 mod schema;
 mod streaks;

@@ -127,7 +127,7 @@ impl RuleSet {
         let is_kept = leaf.bound().is_kept(self.shown(view, leaf).number);
         let (tokens, seconds) = match leaf {
             Leaf::Holds(HoldsLeaf { tokens, held_for: Some(seconds) }) => (tokens, seconds),
-            Leaf::Holds(_) => return Verdict::of(is_kept),
+            Leaf::Holds(_) | Leaf::Ratio(_) => return Verdict::of(is_kept),
             Leaf::Events(_) if is_kept => return Verdict::Holds,
             Leaf::Events(leaf) => {
                 let placed = self.meter(leaf.meter);

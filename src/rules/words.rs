@@ -23,8 +23,14 @@ impl RuleSet {
                     held_for.unwrap_or_default()
                 );
             }
+            (Leaf::Ratio(leaf), Some(meter)) => {
+                let over: Vec<String> = leaf.over.kinds.iter().map(EventKind::to_string).collect();
+                let (part, over) = (percent(leaf.at_least_bps), over.join(" or "));
+                let (signal, window) = (signal(meter), self.window_words(meter));
+                return format!("{signal} for at least {part} of {over}{window}");
+            }
             (Leaf::Events(leaf), Some(meter)) => (leaf.bound, meter),
-            (Leaf::Events(_), None) => return String::new(),
+            (Leaf::Events(_) | Leaf::Ratio(_), None) => return String::new(),
         };
         let bound = match bound {
             Bound::AtLeast(number) => format!("at least {number}"),
@@ -72,6 +78,14 @@ fn time(at: u64) -> String {
 
 fn span(seconds: u64) -> impl std::fmt::Display {
     humantime::format_duration(Duration::from_secs(seconds))
+}
+
+/// Hundredths of a percent as people write them.
+pub(super) fn percent(bps: u64) -> String {
+    match (bps / 100, bps % 100) {
+        (whole, 0) => format!("{whole}%"),
+        (whole, rest) => format!("{}%", format!("{whole}.{rest:02}").trim_end_matches('0')),
+    }
 }
 
 /// That only time is needed.
@@ -130,7 +144,7 @@ fn signal(meter: &Meter) -> String {
 impl ConditionReport {
     fn holds(&self) -> bool {
         match self {
-            Self::Events(leaf) | Self::Holds(leaf) => leaf.holds,
+            Self::Events(leaf) | Self::Holds(leaf) | Self::Ratio(leaf) => leaf.holds,
             Self::All { holds, .. }
             | Self::Any { holds, .. }
             | Self::AtLeast { holds, .. }
@@ -143,7 +157,9 @@ impl ConditionReport {
     pub(super) fn missing(&self) -> Vec<String> {
         match self {
             _ if self.holds() => Vec::new(),
-            Self::Events(leaf) | Self::Holds(leaf) => leaf.missing.iter().cloned().collect(),
+            Self::Events(leaf) | Self::Holds(leaf) | Self::Ratio(leaf) => {
+                leaf.missing.iter().cloned().collect()
+            }
             Self::All { members, .. } => members.iter().flat_map(Self::missing).collect(),
             Self::Any { members, .. } => {
                 let ways: Vec<String> =
@@ -182,7 +198,7 @@ impl ConditionReport {
             words.join(with)
         };
         match self {
-            Self::Events(leaf) | Self::Holds(leaf) => leaf.condition.clone(),
+            Self::Events(leaf) | Self::Holds(leaf) | Self::Ratio(leaf) => leaf.condition.clone(),
             Self::All { members, .. } => joined(members, " and "),
             Self::Any { members, .. } => joined(members, " or "),
             Self::AtLeast { needed, members, .. } => {

@@ -280,6 +280,24 @@ fn neither_polls_nor_restarts_nor_late_answers_change_what_is_said() {
     }
 }
 
+/// Who votes on two of three has two thirds when the third has ended, and not
+/// before; who votes on it, too, has all.
+#[test]
+fn a_part_of_the_ended_proposals_is_known_when_all_votes_are_settled() {
+    let ratio = "ratio = { of = { event = \"dao.vote_settled\", subject = \"voter\" }, \
+                 over = \"dao.proposal_ended\", gte = \"66%\", at_least = 3 }";
+    let mut story = Story::of(rules(ratio, Clock::Timestamp), 1);
+    for (proposal, begins, voters) in [(7, 1, [1, 2]), (8, 11, [1, 2]), (9, 21, [1, 3])] {
+        story.tell([
+            happens(begins, 0, created(proposal, 1_000 + begins, 1_005 + begins)),
+            happens(begins + 2, 0, voted(voters[0], proposal, 1, "1")),
+            happens(begins + 3, 0, voted(voters[1], proposal, 1, "1")),
+            through(begins + 9, 0),
+        ]);
+    }
+    assert_eq!(story.said, [(true, 1, vec![3, 13, 23]), (true, 2, vec![4, 14])]);
+}
+
 #[test]
 fn a_reorg_takes_an_outcome_back_and_asks_again() {
     let mut story = Story::of(rules(PROPOSED, Clock::Timestamp), 50);

@@ -64,12 +64,17 @@ pub(super) struct Events {
 #[derive(Clone, Debug)]
 pub(super) enum Rule {
     Events(Events),
-    Holds { at_least: u64, held_for: Option<u64> },
+    Holds {
+        at_least: u64,
+        held_for: Option<u64>,
+    },
     Not(Events),
     All(Vec<Rule>),
     Any(Vec<Rule>),
     AtLeast(usize, Vec<Rule>),
     Score(u64, Vec<(u64, Rule)>),
+    /// Votes, as so many percent of at least so many ratings of anybody.
+    Part(u64, u64),
 }
 
 /// The Unix time at which histories begin.
@@ -235,6 +240,10 @@ impl Rule {
             Self::All(rules) => format!("all = [{}]", list(rules)),
             Self::Any(rules) => format!("any = [{}]", list(rules)),
             Self::AtLeast(count, rules) => format!("at_least = {count}, of = [{}]", list(rules)),
+            Self::Part(percent, at_least) => format!(
+                "ratio = {{ of = {{ event = \"dao.vote_cast\", subject = \"voter\" }}, \
+                 over = \"contributions.rated\", gte = \"{percent}%\", at_least = {at_least} }}"
+            ),
             Self::Score(gte, rules) => {
                 let rules: Vec<String> = rules
                     .iter()
@@ -257,6 +266,11 @@ impl Rule {
             Self::All(rules) => rules.iter().all(on),
             Self::Any(rules) => rules.iter().any(on),
             Self::AtLeast(count, rules) => rules.iter().filter(|it| on(it)).count() >= *count,
+            Self::Part(percent, at_least) => {
+                let voted = |(_, what): &&(u64, What)| matches!(what, What::Vote { voter, .. } if *voter == who);
+                let (votes, of) = (history.iter().filter(voted).count() as u64, ratings(history));
+                of >= *at_least && votes * 100 >= percent * of
+            }
             Self::Score(gte, rules) => {
                 let points = rules.iter().filter(|(_, rule)| on(rule)).map(|(points, _)| points);
                 points.sum::<u64>() >= *gte
@@ -321,6 +335,7 @@ pub(super) fn rule() -> impl Strategy<Value = Rule> {
         4 => events().prop_map(Rule::Events),
         2 => (1..3_u64, proptest::option::of(1..12_u64))
             .prop_map(|(at_least, held_for)| Rule::Holds { at_least, held_for }),
+        2 => (20..101_u64, 1..4_u64).prop_map(|(percent, of)| Rule::Part(percent, of)),
     ];
     let begins = leaf.clone();
     leaf.prop_recursive(2, 8, 3, move |inner| {

@@ -70,7 +70,7 @@ fn it_has_the_keys_that_are_read_and_no_others() {
     assert_eq!(keys("/$defs/achievement/properties"), known(&achievement::ACHIEVEMENT_KEYS));
     let tier = "/$defs/achievement/properties/tiers/items/properties";
     assert_eq!(keys(tier), known(&achievement::TIER_KEYS));
-    let forms = ["holds", "all", "any", "at_least", "of", "not", "score"];
+    let forms = ["holds", "all", "any", "at_least", "of", "not", "score", "ratio"];
     let condition = [signals::EVENT_KEYS.as_slice(), &forms].concat();
     assert_eq!(keys("/$defs/condition/properties"), known(&condition));
 }
@@ -105,6 +105,10 @@ fn what_has_no_right_form_is_refused() {
         format!("when = {{ {vote} }}\nurgency = \"urgent\""),
         format!("when = {{ {vote} }}\nfirst = 0"),
         "first = 3".to_owned(),
+        format!(
+            "when = {{ ratio = {{ of = {{ {vote} }}, over = \"dao.proposal_created\", gte = 75 }} }}"
+        ),
+        format!("when = {{ ratio = {{ of = {{ {vote} }}, gte = \"75%\" }} }}"),
     ] {
         let text = set_of(&when);
         assert!(

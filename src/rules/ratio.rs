@@ -1,0 +1,135 @@
+//! What part of something a user took: voted on three of four proposals that
+//! ended.
+
+use std::collections::BTreeSet;
+
+use alloy::primitives::U256;
+
+use super::{
+    conditions::Conditions,
+    document::{Errors, Node},
+    error::Problem,
+    fields, limits,
+    memory::{self, View},
+    meter::Meter,
+    model::{Achievement, Bound, Leaf, Number, RatioLeaf, RuleSet, Tally},
+};
+
+/// What a user took of what there was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) taken: u64,
+    pub(super) of: u64,
+    /// There is not enough yet for anybody to have a part.
+    pub(super) is_early: bool,
+}
+
+impl Part {
+    /// In hundredths of a percent, rounded down.
+    pub(super) fn bps(self) -> u64 {
+        if self.is_early || self.of == 0 {
+            return 0;
+        }
+        let bps = u128::from(self.taken) * 10_000 / u128::from(self.of);
+        u64::try_from(bps).unwrap_or(u64::MAX)
+    }
+}
+
+impl RuleSet {
+    /// What a user took of what a ratio is about.
+    pub(super) fn part(&self, view: &View<'_>, leaf: &RatioLeaf) -> Part {
+        let taken = self.meter(leaf.meter).map_or(0, |placed| placed.shown(view).total);
+        let of = memory::tally_within(view.state, leaf.tally, &leaf.over.window, view.now);
+        Part { taken, of, is_early: of < leaf.of_at_least }
+    }
+}
+
+/// The tallies that streaks and ratios look at, each once; tells who looks at
+/// which.
+pub(super) fn tallies(meters: &mut [Meter], achievements: &mut [Achievement]) -> Vec<Tally> {
+    let mut tallies: BTreeSet<Tally> = meters.iter().filter_map(Meter::tally_of_turns).collect();
+    let leaves = achievements.iter().flat_map(|achievement| &achievement.leaves);
+    tallies.extend(leaves.filter_map(|leaf| match leaf {
+        Leaf::Ratio(leaf) => Some(leaf.over.clone()),
+        _ => None,
+    }));
+    let tallies: Vec<Tally> = tallies.into_iter().collect();
+    let place = |tally: &Tally| tallies.binary_search(tally).unwrap_or_default();
+    for meter in &mut *meters {
+        if let Some(tally) = meter.tally_of_turns() {
+            meter.tally = place(&tally);
+        }
+    }
+    for leaf in achievements.iter_mut().flat_map(|achievement| &mut achievement.leaves) {
+        if let Leaf::Ratio(leaf) = leaf {
+            leaf.tally = place(&leaf.over);
+            if let Some(meter) = meters.get_mut(leaf.meter) {
+                meter.has_members = true;
+            }
+        }
+    }
+    tallies
+}
+
+impl Conditions<'_, '_> {
+    /// Events of a user as a part of everybody's.
+    pub(super) fn ratio(&mut self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<RatioLeaf> {
+        let remedy = "write ratio = { of = { event = …, subject = … }, \
+                      over = \"<contract>.<event>\", gte = \"75%\", at_least = 4 }";
+        let table = node.table(errors, remedy)?;
+        table.deny_others(&["of", "over", "gte", "at_least", "from", "to", "last"], errors);
+        let of = table.require("of", errors, remedy);
+        let over = table.require("over", errors, remedy);
+        let gte = table.require("gte", errors, remedy).and_then(|node| percent(&node, errors));
+        let of_at_least = match table.get("at_least") {
+            Some(node) => node.count(errors, limits::COUNT),
+            None => Some(1),
+        };
+        let window = self.window(&table, errors);
+        let kinds = over.and_then(|node| self.named_events(&node, errors));
+        let of = of?.table(errors, remedy)?;
+        of.deny_others(&["event", "subject", "where", "holding", "distinct"], errors);
+        let holding = self.holding(&of, errors);
+        let signal = self.signal(&of, errors)?;
+        let (measure, _) = fields::measure(&signal.named, &of, None, errors)?;
+        let window = window?;
+        let kinds = kinds?.into_iter().map(|named| named.kind).collect();
+        let over = Tally { kinds, window: window.clone() };
+        let meter = signal.counted(measure, window, holding?);
+        // More always makes a difference.
+        let endless = Bound::AtMost(Number::Uint(U256::MAX));
+        let meter = self.meters.place(meter, Some(endless));
+        let (at_least_bps, of_at_least) = (gte?, of_at_least?);
+        Some(RatioLeaf { meter, over, tally: 0, at_least_bps, of_at_least })
+    }
+}
+
+/// A part like "75%", in hundredths of a percent.
+fn percent(node: &Node<'_>, errors: &mut Errors<'_>) -> Option<u64> {
+    let remedy = "write a part in percent, in quotes: \"75%\" or \"66.5%\"";
+    let text = node.text(errors, remedy)?;
+    let bps = || {
+        let number = text.trim().strip_suffix('%')?.trim_end();
+        let (whole, rest) = number.split_once('.').unwrap_or((number, ""));
+        let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_digits(whole) || !is_digits(rest) || whole.is_empty() || rest.len() > 2 {
+            return None;
+        }
+        let rest: u64 = format!("{rest:0<2}").parse().ok()?;
+        whole.parse::<u64>().ok()?.checked_mul(100)?.checked_add(rest)
+    };
+    match bps() {
+        Some(bps) if (1..=10_000).contains(&bps) => Some(bps),
+        Some(_) => {
+            let (min, max) = ("0.01%".to_owned(), "100%".to_owned());
+            let problem = Problem::OutOfRange { number: text.to_owned(), min, max };
+            errors.report(node, problem, "choose a part within");
+            None
+        }
+        None => {
+            let problem = Problem::BadTime { text: text.to_owned(), expected: "part" };
+            errors.report(node, problem, remedy);
+            None
+        }
+    }
+}
