@@ -86,12 +86,13 @@ pub(super) fn achievements<'a>(
         Some(Common { signers, on_retract: on_retract?, urgency: urgency?, requires, first })
     };
     if let Some(node) = table.get("tiers") {
-        let tiers = Tiers { name, when: table.require("when", errors, WHEN_REMEDY), required };
+        let when = table.require("when", errors, WHEN_REMEDY);
+        let common = common(&required);
+        let tiers = Tiers { name, when, required, common, catalog };
         if let Some(id) = table.get("id") {
             errors.report(&id, Problem::Conflict { keys: vec!["id", "tiers"] }, TIERS_REMEDY);
         }
-        let common = common(&tiers.required);
-        return tiers.compiled(&node, common.as_ref(), catalog, seen, meters, errors);
+        return tiers.compiled(&node, seen, meters, errors);
     }
     let id = table.require("id", errors, ID_REMEDY);
     let id = id.and_then(|node| unique_id(&node, seen, errors));
@@ -133,18 +134,19 @@ impl Common {
 }
 
 /// An achievement that comes in tiers.
-struct Tiers<'a> {
+struct Tiers<'a, 'c> {
     name: Option<Name>,
     when: Option<Node<'a>>,
     required: Option<Vec<(Name, Node<'a>)>>,
+    /// `None` when anything of it was reported.
+    common: Option<Common>,
+    catalog: &'c Catalog,
 }
 
-impl<'a> Tiers<'a> {
+impl<'a> Tiers<'a, '_> {
     fn compiled(
         &self,
         node: &Node<'a>,
-        common: Option<&Common>,
-        catalog: &Catalog,
         seen: &mut Seen<'a>,
         meters: &mut Meters,
         errors: &mut Errors<'_>,
@@ -152,7 +154,7 @@ impl<'a> Tiers<'a> {
         let list = node.list(errors, "tiers", limits::TIERS, TIERS_REMEDY)?;
         let mut tiers = Some(Vec::new());
         for node in &list {
-            let tier = self.tier(node, common, catalog, seen, meters, errors);
+            let tier = self.tier(node, seen, meters, errors);
             match (&mut tiers, tier) {
                 (Some(tiers), Some(tier)) => tiers.push(tier),
                 (tiers, _) => *tiers = None,
@@ -164,8 +166,6 @@ impl<'a> Tiers<'a> {
     fn tier(
         &self,
         node: &Node<'a>,
-        common: Option<&Common>,
-        catalog: &Catalog,
         seen: &mut Seen<'a>,
         meters: &mut Meters,
         errors: &mut Errors<'_>,
@@ -180,10 +180,10 @@ impl<'a> Tiers<'a> {
         if let (Some(name), Some(required)) = (&name, &self.required) {
             seen.requires.insert(name.clone(), required.clone());
         }
-        let mut conditions = Conditions { catalog, meters, leaves: Vec::new() };
+        let mut conditions = Conditions { catalog: self.catalog, meters, leaves: Vec::new() };
         let when = conditions.tier(self.when.as_ref()?, &at_least?, errors);
         let leaves = conditions.leaves;
-        Some(common?.achievement(name?, id?, when?, leaves))
+        Some(self.common.as_ref()?.achievement(name?, id?, when?, leaves))
     }
 }
 

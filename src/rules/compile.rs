@@ -16,8 +16,8 @@ use super::{
     limits, literal, memory,
     meter::{Meter, Meters},
     model::{Achievement, ContractRef, Index, Leaf, Number, RuleSet, Tally},
-    prerequisites,
-    proposals::{self, Followed},
+    outcomes, prerequisites,
+    proposals::Followed,
     ratio,
 };
 use crate::{
@@ -169,7 +169,7 @@ fn followed(
 ) -> Option<Vec<Followed>> {
     let asked = meters.iter().flat_map(Meter::looks_at);
     let asked = asked.chain(tallies.iter().flat_map(|tally| &tally.kinds));
-    let asked = asked.filter(|kind| proposals::is_outcome(kind.event.as_str()));
+    let asked = asked.filter(|kind| outcomes::is_outcome(kind.event.as_str()));
     let governors: BTreeSet<&Name> = asked.map(|kind| &kind.contract).collect();
     let chains: BTreeSet<u64> = read.values().map(|contract| contract.chain_id).collect();
     let mut followed = Vec::new();

@@ -1,61 +1,23 @@
 //! Evaluating a rule set over ordered events.
 
-use std::sync::Arc;
-
 use alloy::primitives::{Address, U256};
 
 use super::{
     facts::Facts,
     memory::{self, Counted, Key, State, View},
-    model::{Achievement, EventLeaf, Leaf, Number, RatioLeaf, RuleSet},
+    model::{EventLeaf, Leaf, Number, RatioLeaf, RuleSet},
     prerequisites,
     proposals::Settlement,
     reading::{Placed, Shown},
+    tally,
+    unlock::Unlock,
     verdict::Verdict,
     who::{By, Who},
 };
 use crate::{
-    domain::{Event, Evidence, Name, UnlockId, UnlockRequest},
-    fold::{Fold, Stored, Unreadable},
+    domain::{Event, Evidence, Name},
+    fold::Fold,
 };
-
-/// A rule set's decision that a user earned an achievement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unlock {
-    /// What is asked of the signer.
-    pub request: Arc<UnlockRequest>,
-}
-
-/// As for [`Key`]: the undo log has it once for each block that is not final.
-impl Stored for Unlock {
-    fn to_bytes(&self) -> Vec<u8> {
-        let UnlockRequest { id, rule_set, achievement, achievement_id, contract, .. } =
-            &*self.request;
-        let UnlockRequest { signer, user, on_retract, urgency, evidence, .. } = &*self.request;
-        let what = (id, rule_set, achievement, achievement_id, contract);
-        let how = (signer, user, on_retract, urgency, evidence);
-        postcard::to_allocvec(&(what, how)).unwrap_or_default()
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let (what, how) = postcard::from_bytes(bytes)?;
-        let (id, rule_set, achievement, achievement_id, contract) = what;
-        let (signer, user, on_retract, urgency, evidence) = how;
-        let request = UnlockRequest {
-            id,
-            rule_set,
-            achievement,
-            achievement_id,
-            contract,
-            signer,
-            user,
-            on_retract,
-            urgency,
-            evidence,
-        };
-        Ok(Self { request: Arc::new(request) })
-    }
-}
 
 /// Users with an achievement (by index) whose conditions an event may have
 /// changed. Decided in the order of addresses, then of the achievements' names.
@@ -182,7 +144,7 @@ impl RuleSet {
     fn members(&self, tallied: &[usize], state: &State) -> Touched {
         let looking = |tally: &usize| self.index.by_tally.get(*tally).into_iter().flatten();
         let members = tallied.iter().flat_map(looking).flat_map(|(achievement, meter)| {
-            let members = memory::members(state, *meter).into_iter();
+            let members = tally::members(state, *meter).into_iter();
             members.map(|user| (user, *achievement))
         });
         members.collect()
@@ -253,7 +215,7 @@ impl RuleSet {
         if achievement.first.is_some() {
             memory::take(state, index);
         }
-        output.push(Unlock { request: Arc::new(request) });
+        output.push(Unlock::of(request));
     }
 
     /// Keeps who holds which token of the contracts that `holds` names.
@@ -307,7 +269,7 @@ impl RuleSet {
         let time = happening.facts.event.position.time;
         for place in tallies.into_iter().flatten() {
             if let Some(tally) = self.tallies.get(*place) {
-                memory::add_to_tally(state, *place, &tally.window, time);
+                tally::add(state, *place, &tally.window, time);
                 happening.tallied.push(*place);
             }
         }
@@ -382,52 +344,5 @@ impl RuleSet {
                 self.meter(*meter).map_or_else(Vec::new, |placed| placed.logs(view))
             }
         }
-    }
-
-    fn request(
-        &self,
-        view: &View<'_>,
-        achievement: &Achievement,
-    ) -> (UnlockRequest, Option<Counted>) {
-        let contract = &self.contract;
-        let id = UnlockId::of(contract.chain_id, contract.address, achievement.id, view.address);
-        let (evidence, last) = self.evidence(view, achievement);
-        let request = UnlockRequest {
-            id,
-            rule_set: self.id.clone(),
-            achievement: achievement.name.clone(),
-            achievement_id: achievement.id,
-            contract: contract.name.clone(),
-            // There is always one: a set without is not compiled.
-            signer: achievement.signer_of(id).unwrap_or(&self.id).clone(),
-            user: view.address,
-            on_retract: achievement.on_retract,
-            urgency: achievement.urgency,
-            evidence,
-        };
-        (request, last)
-    }
-
-    /// The logs that counted: those of every leaf that makes the condition
-    /// hold, and the confirmations of the prerequisites; and the last of them.
-    fn evidence(&self, view: &View<'_>, achievement: &Achievement) -> (Evidence, Option<Counted>) {
-        let confirmed = |name| self.unlocked(view, name);
-        let mut named: Vec<Counted> = achievement.requires.iter().filter_map(confirmed).collect();
-        let mut unnamed = 0;
-        for leaf in self.deciding_leaves(view, achievement, &achievement.when) {
-            let logs = self.logs(view, leaf);
-            let total = self.shown(view, leaf).total;
-            unnamed += total.saturating_sub(logs.len() as u64);
-            named.extend(logs);
-        }
-        named.sort_unstable_by_key(|log| (log.position(), log.item().event));
-        named.dedup();
-        // A log that counted for two leaves is one log. Beyond the named ones
-        // that can't be told any more: they are counted per leaf.
-        let total = named.len() as u64 + unnamed;
-        let skipped = named.len().saturating_sub(Evidence::MAX_ITEMS);
-        let last = named.last().cloned();
-        let items = named.iter().skip(skipped).map(|log| log.item().clone()).collect();
-        (Evidence { rule_version: self.version, items, total }, last)
     }
 }

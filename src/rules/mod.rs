@@ -20,6 +20,7 @@ mod literal;
 mod memory;
 mod meter;
 mod model;
+mod outcomes;
 mod predicate;
 mod prerequisites;
 mod proposals;
@@ -28,7 +29,9 @@ mod reading;
 mod signals;
 mod spans;
 mod streak;
+mod tally;
 mod turns;
+mod unlock;
 mod user;
 mod verdict;
 mod who;
@@ -36,13 +39,14 @@ mod words;
 
 pub use catalog::{Catalog, CatalogContract};
 pub use error::{Problem, RuleError};
-pub use evaluate::Unlock;
 pub use explain::{
     ConditionReport, Explanation, LeafReport, PrerequisiteReport, UnknownAchievement,
 };
 pub use memory::{Key, LAYOUT};
 pub use model::{Achievement, OnRetract, RuleSet, Urgency};
-pub use proposals::{Asked, Question, outcome_events};
+pub use outcomes::outcome_events;
+pub use proposals::{Asked, Question};
+pub use unlock::Unlock;
 
 /// Exact limits of the language, so that a file can't make the daemon slow.
 mod limits {

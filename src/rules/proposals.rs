@@ -1,24 +1,14 @@
-//! What becomes of proposals, as events that rules can count.
+//! The governors whose proposals a set follows.
 //!
-//! No contract emits how a vote ended. A set that asks for it folds the governor
-//! ([`Governance`]) within its own state, and has events of its own from it:
-//!
-//! | event | fields | when, whose log |
-//! | --- | --- | --- |
-//! | `proposal_ended` | `proposal_id`, `proposer`, `outcome`, `votes_for`, `votes_against`, `votes_abstain`, `voters` | voting is over; the proposal's creation |
-//! | `vote_settled` | `proposal_id`, `voter`, `proposer`, `support`, `weight`, `outcome`, `won` | as before, for each voter; the voter's last vote |
-//!
-//! Both depend on what only the chain can tell: the quorum, and for a governor
-//! that counts blocks the time of the first block after the deadline. A block
-//! waits for it ([`Fold::waits`](crate::fold::Fold::waits)): so whichever blocks
-//! are looked at, and whenever the answers come, the order of all decisions is
-//! the same.
+//! A set that asks how votes ended folds the governor ([`Governance`]) within its
+//! own state. That depends on what only the chain can tell: the quorum, and for
+//! a governor that counts blocks the time of the first block after the deadline.
+//! A block waits for it ([`Fold::waits`](crate::fold::Fold::waits)): so whichever
+//! blocks are looked at, and whenever the answers come, the order of all
+//! decisions is the same.
 
-use std::collections::BTreeMap;
-
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
 
 use super::{
     facts::Facts,
@@ -26,46 +16,10 @@ use super::{
     model::RuleSet,
 };
 use crate::{
-    domain::{BlockRef, Event, EventSchema, FieldSchema, FieldType, Name, Origin, Position},
+    domain::{Event, Name},
     fold::{Paths, PathsMut},
     governance::{Clock, CountedVote, Governance, Output, ProposalState, Weights, queries},
 };
-
-/// Voting on a proposal is over.
-pub(super) const ENDED: &str = "proposal_ended";
-/// A vote on a proposal that is over.
-pub(super) const SETTLED: &str = "vote_settled";
-
-/// The events that a governor's proposals give beside those that it emits.
-///
-/// # Panics
-/// Never: the names are names.
-#[must_use]
-pub fn outcome_events() -> Vec<EventSchema> {
-    use FieldType::{Address, Bool, Text, Uint};
-    let schema = |name: &str, fields: &[(&str, FieldType)]| {
-        let field = |(name, field_type): &(&str, FieldType)| FieldSchema {
-            name: (*name).to_owned(),
-            field_type: field_type.clone(),
-        };
-        let name = Name::new(name).ok()?;
-        Some(EventSchema { name, fields: fields.iter().map(field).collect() })
-    };
-    let common = [("proposal_id", Uint), ("proposer", Address), ("outcome", Text)];
-    let ended =
-        [("votes_for", Uint), ("votes_against", Uint), ("votes_abstain", Uint), ("voters", Uint)];
-    let settled = [("voter", Address), ("support", Text), ("weight", Uint), ("won", Bool)];
-    let schemas = [
-        schema(ENDED, &[common.as_slice(), &ended].concat()),
-        schema(SETTLED, &[common.as_slice(), &settled].concat()),
-    ];
-    schemas.into_iter().flatten().collect()
-}
-
-/// Whether an event is one that follows from a governor's proposals.
-pub(super) fn is_outcome(event: &str) -> bool {
-    [ENDED, SETTLED].contains(&event)
-}
 
 /// A governor whose proposals a set follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,22 +63,22 @@ pub enum Asked {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Ballot {
     /// The last vote.
-    log: Counted,
-    against: U256,
-    in_favour: U256,
-    abstain: U256,
+    pub(super) log: Counted,
+    pub(super) against: U256,
+    pub(super) in_favour: U256,
+    pub(super) abstain: U256,
 }
 
 /// Voting on a proposal is over.
 pub(super) struct Settlement {
     /// When, in seconds since the Unix epoch.
     pub(super) time: u64,
-    place: u32,
-    proposal_id: U256,
-    proposer: Address,
-    succeeded: bool,
-    cast: Weights,
-    voters: u64,
+    pub(super) place: u32,
+    pub(super) proposal_id: U256,
+    pub(super) proposer: Address,
+    pub(super) succeeded: bool,
+    pub(super) cast: Weights,
+    pub(super) voters: u64,
 }
 
 /// A governor's paths within the set's state.
@@ -254,7 +208,7 @@ impl Followed {
     }
 
     /// Takes what was cast on a proposal, in the order of the voters.
-    fn ballots(&self, proposal_id: U256, state: &mut State) -> Vec<(Address, Ballot)> {
+    pub(super) fn ballots(&self, proposal_id: U256, state: &mut State) -> Vec<(Address, Ballot)> {
         let key = |voter| Key::Ballot(self.place, proposal_id, voter);
         let all = key(Address::ZERO)..=key(Address::repeat_byte(0xff));
         let voters = state.listed(all).filter_map(|(key, _)| match key {
@@ -323,91 +277,4 @@ impl RuleSet {
         let followed = self.followed.iter().find(|it| it.governor == facts.event.contract);
         followed.map_or_else(Vec::new, |it| it.follow(facts.event, &facts.log, state))
     }
-
-    /// The events of a settlement with the logs behind them, in the order of the
-    /// voters after the proposal.
-    pub(super) fn outcome(
-        &self,
-        settlement: &Settlement,
-        state: &mut State,
-    ) -> Vec<(Event, Counted)> {
-        let Some(followed) = self.followed.get(settlement.place as usize) else {
-            return Vec::new();
-        };
-        let proposal_id = settlement.proposal_id;
-        let outcome = if settlement.succeeded { "succeeded" } else { "defeated" };
-        let proposer = settlement.proposer.to_checksum(None);
-        let common = json!({
-            "proposal_id": proposal_id.to_string(),
-            "proposer": proposer,
-            "outcome": outcome,
-        });
-        let mut events = Vec::new();
-        let created: Option<Counted> =
-            memory::read(state, &Key::Proposed(followed.place, proposal_id));
-        if let Some(created) = created {
-            let fields = json!({
-                "votes_for": settlement.cast.in_favour.to_string(),
-                "votes_against": settlement.cast.against.to_string(),
-                "votes_abstain": settlement.cast.abstain.to_string(),
-                "voters": settlement.voters.to_string(),
-            });
-            let event = derived(followed, ENDED, settlement.time, &created, [&common, &fields]);
-            events.extend(event.map(|event| (event, created)));
-        }
-        for (voter, ballot) in followed.ballots(proposal_id, state) {
-            let Ballot { log, against, in_favour, abstain } = ballot;
-            let support = match in_favour.max(against) {
-                most if abstain > most || in_favour == against => "abstain",
-                most if most == in_favour => "for",
-                _ => "against",
-            };
-            let won = if settlement.succeeded { "for" } else { "against" };
-            let weight = Weights { against, in_favour, abstain }.total();
-            let fields = json!({
-                "voter": voter.to_checksum(None),
-                "support": support,
-                "weight": weight.to_string(),
-                "won": support == won,
-            });
-            let event = derived(followed, SETTLED, settlement.time, &log, [&common, &fields]);
-            events.extend(event.map(|event| (event, log)));
-        }
-        events
-    }
-}
-
-/// An event that no log has: at its time, and otherwise where the log is that it
-/// follows from.
-fn derived(
-    followed: &Followed,
-    name: &str,
-    time: u64,
-    log: &Counted,
-    fields: [&Json; 2],
-) -> Option<Event> {
-    let item = log.item();
-    let fields: BTreeMap<String, Json> = fields
-        .into_iter()
-        .filter_map(Json::as_object)
-        .flatten()
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect();
-    let block =
-        BlockRef { number: item.block, hash: item.block_hash, parent_hash: B256::ZERO, time };
-    Some(Event {
-        id: item.event,
-        origin: Origin {
-            chain_id: item.chain_id,
-            transaction_hash: item.transaction_hash,
-            ordinal: 0,
-        },
-        chain: followed.governor.clone(),
-        contract: followed.governor.clone(),
-        address: Address::ZERO,
-        name: Name::new(name).ok()?,
-        position: Position { time, ..log.position() },
-        block,
-        fields,
-    })
 }

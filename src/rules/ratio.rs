@@ -10,9 +10,10 @@ use super::{
     document::{Errors, Node},
     error::Problem,
     fields, limits,
-    memory::{self, View},
+    memory::View,
     meter::Meter,
     model::{Achievement, Bound, Leaf, Number, RatioLeaf, RuleSet, Tally},
+    tally,
 };
 
 /// What a user took of what there was.
@@ -39,7 +40,7 @@ impl RuleSet {
     /// What a user took of what a ratio is about.
     pub(super) fn part(&self, view: &View<'_>, leaf: &RatioLeaf) -> Part {
         let taken = self.meter(leaf.meter).map_or(0, |placed| placed.shown(view).total);
-        let of = memory::tally_within(view.state, leaf.tally, &leaf.over.window, view.now);
+        let of = tally::within(view.state, leaf.tally, &leaf.over.window, view.now);
         Part { taken, of, is_early: of < leaf.of_at_least }
     }
 }

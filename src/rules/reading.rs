@@ -8,6 +8,7 @@ use super::{
     meter::{Aggregate, Measure, Meter, Window},
     model::{Bound, Number},
     streak::Turn,
+    tally,
     user::{Entry, User},
     who::Who,
 };
@@ -230,7 +231,7 @@ impl Placed<'_> {
 
     /// The number of a streak's turn at a time.
     fn turn(self, turn: &Turn, state: &State, time: u64) -> Option<u64> {
-        turn.number(time, || memory::tally(state, self.meter.tally))
+        turn.number(time, || tally::in_all(state, self.meter.tally))
     }
 
     /// What it shows of a user.

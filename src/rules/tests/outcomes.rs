@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     super::{Asked, Catalog, Question, RuleSet, outcome_events},
-    world::{ballot, block, catalog, event_in, name, set_of, user},
+    world::{ballot, block, catalog, event_in, name, set_of, through, user},
 };
 use crate::{
     domain::Watermark,
@@ -57,19 +57,6 @@ fn of_proposal(event: &'static str, proposal: u64) -> (&'static str, Json) {
 
 fn happens(number: u64, branch: u8, (event, fields): (&str, Json)) -> Input {
     Input::Event(event_in(block(number, branch), event, &fields))
-}
-
-fn through(number: u64, branch: u8) -> Input {
-    Input::Watermark(Watermark::Progress {
-        chain: name("local"),
-        chain_id: 1,
-        contract: name("dao"),
-        through: block(number, branch),
-        recent: vec![block(number, branch)],
-        finalized: 0,
-        events: None,
-        after: None,
-    })
 }
 
 /// A set in the engine, with a chain that answers.

@@ -2,25 +2,12 @@
 
 use super::{
     super::Unlock,
-    world::{ballot, block, event_in, name, user, when},
+    world::{ballot, block, event_in, name, through, user, when},
 };
 use crate::{
     domain::Watermark,
     fold::{Emitted, Engine, Input, SavedParts},
 };
-
-fn through(number: u64, branch: u8) -> Input {
-    Input::Watermark(Watermark::Progress {
-        chain: name("local"),
-        chain_id: 1,
-        contract: name("dao"),
-        through: block(number, branch),
-        recent: vec![block(number, branch)],
-        finalized: 0,
-        events: None,
-        after: None,
-    })
-}
 
 fn vote(number: u64, branch: u8, voter: u8) -> Input {
     Input::Event(event_in(block(number, branch), "dao.vote_cast", &ballot(voter, number, 1, "1")))

@@ -9,8 +9,9 @@ use super::super::{Catalog, CatalogContract, RuleSet, Unlock};
 use crate::{
     domain::{
         BlockRef, Event, EventId, EventSchema, FieldSchema, FieldType, Name, Origin, Position,
+        Watermark,
     },
-    fold::Fold,
+    fold::{Fold, Input},
     rules::memory::State,
 };
 
@@ -266,4 +267,18 @@ pub(super) fn ballot(voter: u8, proposal: u64, support: u8, weight: &str) -> Jso
 
 pub(super) fn ether(n: u64) -> String {
     (U256::from(n) * U256::from(10).pow(U256::from(18))).to_string()
+}
+
+/// That the governor has told everything up to a block.
+pub(super) fn through(number: u64, branch: u8) -> Input {
+    Input::Watermark(Watermark::Progress {
+        chain: name("local"),
+        chain_id: 1,
+        contract: name("dao"),
+        through: block(number, branch),
+        recent: vec![block(number, branch)],
+        finalized: 0,
+        events: None,
+        after: None,
+    })
 }

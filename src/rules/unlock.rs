@@ -1,0 +1,106 @@
+//! What follows when an achievement is earned: a request, with the evidence.
+
+use std::sync::Arc;
+
+use super::{
+    memory::{Counted, View},
+    model::{Achievement, RuleSet},
+};
+use crate::{
+    domain::{Evidence, UnlockId, UnlockRequest},
+    fold::{Stored, Unreadable},
+};
+
+/// A rule set's decision that a user earned an achievement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unlock {
+    /// What is asked of the signer.
+    pub request: Arc<UnlockRequest>,
+}
+
+impl Unlock {
+    pub(super) fn of(request: UnlockRequest) -> Self {
+        Self { request: Arc::new(request) }
+    }
+}
+
+/// As for [`Key`](super::Key): the undo log has it once for each block that is not final.
+impl Stored for Unlock {
+    fn to_bytes(&self) -> Vec<u8> {
+        let UnlockRequest { id, rule_set, achievement, achievement_id, contract, .. } =
+            &*self.request;
+        let UnlockRequest { signer, user, on_retract, urgency, evidence, .. } = &*self.request;
+        let what = (id, rule_set, achievement, achievement_id, contract);
+        let how = (signer, user, on_retract, urgency, evidence);
+        postcard::to_allocvec(&(what, how)).unwrap_or_default()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let (what, how) = postcard::from_bytes(bytes)?;
+        let (id, rule_set, achievement, achievement_id, contract) = what;
+        let (signer, user, on_retract, urgency, evidence) = how;
+        let request = UnlockRequest {
+            id,
+            rule_set,
+            achievement,
+            achievement_id,
+            contract,
+            signer,
+            user,
+            on_retract,
+            urgency,
+            evidence,
+        };
+        Ok(Self::of(request))
+    }
+}
+
+impl RuleSet {
+    /// What is asked of the signer, and the last log that counted.
+    pub(super) fn request(
+        &self,
+        view: &View<'_>,
+        achievement: &Achievement,
+    ) -> (UnlockRequest, Option<Counted>) {
+        let contract = &self.contract;
+        let id = UnlockId::of(contract.chain_id, contract.address, achievement.id, view.address);
+        let (evidence, last) = self.evidence(view, achievement);
+        let request = UnlockRequest {
+            id,
+            rule_set: self.id.clone(),
+            achievement: achievement.name.clone(),
+            achievement_id: achievement.id,
+            contract: contract.name.clone(),
+            // There is always one: a set without is not compiled.
+            signer: achievement.signer_of(id).unwrap_or(&self.id).clone(),
+            user: view.address,
+            on_retract: achievement.on_retract,
+            urgency: achievement.urgency,
+            evidence,
+        };
+        (request, last)
+    }
+
+    /// The logs that counted: those of every leaf that makes the condition
+    /// hold, and the confirmations of the prerequisites; and the last of them.
+    fn evidence(&self, view: &View<'_>, achievement: &Achievement) -> (Evidence, Option<Counted>) {
+        let confirmed = |name| self.unlocked(view, name);
+        let mut named: Vec<Counted> = achievement.requires.iter().filter_map(confirmed).collect();
+        let mut unnamed = 0;
+        for leaf in self.deciding_leaves(view, achievement, &achievement.when) {
+            let logs = self.logs(view, leaf);
+            let total = self.shown(view, leaf).total;
+            unnamed += total.saturating_sub(logs.len() as u64);
+            named.extend(logs);
+        }
+        named.sort_unstable_by_key(|log| (log.position(), log.item().event));
+        named.dedup();
+        // A log that counted for two leaves is one log. Beyond the named ones
+        // that can't be told any more: they are counted per leaf.
+        let total = named.len() as u64 + unnamed;
+        let skipped = named.len().saturating_sub(Evidence::MAX_ITEMS);
+        let last = named.last().cloned();
+        let items = named.iter().skip(skipped).map(|log| log.item().clone()).collect();
+        (Evidence { rule_version: self.version, items, total }, last)
+    }
+}
