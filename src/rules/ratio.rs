@@ -90,13 +90,12 @@ impl Conditions<'_, '_> {
         let kinds = over.and_then(|node| self.named_events(&node, errors));
         let of = of?.table(errors, remedy)?;
         of.deny_others(&["event", "subject", "where", "holding", "distinct"], errors);
-        let holding = self.holding(&of, errors);
         let signal = self.signal(&of, errors)?;
         let (measure, _) = fields::measure(&signal.named, &of, None, errors)?;
         let window = window?;
         let kinds = kinds?.into_iter().map(|named| named.kind).collect();
         let over = Tally { kinds, window: window.clone() };
-        let meter = signal.counted(measure, window, holding?);
+        let meter = signal.counted(measure, window);
         // More always makes a difference.
         let endless = Bound::AtMost(Number::Uint(U256::MAX));
         let meter = self.meters.place(meter, Some(endless));

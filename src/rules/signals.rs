@@ -22,22 +22,18 @@ pub(super) const EVENT_KEYS: [&str; 14] = [
 const ANCHOR_KEYS: [&str; 3] = ["event", "subject", "where"];
 pub(super) const EVENT_REMEDY: &str = "write \"<contract>.<event>\", or a list of such";
 
-/// Whose events count.
+/// Whose events count, and at what holdings.
 pub(super) struct Signal<'c> {
     pub(super) named: Vec<Named<'c>>,
     subject: String,
     filter: Term,
+    holding: Option<Holding>,
 }
 
 impl Signal<'_> {
-    pub(super) fn counted(
-        self,
-        measure: Measure,
-        window: Window,
-        holding: Option<Holding>,
-    ) -> Meter {
+    pub(super) fn counted(self, measure: Measure, window: Window) -> Meter {
         let events = self.named.iter().map(|named| named.kind.clone()).collect();
-        let (subject, filter) = (self.subject, self.filter);
+        let Self { subject, filter, holding, .. } = self;
         Meter {
             events,
             subject,
@@ -64,34 +60,29 @@ impl<'c> Conditions<'c, '_> {
         table.deny_others(&EVENT_KEYS, errors);
         let signal = self.signal(table, errors);
         let window = self.window(table, errors);
-        let holding = self.holding(table, errors);
         let signal = signal?;
         let (measure, bound) = match table.get("streak") {
             Some(node) => self.streak(&node, table, tier, errors)?,
             None => measure(&signal.named, table, tier, errors)?,
         };
-        let meter = self.meters.place(signal.counted(measure, window?, holding?), Some(bound));
+        let meter = self.meters.place(signal.counted(measure, window?), Some(bound));
         Some(EventLeaf { meter, bound })
     }
 
-    /// What must be held at each event; `Some(None)` when nothing must.
-    #[allow(clippy::option_option)]
-    pub(super) fn holding(
-        &self,
-        table: &Table<'_>,
-        errors: &mut Errors<'_>,
-    ) -> Option<Option<Holding>> {
-        let Some(node) = table.get("holding") else { return Some(None) };
-        let remedy = "write holding = { nft = \"<contract>\", at_least = 1 }";
-        let inner = node.table(errors, remedy);
-        inner.and_then(|table| self.tokens(&table, &[], remedy, errors)).map(Some)
-    }
-
+    /// Whose events count: what stands in a leaf beside how many and when.
     pub(super) fn signal(&self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Signal<'c>> {
         let events = table.require("event", errors, EVENT_REMEDY);
         let named = events.and_then(|node| self.named_events(&node, errors));
         let remedy = "name the address field that earns, like subject = \"voter\"";
         let subject = table.require("subject", errors, remedy);
+        let holding = match table.get("holding") {
+            Some(node) => {
+                let remedy = "write holding = { nft = \"<contract>\", at_least = 1 }";
+                let inner = node.table(errors, remedy);
+                inner.and_then(|table| self.tokens(&table, &[], remedy, errors)).map(Some)
+            }
+            None => Some(None),
+        };
         // Without its events nothing more can be said of a leaf's fields.
         let named = named?;
         let subject = subject.and_then(|node| {
@@ -107,7 +98,7 @@ impl<'c> Conditions<'c, '_> {
             Some(node) => filter(&named, &node, errors),
             None => Some(Term::All(Vec::new())),
         };
-        Some(Signal { subject: subject?, filter: filter?, named })
+        Some(Signal { subject: subject?, filter: filter?, holding: holding?, named })
     }
 
     /// When events count.
@@ -159,7 +150,7 @@ impl<'c> Conditions<'c, '_> {
         let seconds = span.and_then(|node| spans::seconds(&node, errors));
         let after = table.require("after", errors, remedy)?.table(errors, remedy)?;
         after.deny_others(&ANCHOR_KEYS, errors);
-        let anchor = self.signal(&after, errors)?.counted(Measure::Count, Window::Always, None);
+        let anchor = self.signal(&after, errors)?.counted(Measure::Count, Window::Always);
         let of = self.meters.place(anchor, None);
         Some(Window::Within { seconds: seconds?, of })
     }
