@@ -87,6 +87,7 @@ impl Scene {
             rule_set: Name::new("bench")?,
             achievement: Name::new("contributor")?,
             achievement_id: id,
+            instance: None,
             contract: Name::new("achievements")?,
             signer: Name::new("awards")?,
             user,

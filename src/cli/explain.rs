@@ -91,6 +91,11 @@ fn render(answer: &Json) -> String {
         text(answer, "rule_set"),
         text(answer, "user"),
     )];
+    if let Some(times) = answer.get("times") {
+        let (every, of) = (text(times, "every"), |key| times.get(key).and_then(Json::as_u64));
+        let (earned, cap) = (of("earned").unwrap_or_default(), of("cap").unwrap_or_default());
+        lines.push(format!("  {earned} of {cap} times, at most once a {every}"));
+    }
     for required in list(answer, "requires") {
         let unlocked = required.get("unlocked").filter(|log| !log.is_null());
         lines.push(format!(

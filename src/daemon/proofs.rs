@@ -35,7 +35,8 @@ pub(super) struct ProofDesk {
 struct Kept {
     chain_id: u64,
     contract: Address,
-    achievement_id: U256,
+    /// Of each time that it can be earned, in order.
+    achievement_ids: Vec<U256>,
     signers: Vec<Name>,
     /// Whether the contract tells of the commitment by an event.
     tells: bool,
@@ -54,7 +55,9 @@ impl ProofDesk {
                 let kept = Kept {
                     chain_id: chain?.chain_id,
                     contract: contract?.address()?,
-                    achievement_id: achievement.id,
+                    achievement_ids: (1..=achievement.cap())
+                        .map(|time| achievement.id_of(time))
+                        .collect(),
                     signers: achievement.signers.clone(),
                     tells,
                 };
@@ -76,8 +79,16 @@ impl ProofDesk {
             let known = known.join(", ");
             ApiProblem::NotFound(format!("no rule set awards `{asked}`; known: {known}"))
         })?;
-        let id = UnlockId::of(kept.chain_id, kept.contract, kept.achievement_id, user);
-        let item = self.item(kept, id).await?.ok_or_else(|| {
+        // Of several times the last one that a signer was asked for.
+        let mut last = None;
+        for achievement_id in &kept.achievement_ids {
+            let id = UnlockId::of(kept.chain_id, kept.contract, *achievement_id, user);
+            match self.item(kept, id).await? {
+                Some(item) => last = Some((id, *achievement_id, item)),
+                None => break,
+            }
+        }
+        let (id, achievement_id, item) = last.ok_or_else(|| {
             ApiProblem::NotFound(format!("no signer was asked for {achievement} of {user}"))
         })?;
         let evidence = item.request().evidence.clone();
@@ -90,7 +101,7 @@ impl ProofDesk {
             let why = "it was on the chain before a transaction of ours";
             return Ok(shown(id, &evidence, commitment, &Landed::default(), &[], Some(why)));
         };
-        let landed = self.landed(kept, user, hash).await?;
+        let landed = self.landed(kept, (user, achievement_id), hash).await?;
         let mut logs = Vec::new();
         for item in &evidence.items {
             logs.push(self.is_there(item).await?);
@@ -114,14 +125,19 @@ impl ProofDesk {
         Ok(found)
     }
 
-    async fn landed(&self, kept: &Kept, user: Address, hash: B256) -> Result<Landed, ApiProblem> {
+    async fn landed(
+        &self,
+        kept: &Kept,
+        (user, achievement_id): (Address, U256),
+        hash: B256,
+    ) -> Result<Landed, ApiProblem> {
         let Some(link) = self.chains.get(&kept.chain_id) else { return Ok(Landed::default()) };
         let client = link.client.backfill();
         let calldata = client.calldata(hash).await.map_err(unavailable)?;
         let receipt = client.receipt(hash).await.map_err(unavailable)?;
         let block = receipt.as_ref().and_then(|it| it.receipt.block_number);
         let logs = receipt.iter().flat_map(|it| it.receipt.logs()).map(|log| &log.inner);
-        let told = calls::proof_data(kept.contract, user, kept.achievement_id, logs);
+        let told = calls::proof_data(kept.contract, user, achievement_id, logs);
         Ok(Landed { hash: Some(hash), block, calldata, told, tells: kept.tells })
     }
 

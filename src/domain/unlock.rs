@@ -158,6 +158,9 @@ pub struct UnlockRequest {
     /// The achievement's id in its contract.
     #[serde(with = "decimal")]
     pub achievement_id: U256,
+    /// Of an achievement that can be earned again: for the so many-th time, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<u64>,
     /// Name of the contract that keeps achievements.
     pub contract: Name,
     /// The signer that lands it.

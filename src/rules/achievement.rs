@@ -1,37 +1,40 @@
 //! Compiling one achievement, or the tiers of one.
 
-use std::collections::BTreeMap;
-
 use alloy::primitives::U256;
 
 use super::{
+    again::Every,
     catalog::Catalog,
     compile::signers,
     conditions::Conditions,
     document::{Errors, Node, Table},
     error::Problem,
-    limits, literal,
+    limits,
     meter::Meters,
-    model::{Achievement, Condition, Leaf, Number, OnRetract, Urgency},
-    prerequisites::{self, Required},
+    model::{Achievement, Condition, Leaf, OnRetract, Urgency},
+    prerequisites,
+    seen::{ID_REMEDY, NAME_REMEDY, Seen, unique_id, unique_name},
+    turns::period,
 };
-use crate::domain::{FieldType, Name};
+use crate::domain::Name;
 
-pub(super) const ACHIEVEMENT_KEYS: [&str; 9] =
-    ["name", "id", "signer", "on_retract", "urgency", "requires", "first", "when", "tiers"];
+pub(super) const ACHIEVEMENT_KEYS: [&str; 11] = [
+    "name",
+    "id",
+    "signer",
+    "on_retract",
+    "urgency",
+    "requires",
+    "first",
+    "every",
+    "cap",
+    "when",
+    "tiers",
+];
 pub(super) const TIER_KEYS: [&str; 3] = ["name", "id", "at_least"];
-pub(super) const NAME_REMEDY: &str = "give a name in quotes, like \"first-vote\"";
-const ID_REMEDY: &str = "give the id in the achievements contract, like id = 1";
+const EVERY_REMEDY: &str = "write every = \"month\" (or \"day\", \"week\") and cap = 12: it is earned at most \
+                            once in each, so many times in all, with ids from `id` on";
 const TIERS_REMEDY: &str = "list tiers: [[achievements.tiers]] with name, id and at_least";
-
-/// What must be unique, with the offset where it stands first, and who
-/// requires whom.
-#[derive(Default)]
-pub(super) struct Seen<'a> {
-    pub(super) names: BTreeMap<Name, usize>,
-    ids: BTreeMap<U256, usize>,
-    pub(super) requires: Required<'a>,
-}
 
 /// What an achievement says beside its name, id and condition.
 struct Common {
@@ -40,6 +43,7 @@ struct Common {
     urgency: Urgency,
     requires: Vec<Name>,
     first: Option<u64>,
+    every: Option<Every>,
 }
 
 /// An achievement, or each of its tiers; `None` when anything was reported.
@@ -74,6 +78,7 @@ pub(super) fn achievements<'a>(
         Some(node) => node.count(errors, limits::COUNT).map(Some),
         None => Some(None),
     };
+    let every = every(table, errors);
     let required = match table.get("requires") {
         Some(node) => prerequisites::read(&node, errors),
         None => Some(Vec::new()),
@@ -82,24 +87,27 @@ pub(super) fn achievements<'a>(
         let mut requires: Vec<Name> =
             required.as_ref()?.iter().map(|(name, _)| name.clone()).collect();
         requires.sort();
-        let (signers, first) = (signers.clone()?, first?);
-        Some(Common { signers, on_retract: on_retract?, urgency: urgency?, requires, first })
+        let (signers, on_retract, urgency) = (signers.clone()?, on_retract?, urgency?);
+        let (first, every) = (first?, every?);
+        Some(Common { signers, on_retract, urgency, requires, first, every })
     };
     if let Some(node) = table.get("tiers") {
         let when = table.require("when", errors, WHEN_REMEDY);
         let common = common(&required);
-        let tiers = Tiers { name, when, required, common, catalog };
+        let every = every.flatten();
+        let tiers = Tiers { name, when, required, common, every, catalog };
         if let Some(id) = table.get("id") {
             errors.report(&id, Problem::Conflict { keys: vec!["id", "tiers"] }, TIERS_REMEDY);
         }
         return tiers.compiled(&node, seen, meters, errors);
     }
     let id = table.require("id", errors, ID_REMEDY);
-    let id = id.and_then(|node| unique_id(&node, seen, errors));
+    let id = id.and_then(|node| unique_id(&node, every.flatten(), seen, errors));
     if let (Some(name), Some(required)) = (&name, &required) {
         seen.requires.insert(name.clone(), required.clone());
     }
-    let mut conditions = Conditions { catalog, meters, leaves: Vec::new() };
+    let period = every.flatten().map(|every| every.period);
+    let mut conditions = Conditions { catalog, meters, leaves: Vec::new(), period };
     // An achievement that only crowns others needs no condition of its own.
     let crowns = required.as_ref().is_some_and(|required| !required.is_empty());
     let when = if table.get("when").is_none() && crowns {
@@ -127,6 +135,7 @@ impl Common {
             urgency: self.urgency,
             requires: self.requires.clone(),
             first: self.first,
+            every: self.every,
             when,
             leaves,
         }
@@ -140,6 +149,7 @@ struct Tiers<'a, 'c> {
     required: Option<Vec<(Name, Node<'a>)>>,
     /// `None` when anything of it was reported.
     common: Option<Common>,
+    every: Option<Every>,
     catalog: &'c Catalog,
 }
 
@@ -175,12 +185,14 @@ impl<'a> Tiers<'a, '_> {
         let name = table.require("name", errors, TIERS_REMEDY);
         let name = name.and_then(|node| unique_name(&node, self.name.as_ref(), seen, errors));
         let id = table.require("id", errors, TIERS_REMEDY);
-        let id = id.and_then(|node| unique_id(&node, seen, errors));
+        let id = id.and_then(|node| unique_id(&node, self.every, seen, errors));
         let at_least = table.require("at_least", errors, TIERS_REMEDY);
         if let (Some(name), Some(required)) = (&name, &self.required) {
             seen.requires.insert(name.clone(), required.clone());
         }
-        let mut conditions = Conditions { catalog: self.catalog, meters, leaves: Vec::new() };
+        let period = self.every.map(|every| every.period);
+        let catalog = self.catalog;
+        let mut conditions = Conditions { catalog, meters, leaves: Vec::new(), period };
         let when = conditions.tier(self.when.as_ref()?, &at_least?, errors);
         let leaves = conditions.leaves;
         Some(self.common.as_ref()?.achievement(name?, id?, when?, leaves))
@@ -213,53 +225,28 @@ fn whole_condition(
     Some(when)
 }
 
-/// A name that nothing else in the set has: of a tier, with its achievement's
-/// before it.
-fn unique_name(
-    node: &Node<'_>,
-    of: Option<&Name>,
-    seen: &mut Seen<'_>,
-    errors: &mut Errors<'_>,
-) -> Option<Name> {
-    let own = node.name(errors, NAME_REMEDY)?;
-    let name = match of.map(|of| Name::new(format!("{of}-{own}"))) {
-        None => own,
-        Some(Ok(name)) => name,
-        Some(Err(error)) => {
-            errors.report(node, error.into(), "choose a shorter name");
+/// How often it can be earned; `None` when anything of that was reported.
+#[allow(clippy::option_option)]
+fn every(table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Option<Every>> {
+    let (node, other) = match (table.get("every"), table.get("cap")) {
+        (None, None) => return Some(None),
+        (Some(node), other) => (node, other),
+        (None, Some(_)) => {
+            table.require("every", errors, EVERY_REMEDY);
             return None;
         }
     };
-    let first = *seen.names.entry(name.clone()).or_insert(node.span.start);
-    unique("name", name.to_string(), first, node, errors).then_some(name)
-}
-
-fn unique_id(node: &Node<'_>, seen: &mut Seen<'_>, errors: &mut Errors<'_>) -> Option<U256> {
-    let id = match literal::number(&FieldType::Uint, node.value) {
-        Ok(Number::Uint(id)) => id,
-        Ok(Number::Int(_)) => return None,
-        Err((problem, _)) => {
-            errors.report(node, problem, ID_REMEDY);
-            return None;
-        }
-    };
-    let first = *seen.ids.entry(id).or_insert(node.span.start);
-    unique("id", id.to_string(), first, node, errors).then_some(id)
-}
-
-/// Whether `node` is where the value stands first.
-fn unique(
-    what: &'static str,
-    value: String,
-    first: usize,
-    node: &Node<'_>,
-    errors: &mut Errors<'_>,
-) -> bool {
-    if first != node.span.start {
-        let problem = Problem::Duplicate { what, value, first_line: errors.line(first) };
-        errors.report(node, problem, format!("choose another {what}"));
+    if let Some(first) = table.get("first") {
+        let problem = Problem::Conflict { keys: vec!["every", "first"] };
+        errors.report(&first, problem, "make two achievements of it");
+        return None;
     }
-    first == node.span.start
+    let period = period(&node, EVERY_REMEDY, errors);
+    if other.is_none() {
+        table.require("cap", errors, EVERY_REMEDY);
+    }
+    let cap = other.and_then(|node| node.count(errors, limits::TIMES));
+    Some(Some(Every { period: period?, cap: cap? }))
 }
 
 const ON_RETRACT: [OnRetract; 3] = [OnRetract::Revoke, OnRetract::Alert, OnRetract::Keep];

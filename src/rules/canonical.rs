@@ -8,6 +8,7 @@ use std::fmt::Write;
 use alloy::primitives::{B256, keccak256};
 
 use super::{
+    again::Every,
     meter::{Measure, Meter, Window},
     model::{
         Achievement, Bound, Condition, ContractRef, EventLeaf, Holding, HoldsLeaf, Leaf, Number,
@@ -68,6 +69,7 @@ pub(super) fn meaning<'m>(meter: &Meter, meaning_of: impl Fn(usize) -> &'m str) 
             let bound = |at: &Option<u64>| at.map_or("-".to_owned(), |at| at.to_string());
             form.line(1, format_args!("between {} {}", bound(from), bound(to)));
         }
+        Window::Each(period) => form.line(1, format_args!("each {}", period.word())),
         Window::Last { seconds } => form.line(1, format_args!("last {seconds}")),
         Window::Within { seconds, of } => {
             form.line(1, format_args!("within {seconds} of"));
@@ -109,6 +111,7 @@ impl Form<'_> {
             urgency: _,
             requires,
             first,
+            every,
             when,
             leaves,
         } = achievement;
@@ -121,6 +124,9 @@ impl Form<'_> {
         }
         if let Some(first) = first {
             self.line(1, format_args!("first {first}"));
+        }
+        if let Some(Every { period, cap }) = every {
+            self.line(1, format_args!("every {} {cap}", period.word()));
         }
         self.condition(1, when, leaves);
     }

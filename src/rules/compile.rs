@@ -6,7 +6,7 @@ use alloy::primitives::{B256, U256};
 use toml::de::DeTable;
 
 use super::{
-    achievement::{NAME_REMEDY, Seen, achievements as compiled_achievements},
+    achievement::achievements as compiled_achievements,
     canonical,
     catalog::{Catalog, CatalogContract},
     conditions::{contract, held_by},
@@ -19,6 +19,7 @@ use super::{
     outcomes, prerequisites,
     proposals::Followed,
     ratio,
+    seen::{NAME_REMEDY, Seen},
 };
 use crate::{
     domain::{FieldType, Name},

@@ -9,6 +9,7 @@ use super::{
     limits,
     meter::Meters,
     model::{Bound, Condition, Leaf, Number, Scored},
+    period::Period,
     signals::{EVENT_KEYS, EVENT_REMEDY},
 };
 use crate::domain::Name;
@@ -22,6 +23,8 @@ pub(super) struct Conditions<'c, 'm> {
     pub(super) catalog: &'c Catalog,
     pub(super) meters: &'m mut Meters,
     pub(super) leaves: Vec<Leaf>,
+    /// What is counted anew in each, unless a window says otherwise.
+    pub(super) period: Option<Period>,
 }
 
 impl Conditions<'_, '_> {

@@ -3,6 +3,7 @@
 use alloy::primitives::{Address, U256};
 
 use super::{
+    decide::{Touched, sorted},
     facts::Facts,
     memory::{self, Counted, Key, State, View},
     model::{EventLeaf, Leaf, Number, RatioLeaf, RuleSet},
@@ -11,17 +12,12 @@ use super::{
     reading::{Placed, Shown},
     tally,
     unlock::Unlock,
-    verdict::Verdict,
-    who::{By, Who},
+    who::Who,
 };
 use crate::{
     domain::{Event, Evidence, Name},
     fold::Fold,
 };
-
-/// Users with an achievement (by index) whose conditions an event may have
-/// changed. Decided in the order of addresses, then of the achievements' names.
-type Touched = Vec<(Address, usize)>;
 
 /// When those are decided for to whom it matters that something happened to
 /// everybody.
@@ -92,27 +88,7 @@ impl Fold for RuleSet {
     }
 }
 
-/// In the order of decisions, each once.
-fn sorted(mut touched: Touched) -> Touched {
-    touched.sort_unstable();
-    touched.dedup();
-    touched
-}
-
 impl RuleSet {
-    /// Decides what was waited for until a time.
-    fn decide_due(&self, time: u64, state: &mut State, output: &mut Vec<Unlock>) {
-        while let Some((due, user, place)) = memory::first_due(state).filter(|it| it.0 <= time) {
-            let mut who = Who::of(state, user);
-            // Gone in any case: whatever follows, this loop ends.
-            state.set(Key::Due(due, user, place), None);
-            let achievement = place as usize;
-            who.wait(state, achievement, None);
-            self.decide(&mut who, achievement, due, None, state, output);
-            who.finish(state);
-        }
-    }
-
     /// Voting on a proposal is over.
     fn settle(&self, settlement: &Settlement, state: &mut State, output: &mut Vec<Unlock>) {
         let mut tallied = Vec::new();
@@ -122,32 +98,6 @@ impl RuleSet {
         }
         // Only now everybody's part in it is known.
         self.decide_members(&tallied, settlement.time, state, output);
-    }
-
-    /// Decides for those to whom it matters how often something happened to
-    /// everybody.
-    fn decide_members(
-        &self,
-        tallied: &[usize],
-        now: u64,
-        state: &mut State,
-        output: &mut Vec<Unlock>,
-    ) {
-        for (user, achievement) in sorted(self.members(tallied, state)) {
-            let mut who = Who::of(state, user);
-            self.decide(&mut who, achievement, now, None, state, output);
-            who.finish(state);
-        }
-    }
-
-    /// Those to whom it matters how often something happened to everybody.
-    fn members(&self, tallied: &[usize], state: &State) -> Touched {
-        let looking = |tally: &usize| self.index.by_tally.get(*tally).into_iter().flatten();
-        let members = tallied.iter().flat_map(looking).flat_map(|(achievement, meter)| {
-            let members = tally::members(state, *meter).into_iter();
-            members.map(|user| (user, *achievement))
-        });
-        members.collect()
     }
 
     /// Counts an event and decides for whom it touches. Gives the tallies that it
@@ -180,42 +130,6 @@ impl RuleSet {
             who.finish(state);
         }
         event.tallied
-    }
-
-    /// Asks for an achievement that is earned at a block time, once; what may be
-    /// earned later is waited for.
-    fn decide(
-        &self,
-        who: &mut Who,
-        index: usize,
-        now: u64,
-        log: Option<&Counted>,
-        state: &mut State,
-        output: &mut Vec<Unlock>,
-    ) {
-        let Some(achievement) = self.achievements.get(index) else { return };
-        let view = who.view(state, now);
-        if view.user.requested(index).is_some() {
-            return;
-        }
-        let is_taken = achievement.first.is_some_and(|first| memory::taken(state, index) >= first);
-        let verdict = match is_taken {
-            true => Verdict::No,
-            false => self.verdict(&view, achievement),
-        };
-        let earned = (verdict == Verdict::Holds).then(|| self.request(&view, achievement));
-        who.wait(state, index, verdict.later());
-        let Some((request, last)) = earned else { return };
-        // Something that somebody did is always among it: see `Condition::begins`.
-        match (log, &last) {
-            (Some(log), _) => who.request(state, index, By::Present(log)),
-            (None, Some(last)) => who.request(state, index, By::Other(last)),
-            (None, None) => {}
-        }
-        if achievement.first.is_some() {
-            memory::take(state, index);
-        }
-        output.push(Unlock::of(request));
     }
 
     /// Keeps who holds which token of the contracts that `holds` names.

@@ -5,6 +5,7 @@ use alloy::primitives::{Address, B256, U256};
 use serde::Serialize;
 
 use super::{
+    again::Chance,
     error::suggest,
     memory::{self, State, View},
     model::{Achievement, Bound, Condition, Leaf, RatioLeaf, RuleSet, Scored},
@@ -31,7 +32,10 @@ pub struct Explanation {
     /// The user.
     #[serde(with = "checksummed")]
     pub user: Address,
-    /// The log that completed it, if the unlock was requested.
+    /// How often it was earned, if it can be earned again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<TimesReport>,
+    /// The log that completed it, if the unlock was requested; the last time.
     pub requested: Option<EvidenceItem>,
     /// Whether prerequisites and condition are met now.
     pub earned: bool,
@@ -46,6 +50,21 @@ pub struct Explanation {
     pub condition: ConditionReport,
     /// What is missing, in words; empty once requested.
     pub missing: Vec<String>,
+}
+
+/// How often an achievement was earned that can be earned again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TimesReport {
+    /// So often. The so many-th time has the id `achievement_id` + this - 1.
+    pub earned: u64,
+    /// Once in each `day`, `week` or `month`.
+    pub every: &'static str,
+    /// So often in all.
+    pub cap: u64,
+    /// The block time from which on it can be earned again, where that is not now;
+    /// seconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub again_from: Option<u64>,
 }
 
 /// A prerequisite.
@@ -187,7 +206,11 @@ impl RuleSet {
         let condition = self.report(view, achievement, &achievement.when);
         let verdict = self.verdict(view, achievement);
         let mut missing = Vec::new();
-        if requested.is_none() {
+        let chance = place.map_or(Chance::Never, |it| achievement.chance(&view.user, it, now));
+        if let Chance::From(time) = chance {
+            missing.push(from(time));
+        }
+        if matches!(chance, Chance::Now(_)) {
             let taken = place.map_or(0, |place| memory::taken(state, place));
             let first = achievement.first.filter(|first| taken >= *first);
             missing.extend(first.map(|first| format!("the first {first} have it already")));
@@ -203,6 +226,7 @@ impl RuleSet {
             achievement: achievement.name.clone(),
             achievement_id: achievement.id,
             user,
+            times: place.and_then(|place| achievement.times(view, place)),
             requested: requested.map(|log| log.item().clone()),
             earned: verdict == Verdict::Holds,
             earned_from: verdict.later(),
@@ -298,5 +322,21 @@ impl RuleSet {
             total: shown.total,
             missing: (!holds).then(|| missing(leaf, meter, shown.number)),
         }
+    }
+}
+
+impl Achievement {
+    fn times(&self, view: &View<'_>, place: usize) -> Option<TimesReport> {
+        let every = self.every?;
+        let again_from = match self.chance(&view.user, place, view.now) {
+            Chance::From(time) => Some(time),
+            Chance::Now(_) | Chance::Never => None,
+        };
+        Some(TimesReport {
+            earned: view.user.times(place).count,
+            every: every.period.word(),
+            cap: every.cap,
+            again_from,
+        })
     }
 }

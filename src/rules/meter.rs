@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     model::{Bound, EventKind, Holding, Number, Tally},
+    period::Period,
     predicate::Term,
     streak::Turn,
 };
@@ -75,6 +76,8 @@ pub(super) enum Window {
         from: Option<u64>,
         to: Option<u64>,
     },
+    /// Those of the present day, week or month.
+    Each(Period),
     /// Those so few seconds old, at any time.
     Last {
         seconds: u64,

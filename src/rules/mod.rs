@@ -6,10 +6,12 @@
 //! saved state.
 
 mod achievement;
+mod again;
 mod canonical;
 mod catalog;
 mod compile;
 mod conditions;
+mod decide;
 mod document;
 mod error;
 mod evaluate;
@@ -21,11 +23,13 @@ mod memory;
 mod meter;
 mod model;
 mod outcomes;
+mod period;
 mod predicate;
 mod prerequisites;
 mod proposals;
 mod ratio;
 mod reading;
+mod seen;
 mod signals;
 mod spans;
 mod streak;
@@ -40,7 +44,7 @@ mod words;
 pub use catalog::{Catalog, CatalogContract};
 pub use error::{Problem, RuleError};
 pub use explain::{
-    ConditionReport, Explanation, LeafReport, PrerequisiteReport, UnknownAchievement,
+    ConditionReport, Explanation, LeafReport, PrerequisiteReport, TimesReport, UnknownAchievement,
 };
 pub use memory::{Key, LAYOUT};
 pub use model::{Achievement, OnRetract, RuleSet, Urgency};
@@ -70,6 +74,8 @@ mod limits {
     pub const EXPRESSION_DEPTH: u16 = 12;
     /// The longest span of time, seconds: a hundred years.
     pub const SPAN_SECONDS: u64 = 100 * 365 * 86_400;
+    /// How often an achievement can be earned.
+    pub const TIMES: u64 = 10_000;
     /// The highest `count` and `at_least`.
     pub const COUNT: u64 = 1_000_000_000;
 }

@@ -11,6 +11,7 @@ use alloy::primitives::{Address, B256, I256, Keccak256, U256};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    again::Every,
     meter::{Meter, Window},
     proposals::Followed,
 };
@@ -70,6 +71,8 @@ pub struct Achievement {
     pub requires: Vec<Name>,
     /// How many users can have it, those who earn it first; `None` of all.
     pub first: Option<u64>,
+    /// That it can be earned again; `None` where once is all.
+    pub every: Option<Every>,
     pub(super) when: Condition,
     pub(super) leaves: Vec<Leaf>,
 }

@@ -11,7 +11,7 @@ use super::{
     error::Problem,
     fields, limits,
     memory::View,
-    meter::Meter,
+    meter::{Meter, Window},
     model::{Achievement, Bound, Leaf, Number, RatioLeaf, RuleSet, Tally},
     tally,
 };
@@ -87,6 +87,15 @@ impl Conditions<'_, '_> {
             None => Some(1),
         };
         let window = self.window(&table, errors);
+        if matches!(window, Some(Window::Each(_))) {
+            let problem = Problem::Conflict { keys: vec!["every", "ratio"] };
+            errors.report(
+                node,
+                problem,
+                "say of which time it is a part: `last`, or `from` and `to`",
+            );
+            return None;
+        }
         let kinds = over.and_then(|node| self.named_events(&node, errors));
         let of = of?.table(errors, remedy)?;
         of.deny_others(&["event", "subject", "where", "holding", "distinct"], errors);

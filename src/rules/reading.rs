@@ -43,11 +43,16 @@ impl Placed<'_> {
     ) -> bool {
         let time = facts.event.position.time;
         let rolls = matches!(self.meter.window, Window::Last { .. });
-        let is_enough = self.meter.enough.filter(|_| !rolls).is_some_and(|enough| {
-            let counted = who.user().counted(self.place);
-            let shown = || self.of(counted, who.user().number(self.place));
-            counted > 0 && shown().is_some_and(|shown| shown >= enough)
-        });
+        let begins = match self.begins(who.user(), time) {
+            Ok(begins) => begins,
+            Err(Beyond) => return false,
+        };
+        let is_enough =
+            self.meter.enough.filter(|_| !rolls && begins.is_none()).is_some_and(|enough| {
+                let counted = who.user().counted(self.place);
+                let shown = || self.of(counted, who.user().number(self.place));
+                counted > 0 && shown().is_some_and(|shown| shown >= enough)
+            });
         if is_enough || !self.is_within(who.user(), time) {
             return false;
         }
@@ -68,6 +73,9 @@ impl Placed<'_> {
             }
             Measure::Distinct { field, field_type } => {
                 value = facts.mark(field, field_type);
+                if let Window::Each(period) = self.meter.window {
+                    value = value.map(|value| in_period(value, period.number(time)));
+                }
                 if value.is_none() {
                     return false;
                 }
@@ -95,6 +103,10 @@ impl Placed<'_> {
             && !self.is_new(state, who.address, value)
         {
             return false;
+        }
+        if let Some(period) = begins {
+            who.user_mut().begin_period(self.place, period);
+            who.unnamed();
         }
         let log = who.numbered(state, &facts.log);
         let user = who.user_mut();
@@ -160,10 +172,17 @@ impl Placed<'_> {
         true
     }
 
+    /// The day, week or month that begins for the user with an event of a time.
+    fn begins(self, user: &User, time: u64) -> Result<Option<u64>, Beyond> {
+        let Window::Each(period) = self.meter.window else { return Ok(None) };
+        let now = period.number(time).ok_or(Beyond)?;
+        Ok((user.period(self.place) != Some(now)).then_some(now))
+    }
+
     /// Whether the window lets events of this time count for the user.
     fn is_within(self, user: &User, time: u64) -> bool {
         match self.meter.window {
-            Window::Always | Window::Last { .. } => true,
+            Window::Always | Window::Each(_) | Window::Last { .. } => true,
             Window::Between { from, to } => {
                 from.is_none_or(|from| from <= time) && to.is_none_or(|to| time < to)
             }
@@ -210,7 +229,7 @@ impl Placed<'_> {
     /// that is not settled, or never.
     pub(super) fn closes(self, user: &User) -> Option<u64> {
         match self.meter.window {
-            Window::Always | Window::Last { .. } => None,
+            Window::Always | Window::Each(_) | Window::Last { .. } => None,
             Window::Between { to, .. } => to,
             Window::Within { seconds, of } => Some(user.first(of)? + seconds + 1),
         }
@@ -241,6 +260,9 @@ impl Placed<'_> {
             let streak = view.user.streak(self.place);
             let total = streak.map_or(0, |streak| streak.length(now, *grace));
             return Shown { number: Some(Number::Uint(U256::from(total))), total };
+        }
+        if !matches!(self.begins(&view.user, view.now), Ok(None)) {
+            return Shown { number: self.of(0, None), total: 0 };
         }
         let Window::Last { seconds } = self.meter.window else {
             let total = view.user.counted(self.place);
@@ -283,6 +305,15 @@ impl Placed<'_> {
             }
         }
     }
+}
+
+/// A time beyond the calendar.
+struct Beyond;
+
+/// A value that counts once in each of some periods.
+fn in_period(value: B128, period: Option<u64>) -> B128 {
+    // Half of a hash: no two of them differ by so small a number by chance.
+    value ^ B128::from(u128::from(period.unwrap_or_default()).to_be_bytes())
 }
 
 impl Aggregate {

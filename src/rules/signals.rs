@@ -61,11 +61,18 @@ impl<'c> Conditions<'c, '_> {
         let signal = self.signal(table, errors);
         let window = self.window(table, errors);
         let signal = signal?;
+        let mut window = window?;
         let (measure, bound) = match table.get("streak") {
-            Some(node) => self.streak(&node, table, tier, errors)?,
+            Some(node) => {
+                // It knows its own days, weeks and months.
+                if matches!(window, Window::Each(_)) {
+                    window = Window::Always;
+                }
+                self.streak(&node, table, tier, errors)?
+            }
             None => measure(&signal.named, table, tier, errors)?,
         };
-        let meter = self.meters.place(signal.counted(measure, window?), Some(bound));
+        let meter = self.meters.place(signal.counted(measure, window), Some(bound));
         Some(EventLeaf { meter, bound })
     }
 
@@ -107,7 +114,7 @@ impl<'c> Conditions<'c, '_> {
         let given: Vec<&'static str> =
             windows.into_iter().filter(|key| table.get(key).is_some()).collect();
         match given.as_slice() {
-            [] => Some(Window::Always),
+            [] => Some(self.period.map_or(Window::Always, Window::Each)),
             ["last"] => {
                 Some(Window::Last { seconds: spans::seconds(&table.get("last")?, errors)? })
             }

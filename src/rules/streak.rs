@@ -3,40 +3,23 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 
-use super::model::EventKind;
+use super::{model::EventKind, period::Period};
 
 /// What must not be missed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// A day in UTC.
-    Day,
-    /// A week in UTC, from Monday on.
-    Week,
-    /// A month in UTC.
-    Month,
+    /// Each day, week or month.
+    Calendar(Period),
     /// Each of these events, which are the same for everybody.
     Each(BTreeSet<EventKind>),
 }
 
 impl Turn {
-    /// Its key in rule files, of those that the calendar gives.
-    pub(super) fn of_calendar(word: &str) -> Option<Self> {
-        match word {
-            "day" => Some(Self::Day),
-            "week" => Some(Self::Week),
-            "month" => Some(Self::Month),
-            _ => None,
-        }
-    }
-
     /// As it stands in sentences.
     pub(super) fn words(&self) -> String {
         match self {
-            Self::Day => "day".to_owned(),
-            Self::Week => "week".to_owned(),
-            Self::Month => "month".to_owned(),
+            Self::Calendar(period) => period.word().to_owned(),
             Self::Each(kinds) => {
                 let kinds: Vec<String> = kinds.iter().map(EventKind::to_string).collect();
                 kinds.join(" or ")
@@ -47,16 +30,8 @@ impl Turn {
     /// The number of the day, week or month of a time, in seconds since the Unix
     /// epoch; of events, how many there were.
     pub(super) fn number(&self, time: u64, events: impl FnOnce() -> u64) -> Option<u64> {
-        let days = time / 86_400;
         match self {
-            Self::Day => Some(days),
-            // The epoch was a Thursday.
-            Self::Week => Some((days + 3) / 7),
-            Self::Month => {
-                let at = OffsetDateTime::from_unix_timestamp(i64::try_from(time).ok()?).ok()?;
-                let months = at.year() * 12 + i32::from(u8::from(at.month()));
-                u64::try_from(months).ok()
-            }
+            Self::Calendar(period) => period.number(time),
             Self::Each(_) => Some(events()),
         }
     }
@@ -132,23 +107,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn number(turn: Turn, time: u64) -> u64 {
-        turn.number(time, || 0).unwrap()
-    }
-
-    #[test]
-    fn weeks_begin_on_monday_and_months_on_their_first_in_utc() {
-        // 2024-12-29 was a Sunday.
-        let sunday = 1_735_516_799;
-        assert_eq!(number(Turn::Week, sunday) + 1, number(Turn::Week, sunday + 1));
-        assert_eq!(number(Turn::Week, sunday + 1), number(Turn::Week, sunday + 7 * 86_400));
-        // 2024-12-31T23:59:59Z.
-        let new_year = 1_735_689_599;
-        assert_eq!(number(Turn::Month, new_year) + 1, number(Turn::Month, new_year + 1));
-        assert_eq!(number(Turn::Day, new_year) + 1, number(Turn::Day, new_year + 1));
-        assert_eq!(Turn::Month.number(u64::MAX, || 0), None);
-    }
 
     proptest! {
         /// The most turns that end with the last one and of which no more than

@@ -52,7 +52,7 @@ pub(super) fn add(state: &mut State, of: usize, window: &Window, time: u64) {
                 state.set(Key::TallyAt(place(of), at), None);
             }
         }
-        Window::Always | Window::Within { .. } => {}
+        Window::Always | Window::Each(_) | Window::Within { .. } => {}
     }
     let count = in_all(state, of).saturating_add(1);
     write(state, Key::Tally(place(of)), &count);

@@ -11,6 +11,7 @@ mod outcomes;
 mod property;
 mod ratios;
 mod reorg;
+mod repeats;
 mod schema;
 mod streaks;
 mod tiers;

@@ -9,6 +9,7 @@ use super::{
     limits,
     meter::Measure,
     model::{Bound, Number},
+    period::Period,
     streak::{Streak, Turn},
 };
 
@@ -52,16 +53,7 @@ impl Conditions<'_, '_> {
                 errors.report(&node, problem, "keep one of them");
                 None
             }
-            (Some(node), None) => {
-                let text = node.text(errors, "write \"day\", \"week\" or \"month\"")?;
-                let turn = Turn::of_calendar(text);
-                if turn.is_none() {
-                    let remedy = suggest(text, ["day", "week", "month"], remedy);
-                    let problem = Problem::BadTime { text: text.to_owned(), expected: "period" };
-                    errors.report(&node, problem, remedy);
-                }
-                turn
-            }
+            (Some(node), None) => Some(Turn::Calendar(period(&node, remedy, errors)?)),
             (None, Some(node)) => {
                 let named = self.named_events(&node, errors)?;
                 Some(Turn::Each(named.into_iter().map(|named| named.kind).collect()))
@@ -74,4 +66,16 @@ impl Conditions<'_, '_> {
         let bound = Bound::AtLeast(Number::Uint(U256::from(length?)));
         Some((Measure::Streak { turn: turn?, grace: grace? }, bound))
     }
+}
+
+/// A part of the calendar.
+pub(super) fn period(node: &Node<'_>, remedy: &str, errors: &mut Errors<'_>) -> Option<Period> {
+    let text = node.text(errors, "write \"day\", \"week\" or \"month\"")?;
+    let period = Period::of_word(text);
+    if period.is_none() {
+        let remedy = suggest(text, Period::ALL.map(Period::word), remedy);
+        let problem = Problem::BadTime { text: text.to_owned(), expected: "period" };
+        errors.report(node, problem, remedy);
+    }
+    period
 }

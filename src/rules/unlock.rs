@@ -27,23 +27,25 @@ impl Unlock {
 /// As for [`Key`](super::Key): the undo log has it once for each block that is not final.
 impl Stored for Unlock {
     fn to_bytes(&self) -> Vec<u8> {
-        let UnlockRequest { id, rule_set, achievement, achievement_id, contract, .. } =
+        let UnlockRequest { id, rule_set, achievement, achievement_id, instance, .. } =
             &*self.request;
-        let UnlockRequest { signer, user, on_retract, urgency, evidence, .. } = &*self.request;
-        let what = (id, rule_set, achievement, achievement_id, contract);
-        let how = (signer, user, on_retract, urgency, evidence);
+        let UnlockRequest { contract, signer, user, on_retract, urgency, evidence, .. } =
+            &*self.request;
+        let what = (id, rule_set, achievement, achievement_id, instance);
+        let how = (contract, signer, user, on_retract, urgency, evidence);
         postcard::to_allocvec(&(what, how)).unwrap_or_default()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
         let (what, how) = postcard::from_bytes(bytes)?;
-        let (id, rule_set, achievement, achievement_id, contract) = what;
-        let (signer, user, on_retract, urgency, evidence) = how;
+        let (id, rule_set, achievement, achievement_id, instance) = what;
+        let (contract, signer, user, on_retract, urgency, evidence) = how;
         let request = UnlockRequest {
             id,
             rule_set,
             achievement,
             achievement_id,
+            instance,
             contract,
             signer,
             user,
@@ -56,20 +58,24 @@ impl Stored for Unlock {
 }
 
 impl RuleSet {
-    /// What is asked of the signer, and the last log that counted.
+    /// What is asked of the signer for the so many-th time, from 1, and the last log
+    /// that counted.
     pub(super) fn request(
         &self,
         view: &View<'_>,
         achievement: &Achievement,
+        time: u64,
     ) -> (UnlockRequest, Option<Counted>) {
         let contract = &self.contract;
-        let id = UnlockId::of(contract.chain_id, contract.address, achievement.id, view.address);
+        let achievement_id = achievement.id_of(time);
+        let id = UnlockId::of(contract.chain_id, contract.address, achievement_id, view.address);
         let (evidence, last) = self.evidence(view, achievement);
         let request = UnlockRequest {
             id,
             rule_set: self.id.clone(),
             achievement: achievement.name.clone(),
-            achievement_id: achievement.id,
+            achievement_id,
+            instance: achievement.every.map(|_| time),
             contract: contract.name.clone(),
             // There is always one: a set without is not compiled.
             signer: achievement.signer_of(id).unwrap_or(&self.id).clone(),

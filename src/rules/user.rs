@@ -28,6 +28,11 @@ pub struct User {
     rolling: Vec<(u32, Vec<Entry>)>,
     /// The log by the achievement's place, in order.
     requested: Vec<(u32, u32)>,
+    /// How often it was requested, of achievements that can be earned again: by the
+    /// place, in order.
+    times: Vec<(u32, Times)>,
+    /// The day, week or month that a meter counts, by its place, in order.
+    periods: Vec<(u32, u64)>,
     /// The time by the achievement's place, in order.
     waits: Vec<(u32, u64)>,
 }
@@ -51,6 +56,14 @@ struct Reading {
     counted: u64,
     /// Of them, those that are named.
     named: u32,
+}
+
+/// How often something was requested.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    pub(super) count: u64,
+    /// The number of the day, week or month of the last time.
+    pub(super) period: u64,
 }
 
 /// A log within a rolling window.
@@ -182,6 +195,36 @@ impl User {
 
     pub(super) fn set_requested(&mut self, achievement: usize, log: u32) {
         put(&mut self.requested, achievement, Some(log));
+    }
+
+    /// How often an achievement was requested that can be earned again.
+    pub(super) fn times(&self, achievement: usize) -> Times {
+        find(&self.times, achievement).copied().unwrap_or_default()
+    }
+
+    pub(super) fn set_times(&mut self, achievement: usize, times: Times) {
+        put(&mut self.times, achievement, Some(times));
+    }
+
+    /// The day, week or month that a meter has counted last.
+    pub(super) fn period(&self, place: usize) -> Option<u64> {
+        find(&self.periods, place).copied()
+    }
+
+    /// Has a meter count from nothing on, in a period.
+    pub(super) fn begin_period(&mut self, place: usize, period: u64) {
+        put(&mut self.periods, place, Some(period));
+        put(&mut self.meters, place, None);
+        put(&mut self.numbers, place, None);
+        for named in &mut self.named {
+            named.by.remove(place);
+        }
+    }
+
+    /// Whether anything needs a log.
+    pub(super) fn needs(&self, log: u32) -> bool {
+        self.named.iter().any(|named| named.log == log)
+            || self.requested.iter().any(|(_, other)| *other == log)
     }
 
     pub(super) fn waits(&self, achievement: usize) -> Option<u64> {

@@ -6,7 +6,7 @@ use alloy::primitives::Address;
 
 use super::{
     memory::{self, Counted, Key, State, View},
-    user::User,
+    user::{Times, User},
 };
 
 /// A working copy of what is known of a user.
@@ -85,7 +85,18 @@ impl Who {
             By::Present(log) => self.numbered(state, log),
             By::Other(log) => self.add(state, log),
         };
+        let before = self.user.requested(achievement);
         self.user_mut().set_requested(achievement, number);
+        if let Some(before) = before.filter(|before| !self.user.needs(*before)) {
+            state.set(Key::Log(self.address, before), None);
+        }
+    }
+
+    /// Notes that an achievement was earned that can be earned again in the next
+    /// period.
+    pub(super) fn earned(&mut self, achievement: usize, period: u64) {
+        let count = self.user.times(achievement).count + 1;
+        self.user_mut().set_times(achievement, Times { count, period });
     }
 
     /// Writes down what changed.

@@ -61,6 +61,7 @@ impl RuleSet {
                 let to = to.map(|to| format!(" before {}", time(to)));
                 format!("{}{}", from.unwrap_or_default(), to.unwrap_or_default())
             }
+            Window::Each(period) => format!(" in the same {}", period.word()),
             Window::Last { seconds } => format!(" in the last {}", span(*seconds)),
             Window::Within { seconds, of } => {
                 let anchor = self.meters.get(*of).map(signal).unwrap_or_default();

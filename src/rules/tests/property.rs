@@ -77,8 +77,9 @@ pub(super) enum Rule {
     Part(u64, u64),
 }
 
-/// The Unix time at which histories begin.
-const BEGIN: u64 = 1_000;
+/// The Unix time at which histories begin: some reach into the next day.
+const BEGIN: u64 = DAY - 20;
+const DAY: u64 = 86_400;
 
 impl Events {
     fn toml(&self) -> String {
@@ -103,7 +104,10 @@ impl Events {
                 "streak = {{ of = \"contributions.rated\", length = {length}, grace = {grace} }}"
             ),
         });
-        let time = |at: u64| format!("1970-01-01T00:{:02}:{:02}Z", at / 60, at % 60);
+        let time = |at: u64| {
+            let at = time::OffsetDateTime::from_unix_timestamp(i64::try_from(at).unwrap()).unwrap();
+            at.format(&time::format_description::well_known::Rfc3339).unwrap()
+        };
         match self.window {
             Window::Always => {}
             Window::Between(from, to) => {
@@ -125,7 +129,14 @@ impl Events {
     }
 
     /// What counts of a history: (time, proposal, number).
-    fn counting(&self, history: &[(u64, What)], who: u8, now: u64) -> Vec<(u64, u64, i64)> {
+    fn counting(
+        &self,
+        history: &[(u64, What)],
+        who: u8,
+        now: u64,
+        daily: bool,
+    ) -> Vec<(u64, u64, i64)> {
+        let daily = daily && !matches!(self.measure, Measure::Streak(..));
         let rated =
             |(_, what): &&(u64, What)| matches!(what, What::Rate { member, .. } if *member == who);
         let anchor = history.iter().find(rated).map(|(time, _)| *time);
@@ -148,7 +159,7 @@ impl Events {
                 _ => continue,
             };
             let in_window = match self.window {
-                Window::Always => true,
+                Window::Always => !daily || time / DAY == now / DAY,
                 Window::Between(from, to) => (from..to).contains(time),
                 Window::Last(seconds) => time + seconds > now,
                 Window::WithinOfRating(seconds) => {
@@ -165,8 +176,8 @@ impl Events {
         counting
     }
 
-    fn holds(&self, history: &[(u64, What)], who: u8, now: u64) -> bool {
-        let counting = self.counting(history, who, now);
+    fn holds(&self, history: &[(u64, What)], who: u8, now: u64, daily: bool) -> bool {
+        let counting = self.counting(history, who, now, daily);
         let numbers = || counting.iter().map(|(_, _, number)| *number);
         let weight = |number: u64| i64::try_from(number).unwrap();
         match self.measure {
@@ -256,12 +267,25 @@ impl Rule {
         }
     }
 
-    fn holds(&self, history: &[(u64, What)], who: u8, now: u64) -> bool {
-        let on = |rule: &Rule| rule.holds(history, who, now);
+    /// Whether there is a part of something in it.
+    fn has_part(&self) -> bool {
         match self {
-            Self::Events(events) => events.holds(history, who, now),
+            Self::Part(..) => true,
+            Self::Events(_) | Self::Holds { .. } | Self::Not(_) => false,
+            Self::All(rules) | Self::Any(rules) | Self::AtLeast(_, rules) => {
+                rules.iter().any(Self::has_part)
+            }
+            Self::Score(_, rules) => rules.iter().any(|(_, rule)| rule.has_part()),
+        }
+    }
+
+    /// `daily`: what has no window counts of the present day alone.
+    fn holds(&self, history: &[(u64, What)], who: u8, now: u64, daily: bool) -> bool {
+        let on = |rule: &Rule| rule.holds(history, who, now, daily);
+        match self {
+            Self::Events(events) => events.holds(history, who, now, daily),
             Self::Not(events) => {
-                events.is_over(history, who, now) && !events.holds(history, who, now)
+                events.is_over(history, who, now) && !events.holds(history, who, now, daily)
             }
             Self::All(rules) => rules.iter().all(on),
             Self::Any(rules) => rules.iter().any(on),
@@ -368,16 +392,21 @@ fn what() -> impl Strategy<Value = What> {
     ]
 }
 
-/// Who is found to have earned it, by the second and in order.
-fn naive(rule: &Rule, history: &History, end: u64) -> Vec<(u64, Address)> {
+/// Who is found to have earned it, by the second and in order; with `cap`, once a
+/// day and so often.
+fn naive(rule: &Rule, history: &History, end: u64, cap: Option<usize>) -> Vec<(u64, Address)> {
     let mut earned: Vec<(u64, u8)> = Vec::new();
     let mut seen = 0;
     for now in BEGIN..=end {
         loop {
             // Before the second's first event, and after each.
             for who in 1..4 {
-                let has = earned.iter().any(|(_, other)| *other == who);
-                if !has && rule.holds(&history[..seen], who, now) {
+                let had = || earned.iter().filter(|(_, other)| *other == who);
+                let has = match cap {
+                    Some(cap) => had().count() == cap || had().any(|it| it.0 / DAY == now / DAY),
+                    None => had().count() > 0,
+                };
+                if !has && rule.holds(&history[..seen], who, now, cap.is_some()) {
                     earned.push((now, who));
                 }
             }
@@ -394,6 +423,7 @@ proptest! {
     #[test]
     fn any_rule_over_any_history_decides_as_a_naive_reader_does(
         rule in rule(),
+        cap in proptest::option::of(1..4_usize),
         steps in vec((0..4_u64, what()), 1..24),
         idle in vec(any::<bool>(), 24),
         restarts in vec(proptest::bool::weighted(0.2), 24),
@@ -407,9 +437,12 @@ proptest! {
             })
             .collect();
         let end = time + 40;
-        let expected = naive(&rule, &history, end);
+        let cap = cap.filter(|_| !rule.has_part());
+        let expected = naive(&rule, &history, end, cap);
 
-        let mut world = World::new(compiled(&set_of(&format!("when = {{ {} }}", rule.toml()))));
+        let every = cap.map_or(String::new(), |cap| format!("every = \"day\"\ncap = {cap}\n"));
+        let text = set_of(&format!("{every}when = {{ {} }}", rule.toml()));
+        let mut world = World::new(compiled(&text));
         let mut owners = std::collections::BTreeMap::new();
         let mut earned = Vec::new();
         for ((index, (time, what)), restarts) in history.iter().enumerate().zip(&restarts) {
@@ -450,9 +483,9 @@ proptest! {
         earned.extend(world.begin_at(end));
         let earned: Vec<Address> = earned.into_iter().map(|unlock| unlock.request.user).collect();
         let expected: Vec<Address> = expected.into_iter().map(|(_, who)| who).collect();
-        prop_assert_eq!(&earned, &expected, "{}", rule.toml());
+        prop_assert_eq!(&earned, &expected, "{}", text);
         // Who has it waits for nothing.
-        for who in &earned {
+        for who in earned.iter().filter(|_| cap.is_none()) {
             let known = memory::user(&world.state, *who);
             prop_assert_eq!(known.waits(0), None);
         }

@@ -30,6 +30,7 @@ fn item(n: u8, contract: &str, rule_set: &str, since: u64) -> Item {
         rule_set: Name::new(rule_set).unwrap(),
         achievement: Name::new("voter").unwrap(),
         achievement_id: U256::from(n),
+        instance: None,
         contract: Name::new(contract).unwrap(),
         signer: Name::new("awards").unwrap(),
         user: Address::repeat_byte(n),

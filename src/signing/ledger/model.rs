@@ -40,6 +40,7 @@ pub(super) fn request_of(n: u8, rule_set: &str) -> UnlockRequest {
         rule_set: name(rule_set),
         achievement: name("voter"),
         achievement_id: U256::from(n),
+        instance: None,
         contract: name("awards"),
         signer: name("signer"),
         user: Address::repeat_byte(n),

@@ -1,0 +1,132 @@
+//! Deciding who has earned what, and when to look again.
+
+use std::borrow::Cow;
+
+use alloy::primitives::Address;
+
+use super::{
+    again::Chance,
+    memory::{self, Counted, Key, State, View},
+    model::RuleSet,
+    tally,
+    unlock::Unlock,
+    verdict::Verdict,
+    who::{By, Who},
+};
+
+/// Users with an achievement (by index) whose conditions an event may have
+/// changed. Decided in the order of addresses, then of the achievements' names.
+pub(super) type Touched = Vec<(Address, usize)>;
+
+/// In the order of decisions, each once.
+pub(super) fn sorted(mut touched: Touched) -> Touched {
+    touched.sort_unstable();
+    touched.dedup();
+    touched
+}
+
+impl RuleSet {
+    /// Decides what was waited for until a time.
+    pub(super) fn decide_due(&self, time: u64, state: &mut State, output: &mut Vec<Unlock>) {
+        while let Some((due, user, place)) = memory::first_due(state).filter(|it| it.0 <= time) {
+            let mut who = Who::of(state, user);
+            // Gone in any case: whatever follows, this loop ends.
+            state.set(Key::Due(due, user, place), None);
+            let achievement = place as usize;
+            who.wait(state, achievement, None);
+            self.decide(&mut who, achievement, due, None, state, output);
+            who.finish(state);
+        }
+    }
+
+    /// Decides for those to whom it matters how often something happened to
+    /// everybody.
+    pub(super) fn decide_members(
+        &self,
+        tallied: &[usize],
+        now: u64,
+        state: &mut State,
+        output: &mut Vec<Unlock>,
+    ) {
+        for (user, achievement) in sorted(self.members(tallied, state)) {
+            let mut who = Who::of(state, user);
+            self.decide(&mut who, achievement, now, None, state, output);
+            who.finish(state);
+        }
+    }
+
+    /// Those to whom it matters how often something happened to everybody.
+    pub(super) fn members(&self, tallied: &[usize], state: &State) -> Touched {
+        let looking = |tally: &usize| self.index.by_tally.get(*tally).into_iter().flatten();
+        let members = tallied.iter().flat_map(looking).flat_map(|(achievement, meter)| {
+            let members = tally::members(state, *meter).into_iter();
+            members.map(|user| (user, *achievement))
+        });
+        members.collect()
+    }
+
+    /// Asks for an achievement that is earned at a block time; what may be earned
+    /// later is waited for.
+    pub(super) fn decide(
+        &self,
+        who: &mut Who,
+        index: usize,
+        now: u64,
+        log: Option<&Counted>,
+        state: &mut State,
+        output: &mut Vec<Unlock>,
+    ) {
+        let Some(achievement) = self.achievements.get(index) else { return };
+        let view = who.view(state, now);
+        let chance = achievement.chance(&view.user, index, now);
+        if chance == Chance::Never {
+            return;
+        }
+        let is_taken = achievement.first.is_some_and(|first| memory::taken(state, index) >= first);
+        let verdict = match chance {
+            Chance::Now(_) if !is_taken => self.verdict(&view, achievement),
+            _ => Verdict::No,
+        };
+        let earned = match (verdict, chance) {
+            (Verdict::Holds, Chance::Now(time)) => Some(self.request(&view, achievement, time)),
+            _ => None,
+        };
+        if let Some((request, last)) = earned {
+            // Something that somebody did is always among it: see `Condition::begins`.
+            match (log, &last) {
+                (Some(log), _) => who.request(state, index, By::Present(log)),
+                (None, Some(last)) => who.request(state, index, By::Other(last)),
+                (None, None) => {}
+            }
+            if let Some(period) = achievement.every.and_then(|it| it.period.number(now)) {
+                who.earned(index, period);
+            }
+            if achievement.first.is_some() {
+                memory::take(state, index);
+            }
+            output.push(Unlock::of(request));
+        }
+        let later = self.later(&who.view(state, now), index, verdict);
+        who.wait(state, index, later);
+    }
+
+    /// When an achievement must be looked at again if nothing happens until then,
+    /// after what was found now.
+    fn later(&self, view: &View<'_>, index: usize, found: Verdict) -> Option<u64> {
+        let achievement = self.achievements.get(index)?;
+        let Some(every) = achievement.every else { return found.later() };
+        if achievement.chance(&view.user, index, view.now) == Chance::Never {
+            return None;
+        }
+        // In the next period other events count, or none.
+        let next = every.period.next(view.now)?;
+        if let Some(time) = found.later().filter(|time| *time < next) {
+            return Some(time);
+        }
+        let then = View { user: Cow::Borrowed(&*view.user), now: next, ..*view };
+        match self.verdict(&then, achievement) {
+            Verdict::Holds => Some(next),
+            verdict => verdict.later(),
+        }
+    }
+}
