@@ -9,11 +9,12 @@ use alloy::primitives::{B256, keccak256};
 
 use super::{
     again::Every,
-    meter::{Measure, Meter, Window},
+    meter::{Measure, Meter, Signal, Window},
     model::{
         Achievement, Bound, Condition, ContractRef, EventLeaf, Holding, HoldsLeaf, Leaf, Number,
         RatioLeaf, RuleSet, Scored,
     },
+    sequence::Sequence,
 };
 
 pub(super) fn version(set: &RuleSet) -> B256 {
@@ -39,18 +40,9 @@ fn form(set: &RuleSet) -> String {
 /// What a meter counts, in words that only the same meter has. `meaning_of`
 /// gives that of another one.
 pub(super) fn meaning<'m>(meter: &Meter, meaning_of: impl Fn(usize) -> &'m str) -> String {
-    let Meter { events, subject, filter, holding, measure, window, .. } = meter;
+    let Meter { signal, measure, window, .. } = meter;
     let mut form = Form { text: String::new(), meters: &[] };
-    form.line(0, format_args!("events by {}", quoted(subject)));
-    for kind in events {
-        form.line(1, format_args!("of {}.{}", kind.contract, kind.event));
-    }
-    if !filter.is_always() {
-        form.line(1, format_args!("where {filter}"));
-    }
-    if let Some(Holding { nft, at_least }) = holding {
-        form.line(1, format_args!("holding {nft} {at_least}"));
-    }
+    form.signal(0, signal);
     match measure {
         Measure::Count => form.line(1, format_args!("count")),
         Measure::Distinct { field, .. } => {
@@ -58,6 +50,19 @@ pub(super) fn meaning<'m>(meter: &Meter, meaning_of: impl Fn(usize) -> &'m str) 
         }
         Measure::Streak { turn, grace } => {
             form.line(1, format_args!("streak {} {grace}", turn.words()));
+        }
+        Measure::Sequence(Sequence { then, within, not_between }) => {
+            form.line(1, format_args!("sequence"));
+            for signal in then {
+                form.signal(2, signal);
+            }
+            if let Some(seconds) = within {
+                form.line(1, format_args!("in {seconds}"));
+            }
+            if let Some(signal) = not_between {
+                form.line(1, format_args!("not between"));
+                form.signal(2, signal);
+            }
         }
         Measure::Of { aggregate, field, .. } => {
             form.line(1, format_args!("{} {}", aggregate.word(), quoted(field)));
@@ -93,6 +98,20 @@ impl Form<'_> {
     fn lines(&mut self, depth: usize, lines: &str) {
         for line in lines.lines() {
             self.line(depth, format_args!("{line}"));
+        }
+    }
+
+    fn signal(&mut self, depth: usize, signal: &Signal) {
+        let Signal { events, subject, filter, holding } = signal;
+        self.line(depth, format_args!("events by {}", quoted(subject)));
+        for kind in events {
+            self.line(depth + 1, format_args!("of {}.{}", kind.contract, kind.event));
+        }
+        if !filter.is_always() {
+            self.line(depth + 1, format_args!("where {filter}"));
+        }
+        if let Some(Holding { nft, at_least }) = holding {
+            self.line(depth + 1, format_args!("holding {nft} {at_least}"));
         }
     }
 

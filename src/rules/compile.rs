@@ -128,7 +128,8 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     }
     for meter in &meters {
         read.extend(meter.looks_at().map(|kind| kind.contract.clone()));
-        read.extend(meter.holding.iter().map(|holding| holding.nft.clone()));
+        let held = meter.signals().filter_map(|signal| signal.holding.as_ref());
+        read.extend(held.map(|holding| holding.nft.clone()));
     }
     if achievements.iter().any(|achievement| !achievement.requires.is_empty()) {
         read.insert(contract.name.clone());

@@ -14,9 +14,10 @@ use super::{
 };
 use crate::domain::Name;
 
-const FORMS: [&str; 8] = ["event", "holds", "all", "any", "of", "not", "score", "ratio"];
-const FORM_REMEDY: &str =
-    "give exactly one of `event`, `holds`, `all`, `any`, `of`, `not`, `score`, `ratio`";
+const FORMS: [&str; 9] =
+    ["event", "holds", "all", "any", "of", "not", "score", "ratio", "sequence"];
+const FORM_REMEDY: &str = "give exactly one of `event`, `holds`, `all`, `any`, `of`, `not`, `score`, `ratio`, \
+     `sequence`";
 
 /// Compiles conditions, collecting their leaves.
 pub(super) struct Conditions<'c, 'm> {
@@ -83,6 +84,11 @@ impl Conditions<'_, '_> {
                 table.deny_others(&["ratio"], errors);
                 let leaf = self.ratio(&table.get("ratio")?, errors)?;
                 Some(self.leaf(Leaf::Ratio(leaf)))
+            }
+            ["sequence"] => {
+                table.deny_others(&["sequence"], errors);
+                let leaf = self.sequence(&table.get("sequence")?, errors)?;
+                Some(self.leaf(Leaf::Events(leaf)))
             }
             [] => {
                 table.deny_others(&[FORMS.as_slice(), &EVENT_KEYS].concat(), errors);

@@ -88,6 +88,9 @@ pub enum Problem {
         /// The key.
         key: String,
     },
+    /// A sequence of one.
+    #[error("one step is no sequence")]
+    OneStep,
     /// More entries or levels than the limit.
     #[error("{count} {what}, more than {max}")]
     TooMany {

@@ -6,6 +6,7 @@ use super::{
     decide::{Touched, sorted},
     facts::Facts,
     memory::{self, Counted, Key, State, View},
+    meter::{Measure, Signal},
     model::{EventLeaf, Leaf, Number, RatioLeaf, RuleSet},
     prerequisites,
     proposals::Settlement,
@@ -188,17 +189,32 @@ impl RuleSet {
             }
         }
         for placed in meters.into_iter().flatten().filter_map(|place| self.meter(*place)) {
-            let Some(user) = happening.facts.address(&placed.meter.subject) else { continue };
-            if !placed.meter.filter.is_met(&happening.facts) {
+            let looking = self.index.by_meter.get(placed.place).into_iter().flatten();
+            let tokens = |state: &State, signal: &Signal, user: Address| {
+                let held = signal.holding.as_ref();
+                held.map_or(0, |it| self.tokens(state, &it.nft, user))
+            };
+            let signal = &placed.meter.signal;
+            if let Measure::Sequence(sequence) = &placed.meter.measure {
+                for user in happening.facts.users(placed.meter.signals()) {
+                    let at = happening.at(state, user);
+                    let Happening { facts, people, .. } = &mut *happening;
+                    let Some(who) = people.get_mut(at) else { continue };
+                    let tokens = |state: &State, signal: &Signal| tokens(state, signal, user);
+                    if placed.follow(sequence, facts, tokens, state, who) {
+                        happening.touch(user, looking.clone().copied());
+                    }
+                }
+                continue;
+            }
+            let Some(user) = happening.facts.address(&signal.subject) else { continue };
+            if !signal.filter.is_met(&happening.facts) {
                 continue;
             }
             let at = happening.at(state, user);
             let Happening { facts, people, .. } = &mut *happening;
             let Some(who) = people.get_mut(at) else { continue };
-            let held = placed.meter.holding.as_ref();
-            let tokens = |state: &State| held.map_or(0, |it| self.tokens(state, &it.nft, user));
-            if placed.count(facts, tokens, state, who) {
-                let looking = self.index.by_meter.get(placed.place).into_iter().flatten();
+            if placed.count(facts, |state| tokens(state, signal, user), state, who) {
                 happening.touch(user, looking.copied());
             }
         }
@@ -231,10 +247,7 @@ impl RuleSet {
     /// What a leaf asks about shows of a user.
     pub(super) fn shown(&self, view: &View<'_>, leaf: &Leaf) -> Shown {
         match leaf {
-            Leaf::Holds(leaf) => {
-                let total = self.tokens(view.state, &leaf.tokens.nft, view.address);
-                Shown { number: Some(Number::Uint(U256::from(total))), total }
-            }
+            Leaf::Holds(leaf) => Shown::of(self.tokens(view.state, &leaf.tokens.nft, view.address)),
             Leaf::Events(leaf) => match self.meter(leaf.meter) {
                 Some(placed) => placed.shown(view),
                 None => Shown { number: None, total: 0 },

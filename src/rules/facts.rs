@@ -6,7 +6,7 @@ use alloy::primitives::{Address, B128, U256, keccak256};
 use serde_json::Value as Json;
 use smallvec::SmallVec;
 
-use super::{memory::Counted, model::Number};
+use super::{memory::Counted, meter::Signal, model::Number};
 use crate::domain::{Event, FieldType, Value};
 
 /// An event as rules see it.
@@ -64,6 +64,20 @@ impl<'e> Facts<'e> {
             Value::Address(address) => (!address.is_zero()).then_some(address),
             _ => None,
         }
+    }
+
+    /// Those whom any of some signals is about, each once.
+    pub(super) fn users<'s>(
+        &self,
+        signals: impl Iterator<Item = &'s Signal>,
+    ) -> SmallVec<[Address; 4]> {
+        let mut users = SmallVec::new();
+        for user in signals.filter_map(|signal| self.address(&signal.subject)) {
+            if !users.contains(&user) {
+                users.push(user);
+            }
+        }
+        users
     }
 
     pub(super) fn uint(&self, name: &str) -> Option<U256> {

@@ -9,13 +9,14 @@ use super::{
     model::{Bound, EventKind, Holding, Number, Tally},
     period::Period,
     predicate::Term,
+    sequence::Sequence,
     streak::Turn,
 };
 use crate::domain::FieldType;
 
-/// What is counted, of which events, for whom and when.
+/// Which events count, for whom and at what holdings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Meter {
+pub(super) struct Signal {
     /// The event kinds that count, in order, without repetition.
     pub(super) events: BTreeSet<EventKind>,
     /// The address field that earns.
@@ -24,6 +25,12 @@ pub(super) struct Meter {
     pub(super) filter: Term,
     /// What the user must hold at the event.
     pub(super) holding: Option<Holding>,
+}
+
+/// What is counted, of which events and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Meter {
+    pub(super) signal: Signal,
     pub(super) measure: Measure,
     pub(super) window: Window,
     /// Nobody asks for more than this, so that the state of a user stays small: a
@@ -56,6 +63,8 @@ pub(super) enum Measure {
         turn: Turn,
         grace: u64,
     },
+    /// The meter's events, then others, in this order.
+    Sequence(Sequence),
 }
 
 /// How the numbers in a field become one.
@@ -124,7 +133,17 @@ impl Meter {
 
     /// All the events that it looks at.
     pub(super) fn looks_at(&self) -> impl Iterator<Item = &EventKind> {
-        self.events.iter().chain(self.turns().into_iter().flatten())
+        let events = self.signals().flat_map(|signal| &signal.events);
+        events.chain(self.turns().into_iter().flatten())
+    }
+
+    /// The signals that it looks at.
+    pub(super) fn signals(&self) -> impl Iterator<Item = &Signal> {
+        let others = match &self.measure {
+            Measure::Sequence(sequence) => Some(sequence.others()),
+            _ => None,
+        };
+        std::iter::once(&self.signal).chain(others.into_iter().flatten())
     }
 
     /// The type of what it shows.
@@ -143,6 +162,8 @@ impl Meter {
             Measure::Count | Measure::Distinct { .. } => true,
             // It can be lost again.
             Measure::Streak { .. } => false,
+            // It ends by itself.
+            Measure::Sequence(_) => false,
             Measure::Of { .. } if rolls => false,
             Measure::Of { aggregate: Aggregate::Sum, field_type, .. } => {
                 *field_type == FieldType::Uint

@@ -30,8 +30,10 @@ mod proposals;
 mod ratio;
 mod reading;
 mod seen;
+mod sequence;
 mod signals;
 mod spans;
+mod steps;
 mod streak;
 mod tally;
 mod turns;
@@ -60,6 +62,8 @@ mod limits {
     pub const ACHIEVEMENTS: usize = 1_000;
     /// Tiers of one achievement.
     pub const TIERS: usize = 64;
+    /// Steps of a sequence.
+    pub const STEPS: usize = 16;
     /// Signers of one achievement.
     pub const SIGNERS: usize = 16;
     /// How deep `all` and `any` nest.

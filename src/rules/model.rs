@@ -225,11 +225,12 @@ impl Index {
             (0..meters.len()).partition(|place| anchors.contains(place));
         for place in first.into_iter().chain(then) {
             let Some(meter) = meters.get(place) else { continue };
-            for EventKind { contract, event } in &meter.events {
+            let kinds = meter.signals().flat_map(|signal| &signal.events);
+            for EventKind { contract, event } in kinds.collect::<BTreeSet<_>>() {
                 let of_contract = index.by_event.entry(contract.clone()).or_default();
                 of_contract.entry(event.clone()).or_default().push(place);
             }
-            if let Some(holding) = &meter.holding {
+            for holding in meter.signals().filter_map(|signal| signal.holding.as_ref()) {
                 index.by_nft.entry(holding.nft.clone()).or_default();
             }
         }

@@ -22,6 +22,13 @@ pub(super) struct Shown {
     pub(super) total: u64,
 }
 
+impl Shown {
+    /// So many of something.
+    pub(super) fn of(total: u64) -> Self {
+        Self { number: Some(Number::Uint(U256::from(total))), total }
+    }
+}
+
 /// A meter at its place.
 #[derive(Clone, Copy)]
 pub(super) struct Placed<'m> {
@@ -56,13 +63,15 @@ impl Placed<'_> {
         if is_enough || !self.is_within(who.user(), time) {
             return false;
         }
-        let holding = self.meter.holding.as_ref();
+        let holding = self.meter.signal.holding.as_ref();
         if holding.is_some_and(|holding| tokens(state) < holding.at_least) {
             return false;
         }
         let (mut number, mut value, mut turn_now) = (None, None, None);
         match &self.meter.measure {
             Measure::Count => {}
+            // See `Placed::follow`.
+            Measure::Sequence(_) => return false,
             Measure::Streak { turn, .. } => {
                 turn_now = self.turn(turn, state, time);
                 let streak = who.user().streak(self.place);
@@ -173,7 +182,7 @@ impl Placed<'_> {
     }
 
     /// The day, week or month that begins for the user with an event of a time.
-    fn begins(self, user: &User, time: u64) -> Result<Option<u64>, Beyond> {
+    pub(super) fn begins(self, user: &User, time: u64) -> Result<Option<u64>, Beyond> {
         let Window::Each(period) = self.meter.window else { return Ok(None) };
         let now = period.number(time).ok_or(Beyond)?;
         Ok((user.period(self.place) != Some(now)).then_some(now))
@@ -238,9 +247,10 @@ impl Placed<'_> {
     /// What it shows of so many logs, and what it made of their numbers.
     fn of(self, counted: u64, number: Option<Number>) -> Option<Number> {
         match self.meter.measure {
-            Measure::Count | Measure::Distinct { .. } | Measure::Streak { .. } => {
-                Some(Number::Uint(U256::from(counted)))
-            }
+            Measure::Count
+            | Measure::Distinct { .. }
+            | Measure::Streak { .. }
+            | Measure::Sequence(_) => Some(Number::Uint(U256::from(counted))),
             Measure::Of { aggregate: Aggregate::Sum, ref field_type, .. } => {
                 Some(number.unwrap_or_else(|| Number::zero(field_type)))
             }
@@ -255,11 +265,13 @@ impl Placed<'_> {
 
     /// What it shows of a user.
     pub(super) fn shown(self, view: &View<'_>) -> Shown {
+        if let Measure::Sequence(_) = self.meter.measure {
+            return self.steps(view);
+        }
         if let Measure::Streak { turn, grace } = &self.meter.measure {
             let now = self.turn(turn, view.state, view.now).unwrap_or(u64::MAX);
             let streak = view.user.streak(self.place);
-            let total = streak.map_or(0, |streak| streak.length(now, *grace));
-            return Shown { number: Some(Number::Uint(U256::from(total))), total };
+            return Shown::of(streak.map_or(0, |streak| streak.length(now, *grace)));
         }
         if !matches!(self.begins(&view.user, view.now), Ok(None)) {
             return Shown { number: self.of(0, None), total: 0 };
@@ -289,6 +301,9 @@ impl Placed<'_> {
     /// The latest logs that counted, in position order, at most
     /// [`Evidence::MAX_ITEMS`].
     pub(super) fn logs(self, view: &View<'_>) -> Vec<Counted> {
+        if let Measure::Sequence(_) = self.meter.measure {
+            return self.step_logs(view);
+        }
         let log = |number: u32| view.log(number);
         match self.meter.window {
             Window::Last { seconds } => {
@@ -308,7 +323,7 @@ impl Placed<'_> {
 }
 
 /// A time beyond the calendar.
-struct Beyond;
+pub(super) struct Beyond;
 
 /// A value that counts once in each of some periods.
 fn in_period(value: B128, period: Option<u64>) -> B128 {

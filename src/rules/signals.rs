@@ -7,7 +7,7 @@ use super::{
     error::Problem,
     fields::{Named, event, field_type, filter, measure, wrong_field},
     limits,
-    meter::{Measure, Meter, Window},
+    meter::{Measure, Meter, Signal, Window},
     model::{EventKind, EventLeaf, Holding, HoldsLeaf},
     predicate::Term,
     spans,
@@ -18,27 +18,22 @@ pub(super) const EVENT_KEYS: [&str; 14] = [
     "event", "subject", "where", "holding", "count", "distinct", "sum", "max", "min", "from", "to",
     "last", "within", "streak",
 ];
+/// What may say whose events count.
+pub(super) const SIGNAL_KEYS: [&str; 4] = ["event", "subject", "where", "holding"];
 /// What may name the events of an anchor.
 const ANCHOR_KEYS: [&str; 3] = ["event", "subject", "where"];
 pub(super) const EVENT_REMEDY: &str = "write \"<contract>.<event>\", or a list of such";
 
 /// Whose events count, and at what holdings.
-pub(super) struct Signal<'c> {
+pub(super) struct Asked<'c> {
     pub(super) named: Vec<Named<'c>>,
-    subject: String,
-    filter: Term,
-    holding: Option<Holding>,
+    pub(super) signal: Signal,
 }
 
-impl Signal<'_> {
+impl Asked<'_> {
     pub(super) fn counted(self, measure: Measure, window: Window) -> Meter {
-        let events = self.named.iter().map(|named| named.kind.clone()).collect();
-        let Self { subject, filter, holding, .. } = self;
         Meter {
-            events,
-            subject,
-            filter,
-            holding,
+            signal: self.signal,
             measure,
             window,
             enough: None,
@@ -77,7 +72,7 @@ impl<'c> Conditions<'c, '_> {
     }
 
     /// Whose events count: what stands in a leaf beside how many and when.
-    pub(super) fn signal(&self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Signal<'c>> {
+    pub(super) fn signal(&self, table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Asked<'c>> {
         let events = table.require("event", errors, EVENT_REMEDY);
         let named = events.and_then(|node| self.named_events(&node, errors));
         let remedy = "name the address field that earns, like subject = \"voter\"";
@@ -105,7 +100,9 @@ impl<'c> Conditions<'c, '_> {
             Some(node) => filter(&named, &node, errors),
             None => Some(Term::All(Vec::new())),
         };
-        Some(Signal { subject: subject?, filter: filter?, holding: holding?, named })
+        let events = named.iter().map(|named| named.kind.clone()).collect();
+        let (subject, filter, holding) = (subject?, filter?, holding?);
+        Some(Asked { signal: Signal { events, subject, filter, holding }, named })
     }
 
     /// When events count.

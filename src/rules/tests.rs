@@ -13,6 +13,7 @@ mod ratios;
 mod reorg;
 mod repeats;
 mod schema;
+mod sequences;
 mod streaks;
 mod tiers;
 mod windows;

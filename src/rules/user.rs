@@ -4,7 +4,7 @@ use alloy::primitives::B128;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::{memory::place as key, model::Number, streak::Streak};
+use super::{memory::place as key, model::Number, sequence::Progress, streak::Streak};
 
 /// What is known of a user. A few flat lists: it is copied for each block that
 /// changes it, so that the block can be undone.
@@ -23,6 +23,8 @@ pub struct User {
     firsts: Vec<(u32, u64)>,
     /// By the meter's place, in order.
     streaks: Vec<(u32, Streak)>,
+    /// By the meter's place, in order.
+    sequences: Vec<(u32, Progress)>,
     /// What is in rolling windows, the oldest first, by the meter's place, in
     /// order.
     rolling: Vec<(u32, Vec<Entry>)>,
@@ -131,6 +133,20 @@ impl User {
         find(&self.streaks, place)
     }
 
+    /// How far a meter's sequence has come.
+    pub(super) fn progress(&self, place: usize) -> Option<&Progress> {
+        find(&self.sequences, place)
+    }
+
+    pub(super) fn set_progress(&mut self, place: usize, progress: Progress) {
+        put(&mut self.sequences, place, Some(progress));
+    }
+
+    /// The number that the next log gets.
+    pub(super) fn next_number(&self) -> u32 {
+        self.logs + 1
+    }
+
     /// A number for a log.
     pub(super) fn next_log(&mut self) -> u32 {
         self.logs += 1;
@@ -216,6 +232,7 @@ impl User {
         put(&mut self.periods, place, Some(period));
         put(&mut self.meters, place, None);
         put(&mut self.numbers, place, None);
+        put(&mut self.sequences, place, None);
         for named in &mut self.named {
             named.by.remove(place);
         }

@@ -40,6 +40,11 @@ impl Who {
         View { state, address: self.address, user: Cow::Borrowed(&self.user), now }
     }
 
+    /// The number that the present event has or would get.
+    pub(super) fn next_number(&self) -> u32 {
+        self.number.unwrap_or_else(|| self.user.next_number())
+    }
+
     /// The present event's number among the user's logs.
     pub(super) fn numbered(&mut self, state: &mut State, log: &Counted) -> u32 {
         match self.number {

@@ -7,8 +7,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     explain::ConditionReport,
-    meter::{Measure, Meter, Window},
+    meter::{Measure, Meter, Signal, Window},
     model::{Bound, EventKind, Holding, Leaf, Number, RuleSet},
+    sequence::Sequence,
 };
 
 impl RuleSet {
@@ -26,7 +27,7 @@ impl RuleSet {
             (Leaf::Ratio(leaf), Some(meter)) => {
                 let over: Vec<String> = leaf.over.kinds.iter().map(EventKind::to_string).collect();
                 let (part, over) = (percent(leaf.at_least_bps), over.join(" or "));
-                let (signal, window) = (signal(meter), self.window_words(meter));
+                let (signal, window) = (signal(&meter.signal), self.window_words(meter));
                 return format!("{signal} for at least {part} of {over}{window}");
             }
             (Leaf::Events(leaf), Some(meter)) => (leaf.bound, meter),
@@ -49,8 +50,20 @@ impl RuleSet {
             Measure::Of { aggregate, field, .. } => {
                 format!("{} of {field} {bound} in", aggregate.word())
             }
+            Measure::Sequence(sequence) => {
+                let within = sequence.within.map(|it| format!(", within {}", span(it)));
+                let broken = sequence.not_between.as_ref().map(signal);
+                let broken = broken.map(|it| format!(", without {it} between"));
+                return format!(
+                    "{}{}{}{}",
+                    steps(meter, sequence, 0),
+                    within.unwrap_or_default(),
+                    broken.unwrap_or_default(),
+                    self.window_words(meter)
+                );
+            }
         };
-        format!("{measure} {}{}", signal(meter), self.window_words(meter))
+        format!("{measure} {}{}", signal(&meter.signal), self.window_words(meter))
     }
 
     fn window_words(&self, meter: &Meter) -> String {
@@ -64,7 +77,7 @@ impl RuleSet {
             Window::Each(period) => format!(" in the same {}", period.word()),
             Window::Last { seconds } => format!(" in the last {}", span(*seconds)),
             Window::Within { seconds, of } => {
-                let anchor = self.meters.get(*of).map(signal).unwrap_or_default();
+                let anchor = self.meters.get(*of).map(|it| signal(&it.signal)).unwrap_or_default();
                 format!(" within {} after the first {anchor}", span(*seconds))
             }
         }
@@ -105,41 +118,52 @@ pub(super) fn missing(leaf: &Leaf, meter: Option<&Meter>, shown: Option<Number>)
         (_, Bound::AtLeast(needed), Some(meter)) => (meter, needed.less(shown)),
         (_, Bound::AtMost(most), Some(meter)) => {
             return match (&meter.measure, shown) {
-                (_, None) => format!("a first {}", events(meter)),
+                (_, None) => format!("a first {}", events(&meter.signal)),
                 (Measure::Of { aggregate, field, .. }, Some(_)) => {
                     format!("{} of {field} is above {most}", aggregate.word())
                 }
-                _ => format!("more than {most} {}", events(meter)),
+                _ => format!("more than {most} {}", events(&meter.signal)),
             };
         }
         _ => return String::new(),
     };
     match &meter.measure {
-        Measure::Count => format!("{lacking} more {}", events(meter)),
+        Measure::Count => format!("{lacking} more {}", events(&meter.signal)),
         Measure::Distinct { field, .. } => {
-            format!("{lacking} more distinct {field} in {}", events(meter))
+            format!("{lacking} more distinct {field} in {}", events(&meter.signal))
         }
-        Measure::Of { field, .. } => format!("{lacking} more {field} in {}", events(meter)),
+        Measure::Of { field, .. } => format!("{lacking} more {field} in {}", events(&meter.signal)),
+        Measure::Sequence(sequence) => {
+            let taken = U256::from(sequence.len()).saturating_sub(lacking);
+            let taken = usize::try_from(taken).unwrap_or_default();
+            let then = if taken > 0 { "then " } else { "" };
+            format!("{then}{}", steps(meter, sequence, taken))
+        }
         Measure::Streak { turn, .. } => {
-            format!("{lacking} more {} in a row, one each {}", events(meter), turn.words())
+            format!("{lacking} more {} in a row, one each {}", events(&meter.signal), turn.words())
         }
     }
 }
 
-fn events(meter: &Meter) -> String {
-    let kinds: Vec<String> = meter.events.iter().map(EventKind::to_string).collect();
+fn events(signal: &Signal) -> String {
+    let kinds: Vec<String> = signal.events.iter().map(EventKind::to_string).collect();
     kinds.join(" or ")
 }
 
 /// Whose events count.
-fn signal(meter: &Meter) -> String {
-    let filter =
-        if meter.filter.is_always() { String::new() } else { format!(" where {}", meter.filter) };
-    let holding = meter
-        .holding
+fn signal(signal: &Signal) -> String {
+    let Signal { subject, filter, holding, .. } = signal;
+    let filter = if filter.is_always() { String::new() } else { format!(" where {filter}") };
+    let holding = holding
         .as_ref()
         .map(|Holding { nft, at_least }| format!(" while holding at least {at_least} of {nft}"));
-    format!("{} by {}{filter}{}", events(meter), meter.subject, holding.unwrap_or_default())
+    format!("{} by {subject}{filter}{}", events(signal), holding.unwrap_or_default())
+}
+
+/// What follows after the first so many steps.
+fn steps(meter: &Meter, sequence: &Sequence, taken: usize) -> String {
+    let steps = std::iter::once(&meter.signal).chain(&sequence.then).skip(taken).map(signal);
+    steps.collect::<Vec<_>>().join(", then ")
 }
 
 impl ConditionReport {

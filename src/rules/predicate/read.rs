@@ -44,21 +44,38 @@ pub(in crate::rules) fn read(
         errors.report(node, problem, "split it");
         return None;
     }
-    let parser = Parser::new().max_recursion_depth(limits::EXPRESSION_DEPTH);
-    let (expression, source) = match parser.parse_with_source_info(text) {
+    let (expression, source) = match parse(text) {
         Ok(parsed) => parsed,
-        Err(failed) => {
-            let first = failed.errors.first();
-            let message = first.map_or_else(|| failed.to_string(), |error| error.msg.clone());
-            // Its lines are part of the error's own.
-            let message = message.lines().next().unwrap_or_default().to_owned();
-            let problem = Problem::BadExpression { part: text.to_owned(), why: message };
+        Err(why) => {
+            let problem = Problem::BadExpression { part: text.to_owned(), why };
             errors.report(node, problem, "see https://cel.dev for how expressions are written");
             return None;
         }
     };
     let mut reader = Reader { named, node, text, source, errors, depth: 0 };
     reader.of_type(&expression, &FieldType::Bool)
+}
+
+/// The parser descends a dozen calls for each level, of frames that are large
+/// without optimisation: more than the 2 MiB that threads have.
+const PARSER_STACK_BYTES: usize = 32 << 20;
+
+/// What CEL's parser makes of a text, or what it says is wrong.
+fn parse(text: &str) -> Result<(IdedExpr, SourceInfo), String> {
+    let parse = || {
+        let parser = Parser::new().max_recursion_depth(limits::EXPRESSION_DEPTH);
+        parser.parse_with_source_info(text).map_err(|failed| {
+            let first = failed.errors.first();
+            let message = first.map_or_else(|| failed.to_string(), |error| error.msg.clone());
+            // Its lines are part of the error's own.
+            message.lines().next().unwrap_or_default().to_owned()
+        })
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(PARSER_STACK_BYTES);
+        let reading = thread.spawn_scoped(scope, parse).map_err(|error| error.to_string())?;
+        reading.join().map_err(|_| "the parser failed on it".to_owned())?
+    })
 }
 
 /// How deep the text nests, at most: brackets that are open, and the operators

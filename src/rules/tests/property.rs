@@ -73,8 +73,69 @@ pub(super) enum Rule {
     Any(Vec<Rule>),
     AtLeast(usize, Vec<Rule>),
     Score(u64, Vec<(u64, Rule)>),
+    /// Steps in order, so many seconds long at most, with nothing of a kind between.
+    Sequence(Vec<Step>, Option<u64>, Option<Step>),
     /// Votes, as so many percent of at least so many ratings of anybody.
     Part(u64, u64),
+}
+
+/// What a step of a sequence can be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    Vote,
+    /// On the proposal.
+    VoteOn(u64),
+    Rate,
+}
+
+impl Step {
+    fn toml(self) -> String {
+        match self {
+            Self::Vote => "event = \"dao.vote_cast\", subject = \"voter\"".to_owned(),
+            Self::VoteOn(proposal) => {
+                format!("{}, where = \"proposal_id == {proposal}\"", Self::Vote.toml())
+            }
+            Self::Rate => "event = \"contributions.rated\", subject = \"member\"".to_owned(),
+        }
+    }
+
+    fn is(self, what: &What, who: u8) -> bool {
+        match (self, what) {
+            (Self::Vote, What::Vote { voter, .. }) => *voter == who,
+            (Self::VoteOn(on), What::Vote { voter, proposal, .. }) => {
+                *voter == who && *proposal == on
+            }
+            (Self::Rate, What::Rate { member, .. }) => *member == who,
+            _ => false,
+        }
+    }
+}
+
+/// Whether there are such steps somewhere in a history.
+fn has_sequence(
+    history: &[(u64, What)],
+    who: u8,
+    (steps, within, between): (&[Step], Option<u64>, Option<Step>),
+    first: Option<u64>,
+) -> bool {
+    let Some((step, rest)) = steps.split_first() else { return true };
+    for (at, (time, what)) in history.iter().enumerate() {
+        let in_time = first.is_none_or(|first| within.is_none_or(|within| time - first <= within));
+        let follows = || {
+            let first = Some(first.unwrap_or(*time));
+            has_sequence(&history[at + 1..], who, (rest, within, between), first)
+        };
+        let breaks = between.is_some_and(|step| step.is(what, who));
+        // What comes last is not between, nor what comes first.
+        let is_between = breaks && first.is_some() && !rest.is_empty();
+        if step.is(what, who) && in_time && !is_between && follows() {
+            return true;
+        }
+        if breaks && first.is_some() {
+            return false;
+        }
+    }
+    false
 }
 
 /// The Unix time at which histories begin: some reach into the next day.
@@ -255,6 +316,18 @@ impl Rule {
                 "ratio = {{ of = {{ event = \"dao.vote_cast\", subject = \"voter\" }}, \
                  over = \"contributions.rated\", gte = \"{percent}%\", at_least = {at_least} }}"
             ),
+            Self::Sequence(steps, within, between) => {
+                let steps: Vec<String> =
+                    steps.iter().map(|step| format!("{{ {} }}", step.toml())).collect();
+                let within = within.map(|it| format!(", within = \"{it}s\""));
+                let between = between.map(|it| format!(", not_between = {{ {} }}", it.toml()));
+                format!(
+                    "sequence = {{ of = [{}]{}{} }}",
+                    steps.join(", "),
+                    within.unwrap_or_default(),
+                    between.unwrap_or_default()
+                )
+            }
             Self::Score(gte, rules) => {
                 let rules: Vec<String> = rules
                     .iter()
@@ -271,7 +344,7 @@ impl Rule {
     fn has_part(&self) -> bool {
         match self {
             Self::Part(..) => true,
-            Self::Events(_) | Self::Holds { .. } | Self::Not(_) => false,
+            Self::Sequence(..) | Self::Events(_) | Self::Holds { .. } | Self::Not(_) => false,
             Self::All(rules) | Self::Any(rules) | Self::AtLeast(_, rules) => {
                 rules.iter().any(Self::has_part)
             }
@@ -290,6 +363,11 @@ impl Rule {
             Self::All(rules) => rules.iter().all(on),
             Self::Any(rules) => rules.iter().any(on),
             Self::AtLeast(count, rules) => rules.iter().filter(|it| on(it)).count() >= *count,
+            Self::Sequence(steps, within, between) => {
+                let today = |it: &&(u64, What)| !daily || it.0 / DAY == now / DAY;
+                let history: History = history.iter().filter(today).copied().collect();
+                has_sequence(&history, who, (steps.as_slice(), *within, *between), None)
+            }
             Self::Part(percent, at_least) => {
                 let voted = |(_, what): &&(u64, What)| matches!(what, What::Vote { voter, .. } if *voter == who);
                 let (votes, of) = (history.iter().filter(voted).count() as u64, ratings(history));
@@ -354,12 +432,18 @@ fn closing() -> impl Strategy<Value = Events> {
     events().prop_filter("its window must end", closes)
 }
 
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![Just(Step::Vote), (1..4_u64).prop_map(Step::VoteOn), Just(Step::Rate),]
+}
+
 pub(super) fn rule() -> impl Strategy<Value = Rule> {
     let leaf = prop_oneof![
         4 => events().prop_map(Rule::Events),
         2 => (1..3_u64, proptest::option::of(1..12_u64))
             .prop_map(|(at_least, held_for)| Rule::Holds { at_least, held_for }),
         2 => (20..101_u64, 1..4_u64).prop_map(|(percent, of)| Rule::Part(percent, of)),
+        3 => (vec(step(), 2..4), proptest::option::of(1..12_u64), proptest::option::of(step()))
+            .prop_map(|(steps, within, between)| Rule::Sequence(steps, within, between)),
     ];
     let begins = leaf.clone();
     leaf.prop_recursive(2, 8, 3, move |inner| {

@@ -70,7 +70,7 @@ fn it_has_the_keys_that_are_read_and_no_others() {
     assert_eq!(keys("/$defs/achievement/properties"), known(&achievement::ACHIEVEMENT_KEYS));
     let tier = "/$defs/achievement/properties/tiers/items/properties";
     assert_eq!(keys(tier), known(&achievement::TIER_KEYS));
-    let forms = ["holds", "all", "any", "at_least", "of", "not", "score", "ratio"];
+    let forms = ["holds", "all", "any", "at_least", "of", "not", "score", "ratio", "sequence"];
     let condition = [signals::EVENT_KEYS.as_slice(), &forms].concat();
     assert_eq!(keys("/$defs/condition/properties"), known(&condition));
 }
@@ -109,6 +109,9 @@ fn what_has_no_right_form_is_refused() {
             "when = {{ ratio = {{ of = {{ {vote} }}, over = \"dao.proposal_created\", gte = 75 }} }}"
         ),
         format!("when = {{ ratio = {{ of = {{ {vote} }}, gte = \"75%\" }} }}"),
+        format!("when = {{ sequence = {{ of = [{{ {vote} }}] }} }}"),
+        format!("when = {{ sequence = {{ of = [{{ {vote} }}, {{ {vote} }}], within = 3 }} }}"),
+        format!("when = {{ sequence = {{ of = [{{ {vote} }}, {{ {vote}, count = 2 }}] }} }}"),
     ] {
         let text = set_of(&when);
         assert!(
