@@ -23,7 +23,7 @@ use crate::{
     chain::rpc::RpcError,
     domain::{Name, UnlockMessage, UnlockState},
     fold::{Emission, Emitted, Engine, Source},
-    rules::{self, Asked, Question, RuleSet, Unlock},
+    rules::{self, Asked, Lapse, Question, RuleSet, Unlock},
     streams::subjects::{StreamId, Writer, WriterKind},
     supervisor::Receives,
 };
@@ -100,8 +100,10 @@ impl Folding for Rules {
         // The version keeps a rebuilt fold, which counts anew, from using ids
         // that meant something else.
         let mark = format!("{}/{}", self.set.version(), emission.revision);
-        let message =
-            UnlockMessage { state, request, transaction_hash: None, code: None, reason: None };
+        let lapse = unlock.lapsed.as_ref().filter(|_| state == UnlockState::Retracted);
+        let code = lapse.map(|_| LAPSED.to_owned());
+        let reason = lapse.map(Lapse::to_string);
+        let message = UnlockMessage { state, request, transaction_hash: None, code, reason };
         Ok(vec![messages::unlock(&message, &mark)?])
     }
 
@@ -208,11 +210,18 @@ impl Rules {
 }
 
 fn meaning(emission: &Emission<Unlock>) -> (&Unlock, UnlockState) {
-    match &emission.emitted {
-        Emitted::Says(unlock) => (unlock, UnlockState::Requested),
-        Emitted::TakesBack(unlock) => (unlock, UnlockState::Retracted),
+    let (unlock, is_said) = match &emission.emitted {
+        Emitted::Says(unlock) => (unlock, true),
+        Emitted::TakesBack(unlock) => (unlock, false),
+    };
+    match is_said == unlock.lapsed.is_none() {
+        true => (unlock, UnlockState::Requested),
+        false => (unlock, UnlockState::Retracted),
     }
 }
+
+/// The code of a retraction of what was lost and not orphaned.
+const LAPSED: &str = "lapsed";
 
 impl Receives<Explain> for RuleSetActor {
     fn receive(&mut self, message: Explain) -> Option<Json> {

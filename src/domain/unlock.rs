@@ -230,10 +230,10 @@ pub struct UnlockMessage {
     /// The transaction that carries it, once there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub transaction_hash: Option<B256>,
-    /// Stable code of why it was rejected; `GET /api/v1/codes` has its text.
+    /// Stable code of why it was rejected, or retracted while its evidence stands; `GET /api/v1/codes` has its text.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<String>,
-    /// Why it was rejected, decoded.
+    /// That in words: why it was rejected, decoded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
 }

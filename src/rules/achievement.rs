@@ -11,14 +11,14 @@ use super::{
     error::Problem,
     limits,
     meter::Meters,
-    model::{Achievement, Condition, Leaf, OnRetract, Urgency},
+    model::{Achievement, Condition, Leaf, Mode, OnRetract, Urgency},
     prerequisites,
     seen::{ID_REMEDY, NAME_REMEDY, Seen, unique_id, unique_name},
     turns::period,
 };
 use crate::domain::Name;
 
-pub(super) const ACHIEVEMENT_KEYS: [&str; 11] = [
+pub(super) const ACHIEVEMENT_KEYS: [&str; 12] = [
     "name",
     "id",
     "signer",
@@ -26,6 +26,7 @@ pub(super) const ACHIEVEMENT_KEYS: [&str; 11] = [
     "urgency",
     "requires",
     "first",
+    "mode",
     "every",
     "cap",
     "when",
@@ -43,6 +44,7 @@ struct Common {
     urgency: Urgency,
     requires: Vec<Name>,
     first: Option<u64>,
+    mode: Mode,
     every: Option<Every>,
 }
 
@@ -79,6 +81,7 @@ pub(super) fn achievements<'a>(
         None => Some(None),
     };
     let every = every(table, errors);
+    let mode = mode(table, on_retract, errors);
     let required = match table.get("requires") {
         Some(node) => prerequisites::read(&node, errors),
         None => Some(Vec::new()),
@@ -88,8 +91,8 @@ pub(super) fn achievements<'a>(
             required.as_ref()?.iter().map(|(name, _)| name.clone()).collect();
         requires.sort();
         let (signers, on_retract, urgency) = (signers.clone()?, on_retract?, urgency?);
-        let (first, every) = (first?, every?);
-        Some(Common { signers, on_retract, urgency, requires, first, every })
+        let (first, mode, every) = (first?, mode?, every?);
+        Some(Common { signers, on_retract, urgency, requires, first, mode, every })
     };
     if let Some(node) = table.get("tiers") {
         let when = table.require("when", errors, WHEN_REMEDY);
@@ -135,6 +138,7 @@ impl Common {
             urgency: self.urgency,
             requires: self.requires.clone(),
             first: self.first,
+            mode: self.mode,
             every: self.every,
             when,
             leaves,
@@ -225,6 +229,29 @@ fn whole_condition(
     Some(when)
 }
 
+/// Whether it can be lost again.
+fn mode(table: &Table<'_>, on_retract: Option<OnRetract>, errors: &mut Errors<'_>) -> Option<Mode> {
+    let Some(node) = table.get("mode") else { return Some(Mode::default()) };
+    let remedy = "choose \"once\" or \"while\"";
+    let mode = one_of(&node, MODES, Mode::as_str, remedy, errors)?;
+    if mode == Mode::Once {
+        return Some(mode);
+    }
+    for other in ["first", "every"] {
+        if table.get(other).is_some() {
+            let problem = Problem::Conflict { keys: vec![other, "mode"] };
+            errors.report(&node, problem, "what can be lost is neither limited nor repeated");
+            return None;
+        }
+    }
+    if on_retract == Some(OnRetract::Keep) {
+        let problem = Problem::Conflict { keys: vec!["mode", "on_retract"] };
+        errors.report(&node, problem, "what is kept is earned once; say \"revoke\" or \"alert\"");
+        return None;
+    }
+    Some(mode)
+}
+
 /// How often it can be earned; `None` when anything of that was reported.
 #[allow(clippy::option_option)]
 fn every(table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Option<Every>> {
@@ -252,10 +279,12 @@ fn every(table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Option<Every>> {
 const ON_RETRACT: [OnRetract; 3] = [OnRetract::Revoke, OnRetract::Alert, OnRetract::Keep];
 const URGENCIES: [Urgency; 3] = [Urgency::Low, Urgency::Normal, Urgency::High];
 
+const MODES: [Mode; 2] = [Mode::Once, Mode::While];
+
 /// One of a few words.
-fn one_of<T: Copy>(
+fn one_of<T: Copy, const N: usize>(
     node: &Node<'_>,
-    choices: [T; 3],
+    choices: [T; N],
     word_of: fn(T) -> &'static str,
     remedy: &'static str,
     errors: &mut Errors<'_>,

@@ -11,8 +11,8 @@ use super::{
     again::Every,
     meter::{Measure, Meter, Signal, Window},
     model::{
-        Achievement, Bound, Condition, ContractRef, EventLeaf, Holding, HoldsLeaf, Leaf, Number,
-        RatioLeaf, RuleSet, Scored,
+        Achievement, Bound, Condition, ContractRef, EventLeaf, Holding, HoldsLeaf, Leaf, Mode,
+        Number, RatioLeaf, RuleSet, Scored,
     },
     sequence::Sequence,
 };
@@ -130,6 +130,7 @@ impl Form<'_> {
             urgency: _,
             requires,
             first,
+            mode,
             every,
             when,
             leaves,
@@ -143,6 +144,9 @@ impl Form<'_> {
         }
         if let Some(first) = first {
             self.line(1, format_args!("first {first}"));
+        }
+        if *mode == Mode::While {
+            self.line(1, format_args!("while"));
         }
         if let Some(Every { period, cap }) = every {
             self.line(1, format_args!("every {} {cap}", period.word()));

@@ -7,7 +7,7 @@ use alloy::primitives::Address;
 use super::{
     again::Chance,
     memory::{self, Counted, Key, State, View},
-    model::RuleSet,
+    model::{Mode, RuleSet},
     tally,
     unlock::Unlock,
     verdict::Verdict,
@@ -78,6 +78,9 @@ impl RuleSet {
     ) {
         let Some(achievement) = self.achievements.get(index) else { return };
         let view = who.view(state, now);
+        if achievement.mode == Mode::While && view.user.requested(index).is_some() {
+            return self.keep_or_lose(who, index, now, log, state, output);
+        }
         let chance = achievement.chance(&view.user, index, now);
         if chance == Chance::Never {
             return;
@@ -104,7 +107,12 @@ impl RuleSet {
             if achievement.first.is_some() {
                 memory::take(state, index);
             }
-            output.push(Unlock::of(request));
+            let unlock = Unlock::of(request);
+            if achievement.mode == Mode::While {
+                self.keep(who, index, now, &unlock, state);
+                return output.push(unlock);
+            }
+            output.push(unlock);
         }
         let later = self.later(&who.view(state, now), index, verdict);
         who.wait(state, index, later);

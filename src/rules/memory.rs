@@ -13,7 +13,7 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-use super::{proposals::Ballot, user::User};
+use super::{proposals::Ballot, unlock::Unlock, user::User};
 use crate::{
     domain::{Event, EvidenceItem, Position},
     fold::{self, Stored, Unreadable},
@@ -49,6 +49,8 @@ pub enum Key {
     /// The confirmation on chain that a user has an achievement:
     /// a [`Counted`].
     Unlocked(u32, Address),
+    /// What a user has while its condition is met: an [`Unlock`](super::Unlock).
+    Has(u32, Address),
     /// How many users have an achievement that is limited: a `u64`.
     Taken(u32),
     /// How often something happened that is the same for everybody: a `u64`.
@@ -100,6 +102,7 @@ impl fold::Key for Key {
             | Self::Ends(..) => {
                 postcard::from_bytes::<u64>(value)?;
             }
+            Self::Has(..) => drop(Unlock::from_bytes(value)?),
             Self::Path(..) => drop(serde_json::from_slice::<IgnoredAny>(value)?),
             Self::Ballot(..) => drop(postcard::from_bytes::<Ballot>(value)?),
             Self::Token(..) | Self::Log(..) | Self::Unlocked(..) | Self::Proposed(..) => {

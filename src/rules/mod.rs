@@ -18,6 +18,7 @@ mod evaluate;
 mod explain;
 mod facts;
 mod fields;
+mod lasting;
 mod literal;
 mod memory;
 mod meter;
@@ -49,10 +50,10 @@ pub use explain::{
     ConditionReport, Explanation, LeafReport, PrerequisiteReport, TimesReport, UnknownAchievement,
 };
 pub use memory::{Key, LAYOUT};
-pub use model::{Achievement, OnRetract, RuleSet, Urgency};
+pub use model::{Achievement, Mode, OnRetract, RuleSet, Urgency};
 pub use outcomes::outcome_events;
 pub use proposals::{Asked, Question};
-pub use unlock::Unlock;
+pub use unlock::{Lapse, Unlock};
 
 /// Exact limits of the language, so that a file can't make the daemon slow.
 mod limits {

@@ -71,10 +71,33 @@ pub struct Achievement {
     pub requires: Vec<Name>,
     /// How many users can have it, those who earn it first; `None` of all.
     pub first: Option<u64>,
+    /// Whether it can be lost again.
+    pub mode: Mode,
     /// That it can be earned again; `None` where once is all.
     pub every: Option<Every>,
     pub(super) when: Condition,
     pub(super) leaves: Vec<Leaf>,
+}
+
+/// Whether an achievement can be lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// What was earned stays.
+    #[default]
+    Once,
+    /// It is taken back when its condition is met no more, and can be earned anew.
+    While,
+}
+
+impl Mode {
+    /// The word in rule files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::While => "while",
+        }
+    }
 }
 
 /// A tree over an achievement's leaves.
@@ -255,7 +278,14 @@ impl Index {
                     }
                     Leaf::Events(leaf) => {
                         // Where it matters that nothing happened, the anchor matters.
-                        let anchor = meters.get(leaf.meter).and_then(Meter::anchor);
+                        let meter = meters.get(leaf.meter);
+                        let anchor = meter.and_then(Meter::anchor);
+                        // What everybody does breaks a streak that can be lost.
+                        let turns = meter.filter(|it| achievement.is_lost_by_turns(it));
+                        if let Some(looking) = turns.and_then(|it| index.by_tally.get_mut(it.tally))
+                        {
+                            looking.push((a, leaf.meter));
+                        }
                         for place in anchor.into_iter().chain([leaf.meter]) {
                             let looking = index.by_meter.get_mut(place);
                             if let Some(looking) = looking.filter(|it| !it.contains(&a)) {
@@ -285,6 +315,11 @@ impl Index {
 }
 
 impl Achievement {
+    /// Whether what others do can lose it by a meter of its own.
+    pub(super) fn is_lost_by_turns(&self, meter: &Meter) -> bool {
+        self.mode == Mode::While && meter.tally_of_turns().is_some()
+    }
+
     /// Who lands an effect: always the same one of several. Whoever is added or
     /// removed changes it for its own share alone (highest random weight).
     #[must_use]

@@ -12,7 +12,7 @@ use super::{
     fields, limits,
     memory::View,
     meter::{Meter, Window},
-    model::{Achievement, Bound, Leaf, Number, RatioLeaf, RuleSet, Tally},
+    model::{Achievement, Bound, Leaf, Mode, Number, RatioLeaf, RuleSet, Tally},
     tally,
 };
 
@@ -61,11 +61,21 @@ pub(super) fn tallies(meters: &mut [Meter], achievements: &mut [Achievement]) ->
             meter.tally = place(&tally);
         }
     }
-    for leaf in achievements.iter_mut().flat_map(|achievement| &mut achievement.leaves) {
-        if let Leaf::Ratio(leaf) = leaf {
-            leaf.tally = place(&leaf.over);
-            if let Some(meter) = meters.get_mut(leaf.meter) {
-                meter.has_members = true;
+    for achievement in &mut *achievements {
+        for leaf in &mut achievement.leaves {
+            let meter = match leaf {
+                Leaf::Ratio(leaf) => {
+                    leaf.tally = place(&leaf.over);
+                    leaf.meter
+                }
+                Leaf::Events(leaf) => leaf.meter,
+                Leaf::Holds(_) => continue,
+            };
+            let is_ratio = matches!(leaf, Leaf::Ratio(_));
+            let mode = achievement.mode;
+            if let Some(meter) = meters.get_mut(meter) {
+                let is_lost = mode == Mode::While && meter.tally_of_turns().is_some();
+                meter.has_members |= is_ratio || is_lost;
             }
         }
     }

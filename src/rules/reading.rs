@@ -292,7 +292,7 @@ impl Placed<'_> {
     }
 
     /// What is in a rolling window.
-    fn entries<'v>(self, view: &'v View<'_>, seconds: u64) -> &'v [Entry] {
+    pub(super) fn entries<'v>(self, view: &'v View<'_>, seconds: u64) -> &'v [Entry] {
         let entries = view.user.rolling(self.place);
         let gone = entries.partition_point(|entry| entry.time + seconds <= view.now);
         entries.get(gone..).unwrap_or_default()

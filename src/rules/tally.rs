@@ -21,6 +21,13 @@ pub(super) fn within(state: &State, of: usize, window: &Window, now: u64) -> u64
     before.map_or(0, |(_, before)| all.saturating_sub(before))
 }
 
+/// When the oldest within a rolling window is forgotten.
+pub(super) fn forgets(state: &State, of: usize, window: &Window, now: u64) -> Option<u64> {
+    let Window::Last { seconds } = window else { return None };
+    let mut gone = tallied_at(state, of).map(|(time, _)| time + seconds);
+    gone.find(|time| *time > now)
+}
+
 /// The times in a rolling window, with how often it had happened before.
 fn tallied_at(state: &State, of: usize) -> impl Iterator<Item = (u64, u64)> {
     let place = place(of);

@@ -7,6 +7,7 @@ mod evaluation;
 mod explanation;
 mod expressions;
 mod groups;
+mod lasting;
 mod outcomes;
 mod property;
 mod ratios;

@@ -1,26 +1,56 @@
 //! What follows when an achievement is earned: a request, with the evidence.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     memory::{Counted, View},
     model::{Achievement, RuleSet},
+    words::time,
 };
 use crate::{
-    domain::{Evidence, UnlockId, UnlockRequest},
+    domain::{Evidence, EvidenceItem, UnlockId, UnlockRequest},
     fold::{Stored, Unreadable},
 };
 
-/// A rule set's decision that a user earned an achievement.
+/// A rule set's decision that a user earned an achievement, or that the user has
+/// it no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unlock {
     /// What is asked of the signer.
     pub request: Arc<UnlockRequest>,
+    /// That this is over, of an achievement that is one's own only while its
+    /// condition is met.
+    pub lapsed: Option<Lapse>,
+}
+
+/// When and by what an achievement was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lapse {
+    /// Block time, seconds since the Unix epoch.
+    pub time: u64,
+    /// The log with which its condition ended; `None` where only time went by.
+    pub log: Option<EvidenceItem>,
+}
+
+impl fmt::Display for Lapse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.log {
+            Some(EvidenceItem { contract, name, block, log_index, .. }) => write!(
+                f,
+                "its condition is met no more since {contract}.{name} in block {block} (log {log_index})"
+            ),
+            None => {
+                write!(f, "its condition is met no more, by time alone, since {}", time(self.time))
+            }
+        }
+    }
 }
 
 impl Unlock {
     pub(super) fn of(request: UnlockRequest) -> Self {
-        Self { request: Arc::new(request) }
+        Self { request: Arc::new(request), lapsed: None }
     }
 }
 
@@ -33,11 +63,11 @@ impl Stored for Unlock {
             &*self.request;
         let what = (id, rule_set, achievement, achievement_id, instance);
         let how = (contract, signer, user, on_retract, urgency, evidence);
-        postcard::to_allocvec(&(what, how)).unwrap_or_default()
+        postcard::to_allocvec(&(what, how, &self.lapsed)).unwrap_or_default()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let (what, how) = postcard::from_bytes(bytes)?;
+        let (what, how, lapsed) = postcard::from_bytes(bytes)?;
         let (id, rule_set, achievement, achievement_id, instance) = what;
         let (contract, signer, user, on_retract, urgency, evidence) = how;
         let request = UnlockRequest {
@@ -53,7 +83,7 @@ impl Stored for Unlock {
             urgency,
             evidence,
         };
-        Ok(Self::of(request))
+        Ok(Self { request: Arc::new(request), lapsed })
     }
 }
 

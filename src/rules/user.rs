@@ -209,8 +209,8 @@ impl User {
         find(&self.requested, achievement).copied()
     }
 
-    pub(super) fn set_requested(&mut self, achievement: usize, log: u32) {
-        put(&mut self.requested, achievement, Some(log));
+    pub(super) fn set_requested(&mut self, achievement: usize, log: Option<u32>) {
+        put(&mut self.requested, achievement, log);
     }
 
     /// How often an achievement was requested that can be earned again.

@@ -90,8 +90,17 @@ impl Who {
             By::Present(log) => self.numbered(state, log),
             By::Other(log) => self.add(state, log),
         };
+        self.set_requested(state, achievement, Some(number));
+    }
+
+    /// Notes that an achievement was lost.
+    pub(super) fn lose(&mut self, state: &mut State, achievement: usize) {
+        self.set_requested(state, achievement, None);
+    }
+
+    fn set_requested(&mut self, state: &mut State, achievement: usize, log: Option<u32>) {
         let before = self.user.requested(achievement);
-        self.user_mut().set_requested(achievement, number);
+        self.user_mut().set_requested(achievement, log);
         if let Some(before) = before.filter(|before| !self.user.needs(*before)) {
             state.set(Key::Log(self.address, before), None);
         }

@@ -47,6 +47,11 @@ const TEXTS: &[(&str, &str, &str)] = &[
         "可能已经上链，但无法向合约查询：需要人工决定。",
     ),
     (
+        "lapsed",
+        "The rule asks for something that lasts, and it is met no more.",
+        "该规则要求持续满足的条件，现已不再满足。",
+    ),
+    (
         "displaced",
         "Somebody else used this transaction's nonce with the same key.",
         "有人用同一密钥占用了该交易的 nonce。",

@@ -17,6 +17,7 @@ mod explain;
 mod factories;
 mod handover;
 mod kills;
+mod lasting;
 mod listening;
 mod outcomes;
 mod panics;

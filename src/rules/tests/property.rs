@@ -476,22 +476,38 @@ fn what() -> impl Strategy<Value = What> {
     ]
 }
 
-/// Who is found to have earned it, by the second and in order; with `cap`, once a
-/// day and so often.
-fn naive(rule: &Rule, history: &History, end: u64, cap: Option<usize>) -> Vec<(u64, Address)> {
-    let mut earned: Vec<(u64, u8)> = Vec::new();
+/// How often something can be earned.
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    Once,
+    /// Once a day, so often.
+    Daily(usize),
+    /// It can be lost again.
+    While,
+}
+
+/// Who is found to have earned or lost it, by the second and in order.
+fn naive(rule: &Rule, history: &History, end: u64, mode: Mode) -> Vec<(Address, bool)> {
+    let mut earned: Vec<(u64, u8, bool)> = Vec::new();
     let mut seen = 0;
     for now in BEGIN..=end {
         loop {
             // Before the second's first event, and after each.
             for who in 1..4 {
-                let had = || earned.iter().filter(|(_, other)| *other == who);
-                let has = match cap {
-                    Some(cap) => had().count() == cap || had().any(|it| it.0 / DAY == now / DAY),
-                    None => had().count() > 0,
+                let had = || earned.iter().filter(|(_, other, _)| *other == who);
+                let daily = matches!(mode, Mode::Daily(_));
+                let has = match mode {
+                    Mode::Once => had().count() > 0,
+                    Mode::Daily(cap) => {
+                        had().count() == cap || had().any(|it| it.0 / DAY == now / DAY)
+                    }
+                    Mode::While => had().next_back().is_some_and(|(_, _, gained)| *gained),
                 };
-                if !has && rule.holds(&history[..seen], who, now, cap.is_some()) {
-                    earned.push((now, who));
+                let holds = rule.holds(&history[..seen], who, now, daily);
+                match mode {
+                    Mode::While if holds != has => earned.push((now, who, holds)),
+                    Mode::Once | Mode::Daily(_) if holds && !has => earned.push((now, who, true)),
+                    _ => {}
                 }
             }
             match history.get(seen) {
@@ -500,14 +516,18 @@ fn naive(rule: &Rule, history: &History, end: u64, cap: Option<usize>) -> Vec<(u
             }
         }
     }
-    earned.into_iter().map(|(time, who)| (time, user(who))).collect()
+    earned.into_iter().map(|(_, who, gained)| (user(who), gained)).collect()
 }
 
 proptest! {
     #[test]
     fn any_rule_over_any_history_decides_as_a_naive_reader_does(
         rule in rule(),
-        cap in proptest::option::of(1..4_usize),
+        mode in prop_oneof![
+            Just(Mode::Once),
+            (1..4_usize).prop_map(Mode::Daily),
+            Just(Mode::While),
+        ],
         steps in vec((0..4_u64, what()), 1..24),
         idle in vec(any::<bool>(), 24),
         restarts in vec(proptest::bool::weighted(0.2), 24),
@@ -521,11 +541,18 @@ proptest! {
             })
             .collect();
         let end = time + 40;
-        let cap = cap.filter(|_| !rule.has_part());
-        let expected = naive(&rule, &history, end, cap);
+        let mode = match mode {
+            Mode::Daily(_) if rule.has_part() => Mode::Once,
+            mode => mode,
+        };
+        let expected = naive(&rule, &history, end, mode);
 
-        let every = cap.map_or(String::new(), |cap| format!("every = \"day\"\ncap = {cap}\n"));
-        let text = set_of(&format!("{every}when = {{ {} }}", rule.toml()));
+        let mode_lines = match mode {
+            Mode::Once => String::new(),
+            Mode::Daily(cap) => format!("every = \"day\"\ncap = {cap}\n"),
+            Mode::While => "mode = \"while\"\n".to_owned(),
+        };
+        let text = set_of(&format!("{mode_lines}when = {{ {} }}", rule.toml()));
         let mut world = World::new(compiled(&text));
         let mut owners = std::collections::BTreeMap::new();
         let mut earned = Vec::new();
@@ -565,11 +592,11 @@ proptest! {
             }
         }
         earned.extend(world.begin_at(end));
-        let earned: Vec<Address> = earned.into_iter().map(|unlock| unlock.request.user).collect();
-        let expected: Vec<Address> = expected.into_iter().map(|(_, who)| who).collect();
+        let told = |it: &crate::rules::Unlock| (it.request.user, it.lapsed.is_none());
+        let earned: Vec<(Address, bool)> = earned.iter().map(told).collect();
         prop_assert_eq!(&earned, &expected, "{}", text);
         // Who has it waits for nothing.
-        for who in earned.iter().filter(|_| cap.is_none()) {
+        for (who, _) in earned.iter().filter(|_| matches!(mode, Mode::Once)) {
             let known = memory::user(&world.state, *who);
             prop_assert_eq!(known.waits(0), None);
         }

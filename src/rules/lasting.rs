@@ -1,0 +1,90 @@
+//! Achievements that are one's own while a condition is met.
+
+use super::{
+    memory::{self, Counted, Key, State, View},
+    meter::{Measure, Window},
+    model::{Achievement, Leaf, RuleSet},
+    streak::Turn,
+    tally,
+    unlock::{Lapse, Unlock},
+    verdict::Verdict,
+    who::Who,
+};
+use crate::fold::Stored;
+
+impl RuleSet {
+    /// Looks again at an achievement that a user has: gives it up when its condition
+    /// is met no more.
+    pub(super) fn keep_or_lose(
+        &self,
+        who: &mut Who,
+        index: usize,
+        now: u64,
+        log: Option<&Counted>,
+        state: &mut State,
+        output: &mut Vec<Unlock>,
+    ) {
+        let Some(achievement) = self.achievements.get(index) else { return };
+        let view = who.view(state, now);
+        let verdict = self.verdict(&view, achievement);
+        if verdict == Verdict::Holds {
+            let changes = self.changes(&view, achievement);
+            return who.wait(state, index, changes);
+        }
+        let key = Key::Has(memory::place(index), who.address);
+        // Restoring has checked it.
+        let had = state.value(&key).and_then(|bytes| Unlock::from_bytes(bytes).ok());
+        if let Some(Unlock { request, .. }) = had {
+            let log = log.map(|log| log.item().clone());
+            output.push(Unlock { request, lapsed: Some(Lapse { time: now, log }) });
+        }
+        state.set(key, None);
+        who.lose(state, index);
+        who.wait(state, index, verdict.later());
+    }
+
+    /// Notes what a user has, to be looked at again.
+    pub(super) fn keep(
+        &self,
+        who: &mut Who,
+        index: usize,
+        now: u64,
+        unlock: &Unlock,
+        state: &mut State,
+    ) {
+        let Some(achievement) = self.achievements.get(index) else { return };
+        let key = Key::Has(memory::place(index), who.address);
+        state.set(key, Some(unlock.to_bytes().into()));
+        let changes = self.changes(&who.view(state, now), achievement);
+        who.wait(state, index, changes);
+    }
+
+    /// The first time after now at which what an achievement looks at can change by
+    /// time alone.
+    fn changes(&self, view: &View<'_>, achievement: &Achievement) -> Option<u64> {
+        let of = |leaf: &Leaf| match leaf {
+            // For how long they were held only ever grows.
+            Leaf::Holds(_) => None,
+            Leaf::Events(leaf) => self.meter_changes(view, leaf.meter),
+            Leaf::Ratio(leaf) => {
+                let of = tally::forgets(view.state, leaf.tally, &leaf.over.window, view.now);
+                self.meter_changes(view, leaf.meter).into_iter().chain(of).min()
+            }
+        };
+        achievement.leaves.iter().filter_map(of).min()
+    }
+
+    fn meter_changes(&self, view: &View<'_>, place: usize) -> Option<u64> {
+        let placed = self.meter(place)?;
+        match (&placed.meter.measure, &placed.meter.window) {
+            (_, Window::Last { seconds }) => {
+                let oldest = placed.entries(view, *seconds).first()?;
+                Some(oldest.time + seconds)
+            }
+            (Measure::Streak { turn: Turn::Calendar(period), .. }, _) => period.next(view.now),
+            // Of what is complete it counts no more how long it took, and what is
+            // not can only become so by an event.
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Achievements that last as long as their condition, and those that come again, on
+//! chain.
+
+use std::{collections::BTreeMap, fs};
+
+use alloy::{
+    primitives::{Address, U256},
+    providers::Provider,
+};
+use meritd::{
+    cli::demo::{
+        contracts::{IAchievements::defineAchievementCall, IBadge},
+        world::{Ballot, World},
+    },
+    streams::subjects::StreamId,
+};
+use serde_json::Value as Json;
+
+use crate::support::{self, Daemon, PATIENCE, until};
+
+const RULES: &str = r#"
+id = "lasting"
+signer = "awards"
+achievements_contract = "achievements"
+
+[[achievements]]
+name = "holder"
+id = 81
+mode = "while"
+when = { holds = { nft = "badge" } }
+
+[[achievements]]
+name = "voice-of-the-day"
+id = 90
+every = "day"
+cap = 2
+when = { event = "dao.vote_cast", subject = "voter" }
+"#;
+
+async fn setting(world: &World) -> Daemon {
+    let daemon = Daemon::of(world).await;
+    fs::write(daemon.setting.config().join("rules/lasting.toml"), RULES).unwrap();
+    for id in [81, 90, 91] {
+        let define = defineAchievementCall { id: U256::from(id), uri: "x".into() };
+        world.admin_call("define", world.achievements, define).await.unwrap();
+    }
+    daemon
+}
+
+async fn comes_to(world: &World, user: Address, id: u64, has: bool) {
+    until(&format!("{user} has {id}: {has}"), PATIENCE, async || {
+        (world.has_achievement(user, id).await.unwrap() == has).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_sold_is_taken_back_on_chain_and_given_again_when_it_is_bought_back() {
+    let world = support::world().await;
+    let mut daemon = setting(&world).await;
+    let (ada, bo) = (world.anvil.account(1), world.anvil.account(2));
+    world.mint_badge(ada).await.unwrap();
+    daemon.start().await;
+    comes_to(&world, ada, 81, true).await;
+    let token = U256::from(1);
+    let sold = IBadge::transferFromCall { from: ada, to: bo, tokenId: token };
+    world.member_call("sell", ada, world.badge, sold).await.unwrap();
+    comes_to(&world, bo, 81, true).await;
+    comes_to(&world, ada, 81, false).await;
+    let back = IBadge::transferFromCall { from: bo, to: ada, tokenId: token };
+    world.member_call("buy back", bo, world.badge, back).await.unwrap();
+    comes_to(&world, ada, 81, true).await;
+    comes_to(&world, bo, 81, false).await;
+
+    // What was said of it, in the order of the stream.
+    let mut states: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (subject, payload) in daemon.stream(StreamId::Unlocks).await {
+        if !subject.starts_with("merit.v1.unlocks.lasting.holder.") {
+            continue;
+        }
+        let message: Json = serde_json::from_slice(&payload).unwrap();
+        let data = &message["data"];
+        let user = data["request"]["user"].as_str().unwrap().to_owned();
+        let state = data["state"].as_str().unwrap().to_owned();
+        if state == "retracted" {
+            assert_eq!(data["code"], "lapsed", "{data}");
+            assert!(data["reason"].as_str().unwrap().contains("badge.transferred"), "{data}");
+        }
+        if ["requested", "retracted"].contains(&state.as_str()) {
+            states.entry(user).or_default().push(state);
+        }
+    }
+    let of = |user: Address| states[&user.to_checksum(None)].clone();
+    assert_eq!(of(ada), ["requested", "retracted", "requested"]);
+    assert_eq!(of(bo), ["requested", "retracted"]);
+}
+
+#[tokio::test]
+async fn each_time_lands_as_an_achievement_of_its_own() {
+    let world = support::world().await;
+    let mut daemon = setting(&world).await;
+    let ada = world.anvil.account(1);
+    world.join(ada, ada).await.unwrap();
+    let proposal = world.propose(ada, "Plant a garden").await.unwrap();
+    until("the vote is open", PATIENCE, async || {
+        (world.proposal_state(&proposal).await.unwrap() == 1).then_some(())
+    })
+    .await;
+    world.vote(ada, &proposal, Ballot::For, "yes").await.unwrap();
+    daemon.start().await;
+    comes_to(&world, ada, 90, true).await;
+    let day: [u64; 1] = [86_400];
+    let provider = world.anvil.provider();
+    provider.raw_request::<_, Json>("evm_increaseTime".into(), day).await.unwrap();
+    let other = world.propose(ada, "Plant a tree").await.unwrap();
+    until("the vote is open", PATIENCE, async || {
+        (world.proposal_state(&other).await.unwrap() == 1).then_some(())
+    })
+    .await;
+    world.vote(ada, &other, Ballot::For, "yes").await.unwrap();
+    comes_to(&world, ada, 91, true).await;
+    let arguments = ["explain", "voice-of-the-day", &ada.to_checksum(None), "--json"];
+    let output = daemon.command(&arguments).await;
+    let explained: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(explained["times"]["earned"], 2, "{explained}");
+    let proof = ["explain", "voice-of-the-day", &ada.to_checksum(None), "--verify-proof"];
+    let output = until("it is deep enough to be proved", PATIENCE, async || {
+        let output = daemon.command(&proof).await;
+        output.status.success().then_some(output)
+    })
+    .await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("vote_cast"), "{told}");
+}
