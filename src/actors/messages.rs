@@ -265,7 +265,7 @@ pub fn orphaned_but_kept(
     mark: &str,
 ) -> Result<Outgoing, MessageError> {
     let data = json!({
-        "notice": "the evidence of a landed achievement was orphaned; its policy is `alert`",
+        "notice": "a landed achievement was retracted; its policy is `alert`",
         "unlock": request,
     });
     let envelope = Envelope::new(

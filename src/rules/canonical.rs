@@ -11,8 +11,8 @@ use super::{
     again::Every,
     meter::{Measure, Meter, Signal, Window},
     model::{
-        Achievement, Bound, Condition, ContractRef, EventLeaf, Holding, HoldsLeaf, Leaf, Mode,
-        Number, RatioLeaf, RuleSet, Scored,
+        Achievement, Bound, Condition, ContractRef, EventLeaf, Having, Holding, HoldsLeaf, Leaf,
+        Mode, Number, RatioLeaf, RuleSet, Scored,
     },
     sequence::Sequence,
 };
@@ -110,8 +110,8 @@ impl Form<'_> {
         if !filter.is_always() {
             self.line(depth + 1, format_args!("where {filter}"));
         }
-        if let Some(Holding { nft, at_least }) = holding {
-            self.line(depth + 1, format_args!("holding {nft} {at_least}"));
+        if let Some(holding) = holding {
+            self.line(depth + 1, format_args!("holding {}", having(holding)));
         }
     }
 
@@ -202,8 +202,8 @@ impl Form<'_> {
 
     fn leaf(&mut self, depth: usize, leaf: &Leaf) {
         match leaf {
-            Leaf::Holds(HoldsLeaf { tokens: Holding { nft, at_least }, held_for }) => {
-                self.line(depth, format_args!("holds {nft} {at_least}"));
+            Leaf::Holds(HoldsLeaf { tokens, held_for }) => {
+                self.line(depth, format_args!("holds {}", having(tokens)));
                 if let Some(seconds) = held_for {
                     self.line(depth + 1, format_args!("for {seconds}"));
                 }
@@ -225,6 +225,16 @@ impl Form<'_> {
                 self.line(depth + 1, format_args!("{word} {number}"));
             }
         }
+    }
+}
+
+fn having(Holding { what, contract, at_least }: &Holding) -> String {
+    match what {
+        Having::Tokens => format!("{contract} {at_least}"),
+        Having::Token(id) => format!("{contract} {at_least} token {id}"),
+        Having::Amount => format!("{contract} {at_least} amount"),
+        Having::Item(id) => format!("{contract} {at_least} item {id}"),
+        Having::Delegators => format!("{contract} {at_least} delegators"),
     }
 }
 

@@ -13,9 +13,10 @@ use super::{
     document::{Errors, Node, Table},
     error::{Problem, RuleError, suggest},
     fields::event,
+    index::Index,
     limits, literal, memory,
     meter::{Meter, Meters},
-    model::{Achievement, ContractRef, Index, Leaf, Number, RuleSet, Tally},
+    model::{Achievement, ContractRef, Leaf, Number, RuleSet, Tally},
     outcomes, prerequisites,
     proposals::Followed,
     ratio,
@@ -129,7 +130,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     for meter in &meters {
         read.extend(meter.looks_at().map(|kind| kind.contract.clone()));
         let held = meter.signals().filter_map(|signal| signal.holding.as_ref());
-        read.extend(held.map(|holding| holding.nft.clone()));
+        read.extend(held.map(|holding| holding.contract.clone()));
     }
     if achievements.iter().any(|achievement| !achievement.requires.is_empty()) {
         read.insert(contract.name.clone());

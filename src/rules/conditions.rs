@@ -14,9 +14,9 @@ use super::{
 };
 use crate::domain::Name;
 
-const FORMS: [&str; 9] =
-    ["event", "holds", "all", "any", "of", "not", "score", "ratio", "sequence"];
-const FORM_REMEDY: &str = "give exactly one of `event`, `holds`, `all`, `any`, `of`, `not`, `score`, `ratio`, \
+const FORMS: [&str; 10] =
+    ["event", "holds", "delegators", "all", "any", "of", "not", "score", "ratio", "sequence"];
+const FORM_REMEDY: &str = "give exactly one of `event`, `holds`, `delegators`, `all`, `any`, `of`, `not`, `score`, `ratio`, \
      `sequence`";
 
 /// Compiles conditions, collecting their leaves.
@@ -52,6 +52,11 @@ impl Conditions<'_, '_> {
             ["holds"] => {
                 table.deny_others(&["holds"], errors);
                 let leaf = self.holds(&table.get("holds")?, errors)?;
+                Some(self.leaf(Leaf::Holds(leaf)))
+            }
+            ["delegators"] => {
+                table.deny_others(&["delegators"], errors);
+                let leaf = self.delegators(&table.get("delegators")?, errors)?;
                 Some(self.leaf(Leaf::Holds(leaf)))
             }
             [group @ ("all" | "any")] => {
@@ -236,7 +241,7 @@ impl Conditions<'_, '_> {
 pub(super) fn held_by(leaves: &[Leaf]) -> impl Iterator<Item = Name> {
     leaves.iter().filter_map(|leaf| match leaf {
         Leaf::Events(_) | Leaf::Ratio(_) => None,
-        Leaf::Holds(leaf) => Some(leaf.tokens.nft.clone()),
+        Leaf::Holds(leaf) => Some(leaf.tokens.contract.clone()),
     })
 }
 

@@ -5,9 +5,10 @@ use alloy::primitives::{Address, U256};
 use super::{
     decide::{Touched, sorted},
     facts::Facts,
+    holdings,
     memory::{self, Counted, Key, State, View},
     meter::{Measure, Signal},
-    model::{EventLeaf, Leaf, Number, RatioLeaf, RuleSet},
+    model::{EventLeaf, Having, Leaf, Number, RatioLeaf, RuleSet},
     prerequisites,
     proposals::Settlement,
     reading::{Placed, Shown},
@@ -112,7 +113,8 @@ impl RuleSet {
     ) -> Vec<usize> {
         let (touched, people, tallied) = (Vec::new(), Vec::new(), Vec::new());
         let mut event = Happening { facts, touched, people, tallied };
-        self.move_token(&mut event, state);
+        let moved = self.move_holdings(&event.facts, state);
+        event.touched.extend(moved);
         self.note_confirmation(&mut event, state);
         self.count(&mut event, state);
         let now = event.facts.event.position.time;
@@ -131,30 +133,6 @@ impl RuleSet {
             who.finish(state);
         }
         event.tallied
-    }
-
-    /// Keeps who holds which token of the contracts that `holds` names.
-    fn move_token(&self, happening: &mut Happening<'_>, state: &mut State) {
-        let facts = &happening.facts;
-        let Some(looking) = self.index.by_nft.get(&facts.event.contract) else { return };
-        let Some(token) = facts.uint("token_id") else { return };
-        let (from, to) = match facts.event.name.as_str() {
-            "minted" => (None, facts.address("to")),
-            "transferred" => (facts.address("from"), facts.address("to")),
-            "burned" => (facts.address("from"), None),
-            _ => return,
-        };
-        // Who sends it to themselves has had it all the time.
-        if from == to {
-            return;
-        }
-        for (user, comes) in [(from, false), (to, true)] {
-            if let Some(user) = user {
-                let by = (&happening.facts.log, comes);
-                memory::move_token(state, looking.place, user, token, by, &looking.since);
-                happening.touch(user, looking.achievements.iter().copied());
-            }
-        }
     }
 
     /// Keeps which prerequisites are on chain.
@@ -190,9 +168,9 @@ impl RuleSet {
         }
         for placed in meters.into_iter().flatten().filter_map(|place| self.meter(*place)) {
             let looking = self.index.by_meter.get(placed.place).into_iter().flatten();
-            let tokens = |state: &State, signal: &Signal, user: Address| {
+            let held = |state: &State, signal: &Signal, user: Address| {
                 let held = signal.holding.as_ref();
-                held.map_or(0, |it| self.tokens(state, &it.nft, user))
+                held.is_none_or(|it| self.held(state, it, user) >= it.at_least)
             };
             let signal = &placed.meter.signal;
             if let Measure::Sequence(sequence) = &placed.meter.measure {
@@ -200,8 +178,8 @@ impl RuleSet {
                     let at = happening.at(state, user);
                     let Happening { facts, people, .. } = &mut *happening;
                     let Some(who) = people.get_mut(at) else { continue };
-                    let tokens = |state: &State, signal: &Signal| tokens(state, signal, user);
-                    if placed.follow(sequence, facts, tokens, state, who) {
+                    let held = |state: &State, signal: &Signal| held(state, signal, user);
+                    if placed.follow(sequence, facts, held, state, who) {
                         happening.touch(user, looking.clone().copied());
                     }
                 }
@@ -214,20 +192,10 @@ impl RuleSet {
             let at = happening.at(state, user);
             let Happening { facts, people, .. } = &mut *happening;
             let Some(who) = people.get_mut(at) else { continue };
-            if placed.count(facts, |state| tokens(state, signal, user), state, who) {
+            if placed.count(facts, |state| held(state, signal, user), state, who) {
                 happening.touch(user, looking.copied());
             }
         }
-    }
-
-    /// How many tokens of a contract a user holds.
-    pub(super) fn tokens(&self, state: &State, nft: &Name, user: Address) -> u64 {
-        self.nft(nft).map_or(0, |nft| memory::tokens(state, nft, user))
-    }
-
-    /// The place of a contract whose tokens are asked about.
-    pub(super) fn nft(&self, nft: &Name) -> Option<u32> {
-        Some(self.index.by_nft.get(nft)?.place)
     }
 
     /// The place of an achievement.
@@ -247,7 +215,15 @@ impl RuleSet {
     /// What a leaf asks about shows of a user.
     pub(super) fn shown(&self, view: &View<'_>, leaf: &Leaf) -> Shown {
         match leaf {
-            Leaf::Holds(leaf) => Shown::of(self.tokens(view.state, &leaf.tokens.nft, view.address)),
+            Leaf::Holds(leaf) => {
+                let held = self.held(view.state, &leaf.tokens, view.address);
+                let total = match leaf.tokens.what {
+                    // Of amounts the latest log stands for all.
+                    Having::Amount | Having::Item(_) => u64::from(!held.is_zero()),
+                    _ => u64::try_from(held).unwrap_or(u64::MAX),
+                };
+                Shown { number: Some(Number::Uint(held)), total }
+            }
             Leaf::Events(leaf) => match self.meter(leaf.meter) {
                 Some(placed) => placed.shown(view),
                 None => Shown { number: None, total: 0 },
@@ -263,8 +239,8 @@ impl RuleSet {
     pub(super) fn logs(&self, view: &View<'_>, leaf: &Leaf) -> Vec<Counted> {
         match leaf {
             Leaf::Holds(leaf) => {
-                let Some(nft) = self.nft(&leaf.tokens.nft) else { return Vec::new() };
-                let mut logs = memory::receipts(view.state, nft, view.address);
+                let Some(looking) = self.looking(&leaf.tokens) else { return Vec::new() };
+                let mut logs = holdings::receipts(view.state, looking.place, view.address);
                 logs.split_off(logs.len().saturating_sub(Evidence::MAX_ITEMS))
             }
             Leaf::Events(EventLeaf { meter, .. }) | Leaf::Ratio(RatioLeaf { meter, .. }) => {

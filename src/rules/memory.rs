@@ -4,7 +4,7 @@
 //! achievements and contracts are named by their places in the set, which are a
 //! function of its version.
 
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use alloy::primitives::{Address, B128, U256};
 use compact_str::CompactString;
@@ -24,7 +24,7 @@ pub(super) type State = fold::State<Key>;
 
 /// The layout of all that: whoever changes it counts on, and what an older
 /// version remembered is worked out anew.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 
 /// Under what rules remember something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub enum Key {
     /// From a time on, in seconds since the Unix epoch, a user may earn an
     /// achievement if nothing happens: nothing is kept under it.
     Due(u64, Address, u32),
-    /// How a user came to a token of a contract: a [`Counted`].
+    /// How a user came to a piece of something, or to some of it (0): a [`Counted`].
     Token(u32, Address, U256),
     /// A user: a [`User`].
     User(Address),
@@ -41,11 +41,13 @@ pub enum Key {
     Log(Address, u32),
     /// The meters that have counted a value of `distinct`: their places.
     Seen(Address, B128),
-    /// How many tokens of a contract a user holds: a `u64`.
+    /// How much of something a user has: a [`U256`].
     Held(u32, Address),
-    /// Since when a user has had so many tokens of a contract, in seconds since
-    /// the Unix epoch: a `u64`.
-    Since(u32, u64, Address),
+    /// Since when a user has had so much of something, in seconds since the Unix
+    /// epoch: a `u64`.
+    Since(u32, U256, Address),
+    /// Whom a user lets vote: an [`Address`].
+    Delegate(u32, Address),
     /// The confirmation on chain that a user has an achievement:
     /// a [`Counted`].
     Unlocked(u32, Address),
@@ -94,8 +96,9 @@ impl fold::Key for Key {
             Self::Due(..) | Self::Member(..) => drop(postcard::from_bytes::<()>(value)?),
             Self::User(_) => drop(postcard::from_bytes::<User>(value)?),
             Self::Seen(..) => drop(postcard::from_bytes::<Vec<u32>>(value)?),
-            Self::Held(..)
-            | Self::Since(..)
+            Self::Held(..) => drop(postcard::from_bytes::<U256>(value)?),
+            Self::Delegate(..) => drop(postcard::from_bytes::<Address>(value)?),
+            Self::Since(..)
             | Self::Taken(_)
             | Self::Tally(_)
             | Self::TallyAt(..)
@@ -234,54 +237,6 @@ pub(super) fn set_unlocked(
     by: Option<&Counted>,
 ) {
     write_or_remove(state, Key::Unlocked(place(achievement), user), by);
-}
-
-/// How many tokens of a contract a user holds.
-pub(super) fn tokens(state: &State, nft: u32, user: Address) -> u64 {
-    read(state, &Key::Held(nft, user)).unwrap_or(0)
-}
-
-/// How a user came to the tokens held, in position order.
-pub(super) fn receipts(state: &State, nft: u32, user: Address) -> Vec<Counted> {
-    let all = Key::Token(nft, user, U256::ZERO)..=Key::Token(nft, user, U256::MAX);
-    let logs = state.listed(all).filter_map(|(_, value)| postcard::from_bytes(value).ok());
-    let mut logs: Vec<Counted> = logs.collect();
-    logs.sort_by_key(Counted::position);
-    logs
-}
-
-/// Since when a user has had so many tokens, in seconds since the Unix epoch.
-pub(super) fn since(state: &State, nft: u32, at_least: u64, user: Address) -> Option<u64> {
-    read(state, &Key::Since(nft, at_least, user))
-}
-
-/// Takes a token out of a user's hands, or puts it into them. `marks` are the
-/// numbers of tokens of which it matters since when somebody has them.
-pub(super) fn move_token(
-    state: &mut State,
-    nft: u32,
-    user: Address,
-    token: U256,
-    (by, comes): (&Counted, bool),
-    marks: &BTreeSet<u64>,
-) {
-    let key = Key::Token(nft, user, token);
-    let had = state.value(&key).is_some();
-    let (before, time) = (tokens(state, nft, user), by.position().time);
-    write_or_remove(state, key, comes.then_some(by));
-    let after = match (had, comes) {
-        (false, true) => before.saturating_add(1),
-        (true, false) => before.saturating_sub(1),
-        _ => return,
-    };
-    write_or_remove(state, Key::Held(nft, user), (after > 0).then_some(&after));
-    for mark in marks {
-        let reached = (before < *mark, after < *mark);
-        if reached.0 != reached.1 {
-            let since = (!reached.1).then_some(&time);
-            write_or_remove(state, Key::Since(nft, *mark, user), since);
-        }
-    }
 }
 
 /// How many users have an achievement that only the first get.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     again::Every,
+    index::Index,
     meter::{Meter, Window},
     proposals::Followed,
 };
@@ -193,12 +194,28 @@ pub(super) struct HoldsLeaf {
     pub(super) held_for: Option<u64>,
 }
 
-/// So many tokens in somebody's hands.
+/// So much of something in somebody's hands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Holding {
-    /// The ERC-721 contract.
-    pub(super) nft: Name,
-    pub(super) at_least: u64,
+    pub(super) what: Having,
+    /// Whose.
+    pub(super) contract: Name,
+    pub(super) at_least: U256,
+}
+
+/// What users have of a contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Having {
+    /// ERC-721 tokens.
+    Tokens,
+    /// The ERC-721 token with this id.
+    Token(U256),
+    /// An amount of an ERC-20 token.
+    Amount,
+    /// An amount of a type of tokens, as of ERC-1155.
+    Item(U256),
+    /// Others that have any of it and let the user vote with it.
+    Delegators,
 }
 
 /// A number of the kind its field has.
@@ -207,111 +224,6 @@ pub(super) struct Holding {
 pub(super) enum Number {
     Uint(U256),
     Int(I256),
-}
-
-/// Which leaves an event can touch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Index {
-    /// Meters by contract and event.
-    pub(super) by_event: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
-    /// Places of tallies by contract and event.
-    pub(super) tallies: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
-    /// Achievements by the tally that they look at, each with the meter of those
-    /// to whom it matters.
-    pub(super) by_tally: Vec<Vec<(usize, usize)>>,
-    /// Achievements by the meter that they look at.
-    pub(super) by_meter: Vec<Vec<usize>>,
-    /// By the ERC-721 contract that is asked about.
-    pub(super) by_nft: BTreeMap<Name, Looking>,
-    /// The achievement with this id, and those that require it.
-    pub(super) by_prerequisite: BTreeMap<U256, (usize, BTreeSet<usize>)>,
-}
-
-/// Who looks at the tokens of a contract.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Looking {
-    /// Of the contract among those in [`Index::by_nft`].
-    pub(super) place: u32,
-    /// Achievements that need tokens.
-    pub(super) achievements: BTreeSet<usize>,
-    /// Numbers of tokens of which it matters since when somebody has them.
-    pub(super) since: BTreeSet<u64>,
-}
-
-impl Index {
-    pub(super) fn of(achievements: &[Achievement], meters: &[Meter], tallies: &[Tally]) -> Self {
-        let by_meter = vec![Vec::new(); meters.len()];
-        let mut index = Self { by_meter, ..Self::default() };
-        // An anchor's event begins the window that it may count in itself.
-        let anchors: BTreeSet<usize> = meters.iter().filter_map(Meter::anchor).collect();
-        let (first, then): (Vec<usize>, Vec<usize>) =
-            (0..meters.len()).partition(|place| anchors.contains(place));
-        for place in first.into_iter().chain(then) {
-            let Some(meter) = meters.get(place) else { continue };
-            let kinds = meter.signals().flat_map(|signal| &signal.events);
-            for EventKind { contract, event } in kinds.collect::<BTreeSet<_>>() {
-                let of_contract = index.by_event.entry(contract.clone()).or_default();
-                of_contract.entry(event.clone()).or_default().push(place);
-            }
-            for holding in meter.signals().filter_map(|signal| signal.holding.as_ref()) {
-                index.by_nft.entry(holding.nft.clone()).or_default();
-            }
-        }
-        index.by_tally = vec![Vec::new(); tallies.len()];
-        for (place, tally) in tallies.iter().enumerate() {
-            for EventKind { contract, event } in &tally.kinds {
-                let of_contract = index.tallies.entry(contract.clone()).or_default();
-                of_contract.entry(event.clone()).or_default().push(place);
-            }
-        }
-        for (a, achievement) in achievements.iter().enumerate() {
-            for leaf in &achievement.leaves {
-                match leaf {
-                    Leaf::Ratio(leaf) => {
-                        if let Some(looking) = index.by_tally.get_mut(leaf.tally) {
-                            looking.push((a, leaf.meter));
-                        }
-                        let looking = index.by_meter.get_mut(leaf.meter);
-                        if let Some(looking) = looking.filter(|it| !it.contains(&a)) {
-                            looking.push(a);
-                        }
-                    }
-                    Leaf::Events(leaf) => {
-                        // Where it matters that nothing happened, the anchor matters.
-                        let meter = meters.get(leaf.meter);
-                        let anchor = meter.and_then(Meter::anchor);
-                        // What everybody does breaks a streak that can be lost.
-                        let turns = meter.filter(|it| achievement.is_lost_by_turns(it));
-                        if let Some(looking) = turns.and_then(|it| index.by_tally.get_mut(it.tally))
-                        {
-                            looking.push((a, leaf.meter));
-                        }
-                        for place in anchor.into_iter().chain([leaf.meter]) {
-                            let looking = index.by_meter.get_mut(place);
-                            if let Some(looking) = looking.filter(|it| !it.contains(&a)) {
-                                looking.push(a);
-                            }
-                        }
-                    }
-                    Leaf::Holds(HoldsLeaf { tokens, held_for }) => {
-                        let looking = index.by_nft.entry(tokens.nft.clone()).or_default();
-                        looking.achievements.insert(a);
-                        looking.since.extend(held_for.map(|_| tokens.at_least));
-                    }
-                }
-            }
-            for required in &achievement.requires {
-                if let Ok(first) = achievements.binary_search_by(|it| it.name.cmp(required)) {
-                    let entry = index.by_prerequisite.entry(achievements[first].id);
-                    entry.or_insert((first, BTreeSet::new())).1.insert(a);
-                }
-            }
-        }
-        for (looking, place) in index.by_nft.values_mut().zip(0..) {
-            looking.place = place;
-        }
-        index
-    }
 }
 
 impl Achievement {
@@ -394,7 +306,7 @@ impl Leaf {
             Self::Events(leaf) => leaf.bound,
             // Of what the ratio comes to, in hundredths of a percent.
             Self::Ratio(leaf) => Bound::AtLeast(Number::Uint(U256::from(leaf.at_least_bps))),
-            Self::Holds(leaf) => Bound::AtLeast(Number::Uint(U256::from(leaf.tokens.at_least))),
+            Self::Holds(leaf) => Bound::AtLeast(Number::Uint(leaf.tokens.at_least)),
         }
     }
 }

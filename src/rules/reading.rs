@@ -37,14 +37,14 @@ pub(super) struct Placed<'m> {
 }
 
 impl Placed<'_> {
-    /// Counts an event of a user that meets the filter; `tokens` are those held
-    /// of the contract that is asked about. A value that `distinct` has counted
+    /// Counts an event of a user that meets the filter; `held` tells whether the
+    /// user has what must be had at it. A value that `distinct` has counted
     /// already, or a field that is not of its schema's type, counts for nothing.
     /// Returns whether anything changed.
     pub(super) fn count(
         self,
         facts: &Facts<'_>,
-        tokens: impl FnOnce(&State) -> u64,
+        held: impl FnOnce(&State) -> bool,
         state: &mut State,
         who: &mut Who,
     ) -> bool {
@@ -63,8 +63,7 @@ impl Placed<'_> {
         if is_enough || !self.is_within(who.user(), time) {
             return false;
         }
-        let holding = self.meter.signal.holding.as_ref();
-        if holding.is_some_and(|holding| tokens(state) < holding.at_least) {
+        if !held(state) {
             return false;
         }
         let (mut number, mut value, mut turn_now) = (None, None, None);

@@ -121,25 +121,19 @@ impl Progress {
 }
 
 impl Placed<'_> {
-    /// Goes on with a user's sequence. `tokens` tells how many of a signal's tokens
-    /// the user holds. Returns whether anything changed.
+    /// Goes on with a user's sequence; `held` tells whether the user has what must
+    /// be had at a signal. Returns whether anything changed.
     pub(super) fn follow(
         self,
         sequence: &Sequence,
         facts: &Facts<'_>,
-        tokens: impl Fn(&State, &Signal) -> u64,
+        held: impl Fn(&State, &Signal) -> bool,
         state: &mut State,
         who: &mut Who,
     ) -> bool {
         let time = facts.event.position.time;
         let Ok(begins) = self.begins(who.user(), time) else { return false };
-        let is = |signal: &Signal| {
-            let holds = |state: &State| {
-                let held = signal.holding.as_ref();
-                held.is_none_or(|held| tokens(state, signal) >= held.at_least)
-            };
-            signal.is_about(facts, who.address) && holds(state)
-        };
+        let is = |signal: &Signal| signal.is_about(facts, who.address) && held(state, signal);
         let steps = std::iter::once(&self.meter.signal).chain(&sequence.then).map(is).collect();
         let taken = Taken { steps, breaks: sequence.not_between.as_ref().is_some_and(is) };
         let before = match begins {

@@ -8,7 +8,7 @@ use super::{
     fields::{Named, event, field_type, filter, measure, wrong_field},
     limits,
     meter::{Measure, Meter, Signal, Window},
-    model::{EventKind, EventLeaf, Holding, HoldsLeaf},
+    model::{EventKind, EventLeaf},
     predicate::Term,
     spans,
 };
@@ -79,9 +79,9 @@ impl<'c> Conditions<'c, '_> {
         let subject = table.require("subject", errors, remedy);
         let holding = match table.get("holding") {
             Some(node) => {
-                let remedy = "write holding = { nft = \"<contract>\", at_least = 1 }";
+                let remedy = "write holding = { nft = \"<contract>\", at_least = 1 }, or token = \"<contract>\"";
                 let inner = node.table(errors, remedy);
-                inner.and_then(|table| self.tokens(&table, &[], remedy, errors)).map(Some)
+                inner.and_then(|table| self.holding(&table, &[], remedy, errors)).map(Some)
             }
             None => Some(None),
         };
@@ -213,64 +213,4 @@ impl<'c> Conditions<'c, '_> {
         let schema = event(contract_name, contract, event_name, node, errors)?;
         Some(vec![named(name, contract, schema)])
     }
-
-    /// Tokens in the user's hands.
-    pub(super) fn holds(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<HoldsLeaf> {
-        let remedy = "write holds = { nft = \"<contract>\", at_least = 1, for = \"90d\" }";
-        let table = node.table(errors, remedy)?;
-        let held_for = match table.get("for") {
-            Some(node) => spans::seconds(&node, errors).map(Some),
-            None => Some(None),
-        };
-        let tokens = self.tokens(&table, &["for"], remedy, errors)?;
-        Some(HoldsLeaf { tokens, held_for: held_for? })
-    }
-
-    /// So many tokens of a contract that says whose they are.
-    fn tokens(
-        &self,
-        table: &Table<'_>,
-        others: &[&str],
-        remedy: &str,
-        errors: &mut Errors<'_>,
-    ) -> Option<Holding> {
-        table.deny_others(&[&["nft", "at_least"], others].concat(), errors);
-        let at_least = match table.get("at_least") {
-            Some(node) => node.count(errors, limits::COUNT),
-            None => Some(1),
-        };
-        let nft = table.require("nft", errors, remedy)?;
-        let text = nft.text(errors, remedy)?;
-        let (name, contract) = contract(self.catalog, text, &nft, errors)?;
-        if contract.created {
-            let problem = Problem::ManyAddresses { contract: name.to_string() };
-            errors.report(&nft, problem, "name a contract that has an address of its own");
-            return None;
-        }
-        let complete = HOLDING_EVENTS.into_iter().all(|(event_name, fields)| {
-            event(name.as_str(), contract, event_name, &nft, errors).is_some_and(|schema| {
-                let kind = EventKind { contract: name.clone(), event: schema.name.clone() };
-                let named = [Named { kind, contract, schema }];
-                fields.iter().all(|(field, needed)| {
-                    let found = field_type(&named, field, &nft, errors);
-                    if let Some(found) = found.filter(|found| found != needed) {
-                        wrong_field(&named, field, found, &needed.to_string(), &nft, errors);
-                        return false;
-                    }
-                    true
-                })
-            })
-        });
-        complete.then_some(Holding { nft: name.clone(), at_least: at_least? })
-    }
 }
-
-/// What an ERC-721 contract must be decoded into for `holds`.
-const HOLDING_EVENTS: [(&str, &[(&str, FieldType)]); 3] = [
-    ("minted", &[("to", FieldType::Address), ("token_id", FieldType::Uint)]),
-    (
-        "transferred",
-        &[("from", FieldType::Address), ("to", FieldType::Address), ("token_id", FieldType::Uint)],
-    ),
-    ("burned", &[("from", FieldType::Address), ("token_id", FieldType::Uint)]),
-];

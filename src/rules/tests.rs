@@ -7,6 +7,7 @@ mod evaluation;
 mod explanation;
 mod expressions;
 mod groups;
+mod holdings;
 mod lasting;
 mod outcomes;
 mod property;

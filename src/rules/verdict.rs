@@ -3,6 +3,7 @@
 use alloy::primitives::U256;
 
 use super::{
+    holdings,
     memory::{self, View},
     model::{Achievement, Condition, HoldsLeaf, Leaf, Number, RuleSet, Scored},
 };
@@ -135,9 +136,9 @@ impl RuleSet {
                 return later.map_or(Verdict::No, Verdict::From);
             }
         };
-        let nft = self.nft(&tokens.nft);
-        let since =
-            nft.and_then(|nft| memory::since(view.state, nft, tokens.at_least, view.address));
+        let since = self.looking(tokens).and_then(|looking| {
+            holdings::since(view.state, looking.place, tokens.at_least, view.address)
+        });
         match since.map(|since| since.saturating_add(*seconds)) {
             Some(time) if is_kept && time > view.now => Verdict::From(time),
             Some(_) => Verdict::of(is_kept),

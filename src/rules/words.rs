@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     explain::ConditionReport,
     meter::{Measure, Meter, Signal, Window},
-    model::{Bound, EventKind, Holding, Leaf, Number, RuleSet},
+    model::{Bound, EventKind, Having, Holding, Leaf, Number, RuleSet},
     sequence::Sequence,
 };
 
@@ -17,10 +17,11 @@ impl RuleSet {
     pub(super) fn words(&self, leaf: &Leaf, meter: Option<&Meter>) -> String {
         let (bound, meter) = match (leaf, meter) {
             (Leaf::Holds(leaf), _) => {
-                let Holding { nft, at_least } = &leaf.tokens;
+                let Holding { what, contract, at_least } = &leaf.tokens;
                 let held_for = leaf.held_for.map(|it| format!(" for {}", span(it)));
                 return format!(
-                    "holds at least {at_least} of {nft}{}",
+                    "holds at least {at_least} of {}{}",
+                    what.words(contract),
                     held_for.unwrap_or_default()
                 );
             }
@@ -112,8 +113,17 @@ pub(super) fn missing(leaf: &Leaf, meter: Option<&Meter>, shown: Option<Number>)
     let (meter, lacking) = match (leaf, leaf.bound(), meter) {
         (Leaf::Holds(leaf), Bound::AtLeast(needed), _) => {
             let lacking = needed.less(shown);
-            let tokens = if lacking == U256::from(1) { "token" } else { "tokens" };
-            return format!("{lacking} more {tokens} of {}", leaf.tokens.nft);
+            let Holding { what, contract, .. } = &leaf.tokens;
+            let of = what.words(contract);
+            return match what {
+                Having::Tokens | Having::Token(_) if lacking == U256::from(1) => {
+                    format!("1 more token of {of}")
+                }
+                Having::Tokens | Having::Token(_) => format!("{lacking} more tokens of {of}"),
+                Having::Amount | Having::Item(_) | Having::Delegators => {
+                    format!("{lacking} more of {of}")
+                }
+            };
         }
         (_, Bound::AtLeast(needed), Some(meter)) => (meter, needed.less(shown)),
         (_, Bound::AtMost(most), Some(meter)) => {
@@ -154,9 +164,9 @@ fn events(signal: &Signal) -> String {
 fn signal(signal: &Signal) -> String {
     let Signal { subject, filter, holding, .. } = signal;
     let filter = if filter.is_always() { String::new() } else { format!(" where {filter}") };
-    let holding = holding
-        .as_ref()
-        .map(|Holding { nft, at_least }| format!(" while holding at least {at_least} of {nft}"));
+    let holding = holding.as_ref().map(|it| {
+        format!(" while holding at least {} of {}", it.at_least, it.what.words(&it.contract))
+    });
     format!("{} by {subject}{filter}{}", events(signal), holding.unwrap_or_default())
 }
 

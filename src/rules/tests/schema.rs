@@ -70,7 +70,18 @@ fn it_has_the_keys_that_are_read_and_no_others() {
     assert_eq!(keys("/$defs/achievement/properties"), known(&achievement::ACHIEVEMENT_KEYS));
     let tier = "/$defs/achievement/properties/tiers/items/properties";
     assert_eq!(keys(tier), known(&achievement::TIER_KEYS));
-    let forms = ["holds", "all", "any", "at_least", "of", "not", "score", "ratio", "sequence"];
+    let forms = [
+        "holds",
+        "delegators",
+        "all",
+        "any",
+        "at_least",
+        "of",
+        "not",
+        "score",
+        "ratio",
+        "sequence",
+    ];
     let condition = [signals::EVENT_KEYS.as_slice(), &forms].concat();
     assert_eq!(keys("/$defs/condition/properties"), known(&condition));
 }
@@ -110,6 +121,14 @@ fn what_has_no_right_form_is_refused() {
         ),
         format!("when = {{ ratio = {{ of = {{ {vote} }}, gte = \"75%\" }} }}"),
         format!("when = {{ sequence = {{ of = [{{ {vote} }}] }} }}"),
+        "when = { holds = { token = \"token\" } }".to_owned(),
+        "when = { holds = { token = \"token\", at_least = 1, id = 3 } }".to_owned(),
+        "when = { holds = { nft = \"badge\", token = \"token\", at_least = 1 } }".to_owned(),
+        "when = { delegators = { at_least = 1 } }".to_owned(),
+        format!("mode = \"while\"\nfirst = 3\nwhen = {{ {vote} }}"),
+        format!("mode = \"while\"\non_retract = \"keep\"\nwhen = {{ {vote} }}"),
+        format!("every = \"month\"\nwhen = {{ {vote} }}"),
+        format!("every = \"month\"\ncap = 3\nfirst = 2\nwhen = {{ {vote} }}"),
         format!("when = {{ sequence = {{ of = [{{ {vote} }}, {{ {vote} }}], within = 3 }} }}"),
         format!("when = {{ sequence = {{ of = [{{ {vote} }}, {{ {vote}, count = 2 }}] }} }}"),
     ] {
@@ -131,6 +150,13 @@ fn what_may_be_said_in_several_ways_is_valid_in_each() {
             "when = {{ {vote}, where = {{ support = 1, weight = {{ gte = \"1.5 ether\", lt = \"100e18\" }} }} }}"
         ),
         format!("when = {{ {vote}, from = 2026-01-01, to = 2026-06-01T12:00:00+02:00 }}"),
+        format!("mode = \"while\"\non_retract = \"alert\"\nwhen = {{ {vote}, last = \"3d\" }}"),
+        format!("every = \"month\"\ncap = 3\nwhen = {{ {vote}, count = 3 }}"),
+        format!("when = {{ sequence = {{ of = [{{ {vote} }}, {{ {vote} }}], within = \"3d\" }} }}"),
+        "when = { holds = { token = \"token\", at_least = \"1.5 ether\", for = \"3d\" } }"
+            .to_owned(),
+        "when = { holds = { nft = \"items\", id = 3, at_least = 5 } }".to_owned(),
+        "when = { delegators = { of = \"token\", at_least = 5, for = \"30d\" } }".to_owned(),
         format!("when = {{ {vote}, streak = {{ per = \"month\", length = 3, grace = 1 }} }}"),
         format!("when = {{ {vote}, streak = {{ of = \"dao.proposal_created\", length = 3 }} }}"),
         format!(

@@ -93,8 +93,24 @@ pub(super) fn catalog() -> Catalog {
             &[("user", Address), ("id", Uint), ("token_id", Uint), ("reason", Text)],
         ),
     ];
+    let moves = |what: &[(&str, FieldType)]| {
+        let (to, from) = (("to", Address), ("from", Address));
+        vec![
+            schema("minted", &[std::slice::from_ref(&to), what].concat()),
+            schema("transferred", &[&[from.clone(), to], what].concat()),
+            schema("burned", &[&[from], what].concat()),
+        ]
+    };
+    let delegation = [("delegator", Address), ("from_delegate", Address), ("to_delegate", Address)];
+    let mut token = moves(&[("value", Uint)]);
+    token.push(schema("delegate_changed", &delegation));
+    let mut items = moves(&[("id", Uint), ("value", Uint)]);
+    let batch = [("from", Address), ("to", Address), ("ids", list(Uint)), ("values", list(Uint))];
+    items.push(schema("transferred_batch", &batch));
     Catalog {
         contracts: BTreeMap::from([
+            (name("token"), contract(1, 0xee, "votes", token)),
+            (name("items"), contract(1, 0x1e, "erc1155", items)),
             (name("dao"), contract(1, 0xd0, "governor", dao)),
             (name("badge"), contract(1, 0xba, "erc721", badge)),
             (name("contributions"), contract(1, 0xc0, "abi", contributions)),

@@ -1,0 +1,132 @@
+//! Who looks at what: which meters, tallies and achievements an event can touch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy::primitives::U256;
+
+use super::{
+    meter::Meter,
+    model::{Achievement, EventKind, Having, Holding, HoldsLeaf, Leaf, Tally},
+};
+use crate::domain::Name;
+
+/// Which leaves an event can touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Index {
+    /// Meters by contract and event.
+    pub(super) by_event: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
+    /// Places of tallies by contract and event.
+    pub(super) tallies: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
+    /// Achievements by the tally that they look at, each with the meter of those
+    /// to whom it matters.
+    pub(super) by_tally: Vec<Vec<(usize, usize)>>,
+    /// Achievements by the meter that they look at.
+    pub(super) by_meter: Vec<Vec<usize>>,
+    /// By the contract, and what of it is asked about.
+    pub(super) by_holding: BTreeMap<Name, BTreeMap<Having, Looking>>,
+    /// The achievement with this id, and those that require it.
+    pub(super) by_prerequisite: BTreeMap<U256, (usize, BTreeSet<usize>)>,
+}
+
+/// Who looks at what users have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Looking {
+    /// Among all in [`Index::by_holding`].
+    pub(super) place: u32,
+    /// Achievements that need it.
+    pub(super) achievements: BTreeSet<usize>,
+    /// How much of it must be had for some time.
+    pub(super) since: BTreeSet<U256>,
+    /// Whoever has none of it is nobody's delegator.
+    pub(super) weighs: bool,
+}
+
+impl Index {
+    pub(super) fn of(achievements: &[Achievement], meters: &[Meter], tallies: &[Tally]) -> Self {
+        let by_meter = vec![Vec::new(); meters.len()];
+        let mut index = Self { by_meter, ..Self::default() };
+        // An anchor's event begins the window that it may count in itself.
+        let anchors: BTreeSet<usize> = meters.iter().filter_map(Meter::anchor).collect();
+        let (first, then): (Vec<usize>, Vec<usize>) =
+            (0..meters.len()).partition(|place| anchors.contains(place));
+        for place in first.into_iter().chain(then) {
+            let Some(meter) = meters.get(place) else { continue };
+            let kinds = meter.signals().flat_map(|signal| &signal.events);
+            for EventKind { contract, event } in kinds.collect::<BTreeSet<_>>() {
+                let of_contract = index.by_event.entry(contract.clone()).or_default();
+                of_contract.entry(event.clone()).or_default().push(place);
+            }
+            for holding in meter.signals().filter_map(|signal| signal.holding.as_ref()) {
+                index.holding(holding);
+            }
+        }
+        index.by_tally = vec![Vec::new(); tallies.len()];
+        for (place, tally) in tallies.iter().enumerate() {
+            for EventKind { contract, event } in &tally.kinds {
+                let of_contract = index.tallies.entry(contract.clone()).or_default();
+                of_contract.entry(event.clone()).or_default().push(place);
+            }
+        }
+        for (a, achievement) in achievements.iter().enumerate() {
+            for leaf in &achievement.leaves {
+                match leaf {
+                    Leaf::Ratio(leaf) => {
+                        if let Some(looking) = index.by_tally.get_mut(leaf.tally) {
+                            looking.push((a, leaf.meter));
+                        }
+                        let looking = index.by_meter.get_mut(leaf.meter);
+                        if let Some(looking) = looking.filter(|it| !it.contains(&a)) {
+                            looking.push(a);
+                        }
+                    }
+                    Leaf::Events(leaf) => {
+                        // Where it matters that nothing happened, the anchor matters.
+                        let meter = meters.get(leaf.meter);
+                        let anchor = meter.and_then(Meter::anchor);
+                        // What everybody does breaks a streak that can be lost.
+                        let turns = meter.filter(|it| achievement.is_lost_by_turns(it));
+                        if let Some(looking) = turns.and_then(|it| index.by_tally.get_mut(it.tally))
+                        {
+                            looking.push((a, leaf.meter));
+                        }
+                        for place in anchor.into_iter().chain([leaf.meter]) {
+                            let looking = index.by_meter.get_mut(place);
+                            if let Some(looking) = looking.filter(|it| !it.contains(&a)) {
+                                looking.push(a);
+                            }
+                        }
+                    }
+                    Leaf::Holds(HoldsLeaf { tokens, held_for }) => {
+                        let looking = index.holding(tokens);
+                        looking.achievements.insert(a);
+                        looking.since.extend(held_for.map(|_| tokens.at_least));
+                    }
+                }
+            }
+            for required in &achievement.requires {
+                if let Ok(first) = achievements.binary_search_by(|it| it.name.cmp(required)) {
+                    let entry = index.by_prerequisite.entry(achievements[first].id);
+                    entry.or_insert((first, BTreeSet::new())).1.insert(a);
+                }
+            }
+        }
+        for of_contract in index.by_holding.values_mut() {
+            if of_contract.contains_key(&Having::Delegators) {
+                // Events tell of one of the two.
+                for what in [Having::Tokens, Having::Amount] {
+                    of_contract.entry(what).or_default().weighs = true;
+                }
+            }
+        }
+        let all = index.by_holding.values_mut().flat_map(BTreeMap::values_mut);
+        for (looking, place) in all.zip(0..) {
+            looking.place = place;
+        }
+        index
+    }
+
+    fn holding(&mut self, of: &Holding) -> &mut Looking {
+        let of_contract = self.by_holding.entry(of.contract.clone()).or_default();
+        of_contract.entry(of.what).or_default()
+    }
+}
