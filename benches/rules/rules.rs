@@ -147,5 +147,6 @@ fn catalog() -> Outcome<Catalog> {
         ]),
         groups: BTreeMap::new(),
         signers: [Name::new("awards")?].into(),
+        lists: BTreeMap::new(),
     })
 }

@@ -11,7 +11,10 @@ use figment::{
     value::{Dict, Map, Value},
 };
 
-use super::Problem;
+use super::{
+    Problem,
+    lists::{self, List},
+};
 
 /// A rule file as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,14 +129,28 @@ pub(super) fn environments(dir: &Path) -> Vec<String> {
 /// Every `rules/*.toml`, in the order of their names; none without the folder.
 pub(super) fn rule_files(dir: &Path) -> Result<Vec<RuleFile>, Problem> {
     let folder = dir.join("rules");
-    let paths = toml_files(&folder).map_err(|error| {
-        let remedy = "make it a folder that the user who runs meritd can read, or remove it";
-        of_file(&folder, error.to_string(), remedy.to_owned())
-    })?;
+    let paths = files_with(&folder, "toml")?;
     paths.into_iter().map(|path| Ok(RuleFile { text: read_text(&path)?, path })).collect()
 }
 
-fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// Every `rules/*.csv`, in the order of their names.
+pub(super) fn lists(dir: &Path) -> Result<Vec<List>, Problem> {
+    let read = |path: PathBuf| {
+        let text = read_bounded(&path, lists::MAX_LIST_BYTES)
+            .map_err(|Unusable { why, remedy }| of_file(&path, why, remedy.to_owned()))?;
+        lists::read(&path, &text)
+    };
+    files_with(&dir.join("rules"), "csv")?.into_iter().map(read).collect()
+}
+
+fn files_with(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Problem> {
+    paths_with(folder, ending).map_err(|error| {
+        let remedy = "make it a folder that the user who runs meritd can read, or remove it";
+        of_file(folder, error.to_string(), remedy.to_owned())
+    })
+}
+
+fn paths_with(folder: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -141,7 +158,7 @@ fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path.extension().is_some_and(|extension| extension == ending) {
             paths.push(path);
         }
     }

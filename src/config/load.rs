@@ -11,7 +11,7 @@ use figment::{
 
 use super::{
     Config, ConfigError, Problem,
-    files::{Layer, environments, of_file, rule_files},
+    files::{Layer, environments, lists, of_file, rule_files},
     raw::RawConfig,
     validate,
 };
@@ -65,7 +65,8 @@ pub fn load(dir: &Path, environment: Option<&str>) -> Result<Config, ConfigError
     let figment = base.merge(layer).merge(env()).merge(("environment", named));
     let raw: RawConfig = figment.extract().map_err(|error| all(error, &figment, &specific))?;
     let rules = rule_files(dir).map_err(one)?;
-    validate::check(dir, &figment, &specific, raw, rules)
+    let lists = lists(dir).map_err(one)?;
+    validate::check(dir, &figment, &specific, raw, rules, lists)
 }
 
 /// Who says a key, like `chains[0].name`: a file, or a variable. A list is

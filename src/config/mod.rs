@@ -10,6 +10,7 @@
 
 mod amount;
 mod files;
+mod lists;
 mod load;
 mod presets;
 mod problem;
@@ -30,6 +31,7 @@ use alloy::{
 
 pub use amount::{parse_decimal, parse_units};
 pub use files::RuleFile;
+pub use lists::List;
 pub use load::load;
 pub use presets::Preset;
 pub use problem::{ConfigError, Problem};
@@ -70,6 +72,8 @@ pub struct Config {
     pub benefits: Vec<Benefit>,
     /// Rule files as they were read, not yet compiled.
     pub rules: Vec<RuleFile>,
+    /// Lists of people that rules can name.
+    pub lists: Vec<List>,
     /// Whether actors may be crashed on request. Refused in production.
     pub fault_injection: bool,
     /// Where the process dies on purpose.

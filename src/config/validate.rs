@@ -16,7 +16,7 @@ use contracts::{check_contracts, check_groups};
 use signers::check_signers;
 
 use super::{
-    Config, ConfigError, Log, Nats, Problem, RuleFile, SecretRef, Supervisor,
+    Config, ConfigError, List, Log, Nats, Problem, RuleFile, SecretRef, Supervisor,
     load::said_by,
     raw::{NatsMode, RawConfig, RawNats},
 };
@@ -125,6 +125,7 @@ pub(super) fn check(
     fallback: &Path,
     raw: RawConfig,
     rules: Vec<RuleFile>,
+    lists: Vec<List>,
 ) -> Result<Config, ConfigError> {
     let mut c = Checker { dir, figment, fallback, problems: Vec::new() };
     let environment = c.name("environment", &raw.environment, &mut BTreeSet::new());
@@ -203,6 +204,7 @@ pub(super) fn check(
             signers,
             benefits,
             rules,
+            lists,
             fault_injection: raw.debug.fault_injection,
             failpoint,
             said_by: ["chains", "nats", "contracts", "signers"]

@@ -286,6 +286,11 @@ fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
             .map(|group| (group.name.clone(), group.members.clone()))
             .collect(),
         signers: config.signers.iter().map(|signer| signer.name.clone()).collect(),
+        lists: config
+            .lists
+            .iter()
+            .map(|list| (list.name.clone(), Arc::clone(&list.users)))
+            .collect(),
     }
 }
 

@@ -217,11 +217,12 @@ fn whole_condition(
         errors.report(node, problem, "split the achievement");
         return None;
     }
-    let anchored = |index: usize| match conditions.leaves.get(index) {
-        Some(Leaf::Events(leaf)) => conditions.meters.is_anchored(leaf.meter),
-        _ => false,
+    let leaf_begins = |index: usize, holds: bool| match conditions.leaves.get(index) {
+        Some(Leaf::Events(leaf)) => holds || conditions.meters.is_anchored(leaf.meter),
+        Some(Leaf::Listed(_)) | None => false,
+        Some(Leaf::Holds(_) | Leaf::Ratio(_)) => holds,
     };
-    if !begins && !when.begins(&anchored) {
+    if !begins && !when.begins(&leaf_begins) {
         let remedy = "add under `all` what the user does, or let the window be `within`";
         errors.report(node, Problem::NeverBegins, remedy);
         return None;

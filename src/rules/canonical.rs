@@ -5,14 +5,14 @@
 
 use std::fmt::Write;
 
-use alloy::primitives::{B256, keccak256};
+use alloy::primitives::{B256, Keccak256, keccak256};
 
 use super::{
     again::Every,
     meter::{Measure, Meter, Signal, Window},
     model::{
         Achievement, Bound, Condition, ContractRef, EventLeaf, Having, Holding, HoldsLeaf, Leaf,
-        Mode, Number, RatioLeaf, RuleSet, Scored,
+        ListedLeaf, Mode, Number, RatioLeaf, RuleSet, Scored,
     },
     sequence::Sequence,
 };
@@ -202,6 +202,14 @@ impl Form<'_> {
 
     fn leaf(&mut self, depth: usize, leaf: &Leaf) {
         match leaf {
+            Leaf::Listed(ListedLeaf { list, users, among }) => {
+                let verb = if *among { "listed" } else { "not listed" };
+                let mut hasher = Keccak256::new();
+                for user in users.iter() {
+                    hasher.update(user);
+                }
+                self.line(depth, format_args!("{verb} {list} {:#x}", hasher.finalize()));
+            }
             Leaf::Holds(HoldsLeaf { tokens, held_for }) => {
                 self.line(depth, format_args!("holds {}", having(tokens)));
                 if let Some(seconds) = held_for {
@@ -234,6 +242,9 @@ fn having(Holding { what, contract, at_least }: &Holding) -> String {
         Having::Token(id) => format!("{contract} {at_least} token {id}"),
         Having::Amount => format!("{contract} {at_least} amount"),
         Having::Item(id) => format!("{contract} {at_least} item {id}"),
+        Having::Attestations { schema, attester } => {
+            format!("{contract} {at_least} attestations {schema:#x} {attester:#x}")
+        }
         Having::Delegators => format!("{contract} {at_least} delegators"),
     }
 }

@@ -1,6 +1,9 @@
 //! What rules can refer to: the configured contracts and signers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use alloy::primitives::Address;
 
@@ -19,6 +22,8 @@ pub struct Catalog {
     pub groups: BTreeMap<Name, Vec<Name>>,
     /// Names of the signers.
     pub signers: BTreeSet<Name>,
+    /// Who is on which list.
+    pub lists: BTreeMap<Name, Arc<BTreeSet<Address>>>,
 }
 
 /// A watched contract.

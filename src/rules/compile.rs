@@ -118,7 +118,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         match leaf {
             Leaf::Events(leaf) => leaf.meter = moved_to(leaf.meter),
             Leaf::Ratio(leaf) => leaf.meter = moved_to(leaf.meter),
-            Leaf::Holds(_) => {}
+            Leaf::Holds(_) | Leaf::Listed(_) => {}
         }
     }
     let tallies = ratio::tallies(&mut meters, &mut achievements);

@@ -1,5 +1,7 @@
 //! Compiling the `when` of an achievement.
 
+use std::sync::Arc;
+
 use alloy::primitives::U256;
 
 use super::{
@@ -8,15 +10,28 @@ use super::{
     error::{Problem, suggest},
     limits,
     meter::Meters,
-    model::{Bound, Condition, Leaf, Number, Scored},
+    model::{Bound, Condition, Leaf, ListedLeaf, Number, Scored},
     period::Period,
     signals::{EVENT_KEYS, EVENT_REMEDY},
 };
 use crate::domain::Name;
 
-const FORMS: [&str; 10] =
-    ["event", "holds", "delegators", "all", "any", "of", "not", "score", "ratio", "sequence"];
-const FORM_REMEDY: &str = "give exactly one of `event`, `holds`, `delegators`, `all`, `any`, `of`, `not`, `score`, `ratio`, \
+const FORMS: [&str; 13] = [
+    "event",
+    "holds",
+    "delegators",
+    "attested",
+    "listed",
+    "not_listed",
+    "all",
+    "any",
+    "of",
+    "not",
+    "score",
+    "ratio",
+    "sequence",
+];
+const FORM_REMEDY: &str = "give exactly one of `event`, `holds`, `delegators`, `attested`, `listed`, `not_listed`, `all`, `any`, `of`, `not`, `score`, `ratio`, \
      `sequence`";
 
 /// Compiles conditions, collecting their leaves.
@@ -58,6 +73,16 @@ impl Conditions<'_, '_> {
                 table.deny_others(&["delegators"], errors);
                 let leaf = self.delegators(&table.get("delegators")?, errors)?;
                 Some(self.leaf(Leaf::Holds(leaf)))
+            }
+            ["attested"] => {
+                table.deny_others(&["attested"], errors);
+                let leaf = self.attested(&table.get("attested")?, errors)?;
+                Some(self.leaf(Leaf::Holds(leaf)))
+            }
+            [form @ ("listed" | "not_listed")] => {
+                table.deny_others(&[form], errors);
+                let leaf = self.listed(&table.get(form)?, *form == "listed", errors)?;
+                Some(self.leaf(Leaf::Listed(leaf)))
             }
             [group @ ("all" | "any")] => {
                 table.deny_others(&[group], errors);
@@ -121,6 +146,19 @@ impl Conditions<'_, '_> {
         }
         let leaf = self.events(&table, Some(at_least), errors)?;
         Some(self.leaf(Leaf::Events(leaf)))
+    }
+
+    /// To be on a list, or off it.
+    fn listed(&self, node: &Node<'_>, among: bool, errors: &mut Errors<'_>) -> Option<ListedLeaf> {
+        let remedy = "name a list: listed = \"founders\" is rules/founders.csv";
+        let text = node.text(errors, remedy)?;
+        let Some((list, users)) = self.catalog.lists.get_key_value(text) else {
+            let known = self.catalog.lists.keys().map(Name::as_str);
+            let remedy = suggest(text, known, "put it into the folder of rules as a .csv file");
+            errors.report(node, Problem::UnknownList { list: text.to_owned() }, remedy);
+            return None;
+        };
+        Some(ListedLeaf { list: list.clone(), users: Arc::clone(users), among })
     }
 
     fn leaf(&mut self, leaf: Leaf) -> Condition {
@@ -240,7 +278,7 @@ impl Conditions<'_, '_> {
 /// The contracts whose tokens a condition's leaves ask for.
 pub(super) fn held_by(leaves: &[Leaf]) -> impl Iterator<Item = Name> {
     leaves.iter().filter_map(|leaf| match leaf {
-        Leaf::Events(_) | Leaf::Ratio(_) => None,
+        Leaf::Events(_) | Leaf::Ratio(_) | Leaf::Listed(_) => None,
         Leaf::Holds(leaf) => Some(leaf.tokens.contract.clone()),
     })
 }

@@ -88,6 +88,12 @@ pub enum Problem {
         /// The key.
         key: String,
     },
+    /// No list has this name.
+    #[error("there is no list `{list}`")]
+    UnknownList {
+        /// The name.
+        list: String,
+    },
     /// A sequence of one.
     #[error("one step is no sequence")]
     OneStep,

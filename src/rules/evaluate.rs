@@ -215,6 +215,10 @@ impl RuleSet {
     /// What a leaf asks about shows of a user.
     pub(super) fn shown(&self, view: &View<'_>, leaf: &Leaf) -> Shown {
         match leaf {
+            Leaf::Listed(leaf) => {
+                let met = U256::from(u8::from(leaf.is_met(view.address)));
+                Shown { number: Some(Number::Uint(met)), total: 0 }
+            }
             Leaf::Holds(leaf) => {
                 let held = self.held(view.state, &leaf.tokens, view.address);
                 let total = match leaf.tokens.what {
@@ -238,6 +242,8 @@ impl RuleSet {
     /// The latest logs by which a leaf shows what it shows, in position order.
     pub(super) fn logs(&self, view: &View<'_>, leaf: &Leaf) -> Vec<Counted> {
         match leaf {
+            // No log says so.
+            Leaf::Listed(_) => Vec::new(),
             Leaf::Holds(leaf) => {
                 let Some(looking) = self.looking(&leaf.tokens) else { return Vec::new() };
                 let mut logs = holdings::receipts(view.state, looking.place, view.address);

@@ -84,6 +84,8 @@ pub enum ConditionReport {
     Events(LeafReport),
     /// Tokens are held.
     Holds(LeafReport),
+    /// Who is on a list, or is not.
+    Listed(LeafReport),
     /// A part of something was taken; `needed` and `have` are in percent.
     Ratio(LeafReport),
     /// All members must hold.
@@ -259,6 +261,9 @@ impl RuleSet {
                 Some(leaf @ Leaf::Events(_)) => {
                     ConditionReport::Events(self.leaf_report(view, leaf))
                 }
+                Some(leaf @ Leaf::Listed(_)) => {
+                    ConditionReport::Listed(self.leaf_report(view, leaf))
+                }
                 Some(leaf @ Leaf::Holds(_)) => {
                     let report = self.leaf_report(view, leaf);
                     let missing = report.missing.or_else(|| verdict.later().map(from));
@@ -311,7 +316,7 @@ impl RuleSet {
         let meter = match leaf {
             Leaf::Events(leaf) => self.meters.get(leaf.meter),
             Leaf::Ratio(leaf) => self.meters.get(leaf.meter),
-            Leaf::Holds(_) => None,
+            Leaf::Holds(_) | Leaf::Listed(_) => None,
         };
         LeafReport {
             condition: self.words(leaf, meter),

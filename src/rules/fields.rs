@@ -178,7 +178,11 @@ fn comparison(
     Some(Term::compare(relation, term, one_value(field_type, node, errors)?))
 }
 
-fn one_value(field_type: &FieldType, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<Value> {
+pub(super) fn one_value(
+    field_type: &FieldType,
+    node: &Node<'_>,
+    errors: &mut Errors<'_>,
+) -> Option<Value> {
     match literal::value(field_type, node.value) {
         Ok(value) => Some(value),
         Err((problem, remedy)) => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256, U256};
 use smallvec::SmallVec;
 
 use super::{
@@ -17,8 +17,10 @@ use crate::domain::{FieldType, Name, Value};
 struct Moved {
     from: Option<Address>,
     to: Option<Address>,
-    /// Of an ERC-721 token or a type of tokens.
+    /// Of an ERC-721 token, a type of tokens or an attestation.
     id: Option<U256>,
+    /// Of what schema and by whom an attestation is.
+    attested: Option<(B256, Address)>,
     /// 1 of an ERC-721 token.
     amount: U256,
 }
@@ -176,6 +178,10 @@ impl Having {
     /// By what name something that moved is kept; `None` if it is not this.
     fn piece_of(self, moved: &Moved) -> Option<Option<U256>> {
         match self {
+            Self::Attestations { schema, attester } => {
+                (moved.attested == Some((schema, attester))).then_some(moved.id)
+            }
+            _ if moved.attested.is_some() => None,
             Self::Tokens => moved.id.map(Some),
             Self::Token(id) => (moved.id == Some(id)).then_some(moved.id),
             Self::Amount => moved.id.is_none().then_some(None),
@@ -189,6 +195,9 @@ impl Having {
         match self {
             Self::Tokens | Self::Amount => contract.to_string(),
             Self::Token(id) | Self::Item(id) => format!("{contract} {id}"),
+            Self::Attestations { schema, attester } => {
+                format!("{contract}'s attestations of {schema} by {attester}")
+            }
             Self::Delegators => format!("{contract}'s delegators"),
         }
     }
@@ -205,9 +214,16 @@ fn moved(facts: &Facts<'_>) -> SmallVec<[Moved; 1]> {
         "minted" => (None, facts.address("to")),
         "transferred" => (facts.address("from"), facts.address("to")),
         "burned" => (facts.address("from"), None),
+        "attested" => (None, facts.address("recipient")),
+        "revoked" => (facts.address("recipient"), None),
         _ => return SmallVec::new(),
     };
-    let of = |id: Option<U256>, amount: U256| Moved { from, to, id, amount };
+    let of = |id: Option<U256>, amount: U256| Moved { from, to, id, attested: None, amount };
+    if let (Some(uid), Some(schema)) = (word(facts, "uid"), word(facts, "schema_uid")) {
+        let attested = facts.address("attester").map(|attester| (schema, attester));
+        let one = of(Some(uid.into()), U256::from(1));
+        return SmallVec::from_iter([Moved { attested, ..one }]);
+    }
     if batch {
         let numbers = |field| uints(facts, field);
         return numbers("ids").zip(numbers("values")).map(|(id, it)| of(Some(id), it)).collect();
@@ -218,6 +234,14 @@ fn moved(facts: &Facts<'_>) -> SmallVec<[Moved; 1]> {
         (None, _, None) => return SmallVec::new(),
     };
     SmallVec::from_iter([one])
+}
+
+/// A field of 32 bytes.
+fn word(facts: &Facts<'_>, field: &str) -> Option<B256> {
+    match &*facts.value(field, &FieldType::Bytes)? {
+        Value::Bytes(bytes) => B256::try_from(bytes.as_ref()).ok(),
+        _ => None,
+    }
 }
 
 fn uints<'f>(facts: &'f Facts<'_>, field: &str) -> impl Iterator<Item = U256> + use<'f> {

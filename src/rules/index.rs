@@ -96,6 +96,8 @@ impl Index {
                             }
                         }
                     }
+                    // Nothing that happens changes it.
+                    Leaf::Listed(_) => {}
                     Leaf::Holds(HoldsLeaf { tokens, held_for }) => {
                         let looking = index.holding(tokens);
                         looking.achievements.insert(a);

@@ -64,7 +64,7 @@ impl RuleSet {
     fn changes(&self, view: &View<'_>, achievement: &Achievement) -> Option<u64> {
         let of = |leaf: &Leaf| match leaf {
             // For how long they were held only ever grows.
-            Leaf::Holds(_) => None,
+            Leaf::Holds(_) | Leaf::Listed(_) => None,
             Leaf::Events(leaf) => self.meter_changes(view, leaf.meter),
             Leaf::Ratio(leaf) => {
                 let of = tally::forgets(view.state, leaf.tally, &leaf.over.window, view.now);

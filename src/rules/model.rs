@@ -5,6 +5,7 @@ use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use alloy::primitives::{Address, B256, I256, Keccak256, U256};
@@ -135,6 +136,22 @@ pub(super) enum Leaf {
     Holds(HoldsLeaf),
     /// A user's events, as a part of everybody's.
     Ratio(RatioLeaf),
+    /// Whether the user is on a list.
+    Listed(ListedLeaf),
+}
+
+/// A list, and whether to be on it or off it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ListedLeaf {
+    pub(super) list: Name,
+    pub(super) users: Arc<BTreeSet<Address>>,
+    pub(super) among: bool,
+}
+
+impl ListedLeaf {
+    pub(super) fn is_met(&self, user: Address) -> bool {
+        self.users.contains(&user) == self.among
+    }
 }
 
 /// What part of something a user must have taken.
@@ -214,6 +231,8 @@ pub(super) enum Having {
     Amount,
     /// An amount of a type of tokens, as of ERC-1155.
     Item(U256),
+    /// Attestations of a schema by somebody, as of EAS.
+    Attestations { schema: B256, attester: Address },
     /// Others that have any of it and let the user vote with it.
     Delegators,
 }
@@ -304,6 +323,7 @@ impl Leaf {
     pub(super) fn bound(&self) -> Bound {
         match self {
             Self::Events(leaf) => leaf.bound,
+            Self::Listed(_) => Bound::AtLeast(Number::Uint(U256::from(1))),
             // Of what the ratio comes to, in hundredths of a percent.
             Self::Ratio(leaf) => Bound::AtLeast(Number::Uint(U256::from(leaf.at_least_bps))),
             Self::Holds(leaf) => Bound::AtLeast(Number::Uint(leaf.tokens.at_least)),

@@ -69,7 +69,7 @@ pub(super) fn tallies(meters: &mut [Meter], achievements: &mut [Achievement]) ->
                     leaf.meter
                 }
                 Leaf::Events(leaf) => leaf.meter,
-                Leaf::Holds(_) => continue,
+                Leaf::Holds(_) | Leaf::Listed(_) => continue,
             };
             let is_ratio = matches!(leaf, Leaf::Ratio(_));
             let mode = achievement.mode;

@@ -1,19 +1,19 @@
 //! Compiling what users must have: tokens, amounts, delegators.
 
-use alloy::primitives::U256;
+use alloy::primitives::{B256, U256};
 
 use super::{
     catalog::CatalogContract,
     conditions::{Conditions, contract},
     document::{Errors, Node, Table},
     error::Problem,
-    fields::{Named, event, field_type, wrong_field},
+    fields::{Named, event, field_type, one_value, wrong_field},
     holdings::DELEGATED,
     limits, literal,
     model::{EventKind, Having, Holding, HoldsLeaf, Number},
     spans,
 };
-use crate::domain::{FieldType, Name};
+use crate::domain::{FieldType, Name, Value};
 
 /// An event that a contract must have, with fields of these types.
 type Needed = (&'static str, &'static [(&'static str, FieldType)]);
@@ -35,6 +35,14 @@ const ITEM_EVENTS: [Needed; 3] = [
 ];
 const DELEGATION_EVENTS: [Needed; 1] =
     [(DELEGATED, &[("delegator", FieldType::Address), ("to_delegate", FieldType::Address)])];
+
+const ATTESTATION: &[(&str, FieldType)] = &[
+    ("recipient", FieldType::Address),
+    ("attester", FieldType::Address),
+    ("uid", FieldType::Bytes),
+    ("schema_uid", FieldType::Bytes),
+];
+const ATTESTATION_EVENTS: [Needed; 2] = [("attested", ATTESTATION), ("revoked", ATTESTATION)];
 
 impl Conditions<'_, '_> {
     /// Something in the user's hands.
@@ -66,6 +74,46 @@ impl Conditions<'_, '_> {
             return None;
         }
         let (what, contract, at_least) = (Having::Delegators, name.clone(), U256::from(at_least?));
+        Some(HoldsLeaf { tokens: Holding { what, contract, at_least }, held_for: held_for? })
+    }
+
+    /// What others attest of the user.
+    pub(super) fn attested(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<HoldsLeaf> {
+        let remedy = "write attested = { of = \"<contract of kind eas>\", schema = \"0x…\", attester = \"0x…\" }";
+        let table = node.table(errors, remedy)?;
+        table.deny_others(&["of", "schema", "attester", "at_least", "for"], errors);
+        let held_for = held_for(&table, errors);
+        let at_least = match table.get("at_least") {
+            Some(node) => node.count(errors, limits::COUNT),
+            None => Some(1),
+        };
+        // Whoever likes can attest anything.
+        let attester =
+            table.require("attester", errors, remedy).and_then(|node| {
+                match one_value(&FieldType::Address, &node, errors)? {
+                    Value::Address(address) => Some(address),
+                    _ => None,
+                }
+            });
+        let schema = table.require("schema", errors, remedy).and_then(|node| {
+            let Value::Bytes(bytes) = one_value(&FieldType::Bytes, &node, errors)? else {
+                return None;
+            };
+            let schema = B256::try_from(bytes.as_ref()).ok();
+            if schema.is_none() {
+                let (number, needed) = (format!("{} bytes", bytes.len()), "32 bytes".to_owned());
+                let problem = Problem::OutOfRange { number, min: needed.clone(), max: needed };
+                errors.report(&node, problem, "give the schema's uid");
+            }
+            schema
+        });
+        let of = table.require("of", errors, remedy)?;
+        let (name, known) = self.holdable(&of, remedy, errors)?;
+        if !has_all(name, known, &ATTESTATION_EVENTS, &of, errors) {
+            return None;
+        }
+        let what = Having::Attestations { schema: schema?, attester: attester? };
+        let (contract, at_least) = (name.clone(), U256::from(at_least?));
         Some(HoldsLeaf { tokens: Holding { what, contract, at_least }, held_for: held_for? })
     }
 

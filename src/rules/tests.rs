@@ -9,6 +9,7 @@ mod expressions;
 mod groups;
 mod holdings;
 mod lasting;
+mod lists;
 mod outcomes;
 mod property;
 mod ratios;

@@ -128,7 +128,7 @@ impl RuleSet {
         let is_kept = leaf.bound().is_kept(self.shown(view, leaf).number);
         let (tokens, seconds) = match leaf {
             Leaf::Holds(HoldsLeaf { tokens, held_for: Some(seconds) }) => (tokens, seconds),
-            Leaf::Holds(_) | Leaf::Ratio(_) => return Verdict::of(is_kept),
+            Leaf::Holds(_) | Leaf::Ratio(_) | Leaf::Listed(_) => return Verdict::of(is_kept),
             Leaf::Events(_) if is_kept => return Verdict::Holds,
             Leaf::Events(leaf) => {
                 let placed = self.meter(leaf.meter);
@@ -191,20 +191,21 @@ impl RuleSet {
 
 impl Condition {
     /// Whether it can only come to hold after something that the user did: what
-    /// holds of everybody who did nothing is nobody's achievement.
-    pub(super) fn begins(&self, anchored: &impl Fn(usize) -> bool) -> bool {
+    /// holds of everybody who did nothing is nobody's achievement. `leaf_begins`
+    /// says so of a leaf that must hold, or (`false`) must not.
+    pub(super) fn begins(&self, leaf_begins: &impl Fn(usize, bool) -> bool) -> bool {
         match self {
-            Self::Leaf(_) => true,
-            Self::Not(index) => anchored(*index),
-            Self::All(members) => members.iter().any(|member| member.begins(anchored)),
-            Self::Any(members) => members.iter().all(|member| member.begins(anchored)),
+            Self::Leaf(index) => leaf_begins(*index, true),
+            Self::Not(index) => leaf_begins(*index, false),
+            Self::All(members) => members.iter().any(|member| member.begins(leaf_begins)),
+            Self::Any(members) => members.iter().all(|member| member.begins(leaf_begins)),
             Self::AtLeast(count, members) => {
-                let idle = members.iter().filter(|member| !member.begins(anchored));
+                let idle = members.iter().filter(|member| !member.begins(leaf_begins));
                 idle.count() < *count
             }
             Self::Score { at_least, members } => {
                 let idle = members.iter().filter_map(|member| match member {
-                    Scored::Once { points, condition } if !condition.begins(anchored) => {
+                    Scored::Once { points, condition } if !condition.begins(leaf_begins) => {
                         Some(U256::from(*points))
                     }
                     _ => None,

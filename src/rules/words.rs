@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     explain::ConditionReport,
     meter::{Measure, Meter, Signal, Window},
-    model::{Bound, EventKind, Having, Holding, Leaf, Number, RuleSet},
+    model::{Bound, EventKind, Having, Holding, Leaf, ListedLeaf, Number, RuleSet},
     sequence::Sequence,
 };
 
@@ -16,6 +16,9 @@ impl RuleSet {
     /// What a leaf asks for.
     pub(super) fn words(&self, leaf: &Leaf, meter: Option<&Meter>) -> String {
         let (bound, meter) = match (leaf, meter) {
+            (Leaf::Listed(ListedLeaf { list, among, .. }), _) => {
+                return format!("is {}on the list {list}", if *among { "" } else { "not " });
+            }
             (Leaf::Holds(leaf), _) => {
                 let Holding { what, contract, at_least } = &leaf.tokens;
                 let held_for = leaf.held_for.map(|it| format!(" for {}", span(it)));
@@ -111,6 +114,10 @@ pub(super) fn from(at: u64) -> String {
 /// What more is needed.
 pub(super) fn missing(leaf: &Leaf, meter: Option<&Meter>, shown: Option<Number>) -> String {
     let (meter, lacking) = match (leaf, leaf.bound(), meter) {
+        (Leaf::Listed(ListedLeaf { list, among, .. }), ..) => {
+            let verb = if *among { "be" } else { "not be" };
+            return format!("to {verb} on the list {list}");
+        }
         (Leaf::Holds(leaf), Bound::AtLeast(needed), _) => {
             let lacking = needed.less(shown);
             let Holding { what, contract, .. } = &leaf.tokens;
@@ -120,7 +127,7 @@ pub(super) fn missing(leaf: &Leaf, meter: Option<&Meter>, shown: Option<Number>)
                     format!("1 more token of {of}")
                 }
                 Having::Tokens | Having::Token(_) => format!("{lacking} more tokens of {of}"),
-                Having::Amount | Having::Item(_) | Having::Delegators => {
+                _ => {
                     format!("{lacking} more of {of}")
                 }
             };
@@ -179,7 +186,9 @@ fn steps(meter: &Meter, sequence: &Sequence, taken: usize) -> String {
 impl ConditionReport {
     fn holds(&self) -> bool {
         match self {
-            Self::Events(leaf) | Self::Holds(leaf) | Self::Ratio(leaf) => leaf.holds,
+            Self::Events(leaf) | Self::Holds(leaf) | Self::Ratio(leaf) | Self::Listed(leaf) => {
+                leaf.holds
+            }
             Self::All { holds, .. }
             | Self::Any { holds, .. }
             | Self::AtLeast { holds, .. }
@@ -192,7 +201,7 @@ impl ConditionReport {
     pub(super) fn missing(&self) -> Vec<String> {
         match self {
             _ if self.holds() => Vec::new(),
-            Self::Events(leaf) | Self::Holds(leaf) | Self::Ratio(leaf) => {
+            Self::Events(leaf) | Self::Holds(leaf) | Self::Ratio(leaf) | Self::Listed(leaf) => {
                 leaf.missing.iter().cloned().collect()
             }
             Self::All { members, .. } => members.iter().flat_map(Self::missing).collect(),
@@ -233,7 +242,9 @@ impl ConditionReport {
             words.join(with)
         };
         match self {
-            Self::Events(leaf) | Self::Holds(leaf) | Self::Ratio(leaf) => leaf.condition.clone(),
+            Self::Events(leaf) | Self::Holds(leaf) | Self::Ratio(leaf) | Self::Listed(leaf) => {
+                leaf.condition.clone()
+            }
             Self::All { members, .. } => joined(members, " and "),
             Self::Any { members, .. } => joined(members, " or "),
             Self::AtLeast { needed, members, .. } => {

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     super::{RuleSet, memory::State},
-    world::{World, catalog, set_of, user, when},
+    world::{World, catalog, compiled, set_of, user, when},
 };
 
 fn refused(when: &str) -> String {
@@ -127,6 +127,36 @@ fn whoever_goes_to_another_delegate_or_sells_is_a_delegator_no_more() {
 }
 
 #[test]
+fn an_attestation_counts_of_its_schema_by_its_attester_until_it_is_revoked() {
+    let word = |n: u8| alloy::primitives::B256::repeat_byte(n).to_string();
+    let rule = format!(
+        "mode = \"while\"\nwhen = {{ attested = {{ of = \"eas\", schema = \"{}\", attester = \"{}\", at_least = 2 }} }}",
+        word(5),
+        user(9)
+    );
+    let mut world = World::new(compiled(&set_of(&rule)));
+    let mut told = |event: &str, (schema, attester, uid): (u8, u8, u8)| {
+        let fields = json!({
+            "recipient": user(1).to_checksum(None),
+            "attester": user(attester).to_checksum(None),
+            "uid": word(uid),
+            "schema_uid": word(schema),
+        });
+        let unlocks = world.apply(&format!("eas.{event}"), &fields);
+        unlocks
+            .iter()
+            .map(|it| if it.lapsed.is_none() { "has" } else { "lost" })
+            .collect::<String>()
+    };
+    assert_eq!(told("attested", (5, 9, 1)), "");
+    assert_eq!(told("attested", (6, 9, 2)), "", "of another schema");
+    assert_eq!(told("attested", (5, 1, 3)), "", "by oneself");
+    assert_eq!(told("attested", (5, 9, 4)), "has");
+    assert_eq!(told("revoked", (6, 9, 2)), "");
+    assert_eq!(told("revoked", (5, 9, 1)), "lost");
+}
+
+#[test]
 fn events_may_count_only_at_an_amount() {
     let mut world = World::new(when(
         "event = \"dao.vote_cast\"\nsubject = \"voter\"\nholding = { token = \"token\", at_least = 3 }",
@@ -173,6 +203,20 @@ fn each_mistake_is_named_with_the_way_out() {
         ("holds = { nft = \"items\", id = \"x\" }", "not an unsigned integer"),
         ("holds = { at_least = 1 }", "`nft` is missing"),
         ("holds = { nft = 3 }", "expected text"),
+        ("attested = { of = \"eas\", schema = \"0x01\" }", "`attester` is missing"),
+        (
+            "attested = { of = \"eas\", schema = \"0x01\", attester = \"0x12\" }",
+            "`0x12` is not an address",
+        ),
+        (
+            "attested = { of = \"eas\", schema = \"0x01\", attester = \"0x1111111111111111111111111111111111111111\" }",
+            "1 bytes is out of range: 32 bytes",
+        ),
+        (
+            "attested = { of = \"dao\", schema = \"0x01\", attester = \"0x1111111111111111111111111111111111111111\" }",
+            "no event `attested`",
+        ),
+        ("attested = { schema = 3 }", "`attester` is missing"),
         ("delegators = 5", "expected a table"),
         ("delegators = { at_least = 5 }", "`of` is missing"),
         ("delegators = { of = \"badge\" }", "no event `delegate_changed`"),

@@ -73,6 +73,9 @@ fn it_has_the_keys_that_are_read_and_no_others() {
     let forms = [
         "holds",
         "delegators",
+        "attested",
+        "listed",
+        "not_listed",
         "all",
         "any",
         "at_least",

@@ -1,6 +1,6 @@
 //! The demo's contracts, and events on them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy::primitives::{Address, U256, keccak256};
 use serde_json::{Value as Json, json};
@@ -107,9 +107,20 @@ pub(super) fn catalog() -> Catalog {
     let mut items = moves(&[("id", Uint), ("value", Uint)]);
     let batch = [("from", Address), ("to", Address), ("ids", list(Uint)), ("values", list(Uint))];
     items.push(schema("transferred_batch", &batch));
+    let attestation =
+        [("recipient", Address), ("attester", Address), ("uid", Bytes), ("schema_uid", Bytes)];
     Catalog {
         contracts: BTreeMap::from([
             (name("token"), contract(1, 0xee, "votes", token)),
+            (
+                name("eas"),
+                contract(
+                    1,
+                    0xea,
+                    "eas",
+                    vec![schema("attested", &attestation), schema("revoked", &attestation)],
+                ),
+            ),
             (name("items"), contract(1, 0x1e, "erc1155", items)),
             (name("dao"), contract(1, 0xd0, "governor", dao)),
             (name("badge"), contract(1, 0xba, "erc721", badge)),
@@ -118,6 +129,7 @@ pub(super) fn catalog() -> Catalog {
         ]),
         groups: BTreeMap::new(),
         signers: [name("awards"), name("treasury")].into(),
+        lists: [(name("founders"), Arc::new([user(1), user(2)].into()))].into(),
     }
 }
 
