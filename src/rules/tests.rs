@@ -6,6 +6,7 @@ mod conditions;
 mod evaluation;
 mod explanation;
 mod expressions;
+mod gallery;
 mod groups;
 mod holdings;
 mod lasting;
