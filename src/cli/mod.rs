@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod asker;
 mod backfill;
 mod bars;
 mod check;
@@ -13,10 +14,12 @@ mod keys;
 mod pause;
 mod progress;
 mod quote;
+mod reading;
 mod repair;
 mod replay;
 mod resume;
 mod run;
+mod span;
 mod status;
 mod verify;
 

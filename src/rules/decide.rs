@@ -107,7 +107,7 @@ impl RuleSet {
             if achievement.first.is_some() {
                 memory::take(state, index);
             }
-            let unlock = Unlock::of(request);
+            let unlock = Unlock::of(request, now);
             if achievement.mode == Mode::While {
                 self.keep(who, index, now, &unlock, state);
                 return output.push(unlock);

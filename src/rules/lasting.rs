@@ -36,7 +36,7 @@ impl RuleSet {
         let had = state.value(&key).and_then(|bytes| Unlock::from_bytes(bytes).ok());
         if let Some(Unlock { request, .. }) = had {
             let log = log.map(|log| log.item().clone());
-            output.push(Unlock { request, lapsed: Some(Lapse { time: now, log }) });
+            output.push(Unlock { request, time: now, lapsed: Some(Lapse { log }) });
         }
         state.set(key, None);
         who.lose(state, index);

@@ -24,7 +24,7 @@ pub(super) type State = fold::State<Key>;
 
 /// The layout of all that: whoever changes it counts on, and what an older
 /// version remembered is worked out anew.
-pub const LAYOUT: u32 = 5;
+pub const LAYOUT: u32 = 6;
 
 /// Under what rules remember something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     memory::{Counted, View},
     model::{Achievement, RuleSet},
-    words::time,
 };
 use crate::{
     domain::{Evidence, EvidenceItem, UnlockId, UnlockRequest},
@@ -20,16 +19,16 @@ use crate::{
 pub struct Unlock {
     /// What is asked of the signer.
     pub request: Arc<UnlockRequest>,
+    /// As of when it was decided: block time, seconds since the Unix epoch.
+    pub time: u64,
     /// That this is over, of an achievement that is one's own only while its
     /// condition is met.
     pub lapsed: Option<Lapse>,
 }
 
-/// When and by what an achievement was lost.
+/// By what an achievement was lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lapse {
-    /// Block time, seconds since the Unix epoch.
-    pub time: u64,
     /// The log with which its condition ended; `None` where only time went by.
     pub log: Option<EvidenceItem>,
 }
@@ -41,16 +40,14 @@ impl fmt::Display for Lapse {
                 f,
                 "its condition is met no more since {contract}.{name} in block {block} (log {log_index})"
             ),
-            None => {
-                write!(f, "its condition is met no more, by time alone, since {}", time(self.time))
-            }
+            None => f.write_str("its condition is met no more, by time alone"),
         }
     }
 }
 
 impl Unlock {
-    pub(super) fn of(request: UnlockRequest) -> Self {
-        Self { request: Arc::new(request), lapsed: None }
+    pub(super) fn of(request: UnlockRequest, time: u64) -> Self {
+        Self { request: Arc::new(request), time, lapsed: None }
     }
 }
 
@@ -63,11 +60,11 @@ impl Stored for Unlock {
             &*self.request;
         let what = (id, rule_set, achievement, achievement_id, instance);
         let how = (contract, signer, user, on_retract, urgency, evidence);
-        postcard::to_allocvec(&(what, how, &self.lapsed)).unwrap_or_default()
+        postcard::to_allocvec(&(what, how, self.time, &self.lapsed)).unwrap_or_default()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let (what, how, lapsed) = postcard::from_bytes(bytes)?;
+        let (what, how, time, lapsed) = postcard::from_bytes(bytes)?;
         let (id, rule_set, achievement, achievement_id, instance) = what;
         let (contract, signer, user, on_retract, urgency, evidence) = how;
         let request = UnlockRequest {
@@ -83,7 +80,7 @@ impl Stored for Unlock {
             urgency,
             evidence,
         };
-        Ok(Self { request: Arc::new(request), lapsed })
+        Ok(Self { request: Arc::new(request), time, lapsed })
     }
 }
 

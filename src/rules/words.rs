@@ -89,7 +89,7 @@ impl RuleSet {
 }
 
 /// A time as people write it.
-pub(super) fn time(at: u64) -> String {
+fn time(at: u64) -> String {
     let at = i64::try_from(at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
     at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }

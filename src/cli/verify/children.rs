@@ -8,9 +8,11 @@ use futures::{FutureExt as _, future::LocalBoxFuture};
 use serde_json::Value as Json;
 
 use super::{
-    super::Failure,
-    asker::Asker,
-    span::{Range, cut},
+    super::{
+        Failure,
+        asker::Asker,
+        span::{Range, cut},
+    },
     task::Task,
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use alloy::primitives::{B256, keccak256};
 use serde::Serialize;
 
-use super::span::Range;
+use super::super::span::Range;
 use crate::domain::{Event, EventId, Name};
 
 /// Events by where they stand: block, log index, id.

@@ -5,14 +5,12 @@
 //! changes nothing. The stream is read first, then the chain; what the daemon
 //! takes back meanwhile is not held against it.
 
-mod asker;
 mod children;
 mod difference;
 mod judge;
 mod report;
 mod run;
 mod said;
-mod span;
 mod stream;
 mod task;
 

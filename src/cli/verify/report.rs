@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{difference::Difference, span::Range};
+use super::{super::span::Range, difference::Difference};
 use crate::domain::Name;
 
 /// Differences that are listed; more are only counted.

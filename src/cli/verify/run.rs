@@ -10,14 +10,17 @@ use alloy::rpc::types::Log;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{
-    super::{Failure, progress::Progress},
-    asker::{Asker, Truth},
+    super::{
+        Failure,
+        asker::{Asker, Truth},
+        progress::Progress,
+        span::{Range, others},
+    },
     children,
     difference::{Difference, Fact, Facts, Kind, Unlocked, compare, keys, place},
     judge::judge,
     report::{Covered, Report},
     said::Said,
-    span::{Range, others},
     stream::{self, Announced},
     task::Task,
 };

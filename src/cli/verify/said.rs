@@ -5,8 +5,8 @@
 use alloy::primitives::B256;
 
 use super::{
+    super::span::{Range, covers},
     difference::{Difference, Fact, Facts, Kind, place},
-    span::{Range, covers},
 };
 use crate::{
     domain::{Event, EventId, Name, Rewind, Watermark},

@@ -1,31 +1,22 @@
 //! Reading the events stream, in pieces.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::{super::Failure, said::Said};
+use super::{
+    super::{Failure, reading::each},
+    said::Said,
+};
 use crate::{
     actors::messages,
-    breakers::{Classify as _, FailureClass},
     domain::{BlockRef, Event, EventId, Name, Rewind, RewindReason, Watermark},
     streams::{
-        StreamError,
         connection::Connection,
-        read::{Stored, last_by_subject, read_range},
+        read::last_by_subject,
         subjects::{self, StreamId, Writer, WriterKind},
     },
 };
-
-/// Messages that are read at once.
-const CHUNK: usize = 5_000;
-/// How often a chunk is tried.
-const TRIES: u32 = 4;
-/// Pause before the second try; each later one is twice as long.
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// How far a contract is said to be complete.
 #[derive(Clone, Copy, Debug)]
@@ -162,48 +153,4 @@ pub(super) async fn set_aside(
     })
     .await?;
     Ok(found)
-}
-
-/// Shows each message from a sequence on, until `see` has seen enough.
-async fn each(
-    connection: &Connection,
-    stream: StreamId,
-    filters: &[String],
-    mut from: u64,
-    mut see: impl FnMut(&Stored) -> Result<bool, Failure>,
-) -> Result<(), Failure> {
-    loop {
-        let (messages, caught_up) = chunk(connection, stream, filters, from).await?;
-        for stored in &messages {
-            if !see(stored)? {
-                return Ok(());
-            }
-        }
-        match messages.last() {
-            Some(last) if !caught_up => from = last.sequence + 1,
-            _ => return Ok(()),
-        }
-    }
-}
-
-async fn chunk(
-    connection: &Connection,
-    stream: StreamId,
-    filters: &[String],
-    from: u64,
-) -> Result<(Vec<Stored>, bool), Failure> {
-    let (mut pause, mut attempt) = (PAUSE, 1);
-    loop {
-        match read_range(connection, stream, filters, from, CHUNK).await {
-            Ok(range) => return Ok((range.messages, range.caught_up)),
-            Err(error) if attempt < TRIES && error.class() == FailureClass::Fault => {
-                tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-                (pause, attempt) = (pause * 2, attempt + 1);
-            }
-            Err(error @ StreamError::NoStream { .. }) => {
-                return Err(Failure::Failed(format!("{error}; did it ever run on this broker?")));
-            }
-            Err(error) => return Err(Failure::failed(error)),
-        }
-    }
 }

@@ -1,9 +1,11 @@
 //! What is to be verified: which contracts, and which of their blocks.
 
 use super::{
-    super::Failure,
+    super::{
+        Failure,
+        span::{Range, cut, draw},
+    },
     VerifyArgs,
-    span::{Range, cut, draw},
     stream::Announced,
 };
 use crate::{

@@ -76,11 +76,8 @@ fn what_grows_old_is_lost_by_time_alone() {
     let lost = world.begin_at(1_200);
     assert_eq!(told(&lost), [(1, false)]);
     let lapse = lost[0].lapsed.as_ref().unwrap();
-    assert_eq!((lapse.time, &lapse.log), (1_040, &None), "not when it was looked at");
-    assert_eq!(
-        lapse.to_string(),
-        "its condition is met no more, by time alone, since 1970-01-01T00:17:20Z"
-    );
+    assert_eq!((lost[0].time, &lapse.log), (1_040, &None), "not when it was looked at");
+    assert_eq!(lapse.to_string(), "its condition is met no more, by time alone");
     assert_eq!(vote(&mut world, 1_200), []);
     assert_eq!(vote(&mut world, 1_201), [(1, true)]);
 }
@@ -113,7 +110,7 @@ fn a_streak_of_days_is_lost_when_one_was_missed() {
     assert_eq!(told(&world.begin_at(13 * day - 1)), []);
     let lost = world.begin_at(14 * day);
     assert_eq!(told(&lost), [(1, false)]);
-    assert_eq!(lost[0].lapsed.as_ref().unwrap().time, 13 * day);
+    assert_eq!(lost[0].time, 13 * day);
 }
 
 #[test]
@@ -170,8 +167,8 @@ fn a_reorg_gives_back_what_was_lost() {
         engine.handle(input).unwrap();
         said.extend(engine.take_effects().emissions.into_iter().map(|emission| {
             match emission.emitted {
-                Emitted::Says(it) => (true, it.request.user[0], it.lapsed.map(|it| it.time)),
-                Emitted::TakesBack(it) => (false, it.request.user[0], it.lapsed.map(|it| it.time)),
+                Emitted::Says(it) => (true, it.request.user[0], it.lapsed.map(|_| it.time)),
+                Emitted::TakesBack(it) => (false, it.request.user[0], it.lapsed.map(|_| it.time)),
             }
         }));
     }

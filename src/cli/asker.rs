@@ -10,7 +10,7 @@ use alloy::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
-use super::{super::check, span::Range};
+use super::{check, span::Range};
 use crate::{
     breakers::{Classify as _, FailureClass},
     chain::{
