@@ -32,7 +32,7 @@ use crate::{
 };
 
 pub use operator::DaemonState;
-pub use plan::{Plan, PlanError, plan};
+pub use plan::{Plan, PlanError, plan, references};
 pub use reach::{CLIENT_FILE, NotReachable, broker_of, external, managed};
 
 /// In the data folder: the HTTP address that the running daemon got.

@@ -7,6 +7,7 @@ pub mod feed;
 pub mod fold;
 pub mod governance;
 pub mod head;
+pub(crate) mod hearing;
 pub mod market;
 pub mod messages;
 pub mod notices;

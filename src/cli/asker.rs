@@ -4,7 +4,7 @@
 use std::{cell::Cell, sync::Arc, time::Duration};
 
 use alloy::{
-    primitives::U64,
+    primitives::{Address, Bytes, U64, U128},
     rpc::{client::RpcClient, types::Log},
 };
 use serde::de::DeserializeOwned;
@@ -71,6 +71,34 @@ impl Asker {
 
     pub(super) fn is_empty(&self) -> bool {
         self.endpoints.is_empty()
+    }
+
+    /// The number of the newest block.
+    pub(super) async fn head(&self) -> Result<u64, RpcError> {
+        let method = "eth_blockNumber";
+        let params = json!([]);
+        let head: U64 =
+            self.any(async |index| self.ask(index, method, &params, TRIES).await).await?;
+        Ok(head.to())
+    }
+
+    /// A block.
+    pub(super) async fn block(&self, number: u64) -> Result<BlockRef, RpcError> {
+        self.any(async |index| Ok(self.header(index, number).await?.block())).await
+    }
+
+    /// What a contract answers now.
+    pub(super) async fn call(&self, to: Address, data: &Bytes) -> Result<Bytes, RpcError> {
+        let params = json!([{ "to": to, "data": data }, "latest"]);
+        self.any(async |index| self.ask(index, "eth_call", &params, TRIES).await).await
+    }
+
+    /// What gas costs, in wei.
+    pub(super) async fn gas_price(&self) -> Result<u128, RpcError> {
+        let params = json!([]);
+        let price: U128 =
+            self.any(async |index| self.ask(index, "eth_gasPrice", &params, TRIES).await).await?;
+        Ok(price.to())
     }
 
     /// All logs of a range. What no endpoint answers is asked for in halves,

@@ -4,6 +4,7 @@
 
 mod asker;
 mod backfill;
+mod backtest;
 mod bars;
 mod check;
 mod client;
@@ -90,6 +91,16 @@ enum Command {
         Exit code 0: they agree. 1: they don't, and where is listed; or it could not be found out."
     )]
     Verify(verify::VerifyArgs),
+    /// Try a rule set on history: who would have earned what, when, at what gas
+    #[command(
+        after_help = "Example:\n  meritd backtest config/rules/participation.toml --csv awards.csv --svg awards.svg\n  meritd backtest new.toml --source endpoint --from-block 19000000 --to-block 19100000"
+    )]
+    Backtest(backtest::BacktestArgs),
+    /// Compare two rule sets on history: who gains, who loses, what that costs
+    #[command(
+        after_help = "Example:\n  meritd diff config/rules/participation.toml new.toml\n  meritd diff new.toml        (against the configured set of the same id)"
+    )]
+    Diff(backtest::DiffArgs),
     /// Have a running daemon tell the events of some blocks once more
     #[command(
         after_help = "Example:\n  meritd replay --contract dao --from-block 19000000 --to-block 19000999"
@@ -199,6 +210,8 @@ pub fn main() -> ExitCode {
         Command::Repair(args) => repair::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Backtest(args) => backtest::run(&args),
+        Command::Diff(args) => backtest::diff(&args),
     };
     let (code, text) = match done {
         Ok(()) => return ExitCode::SUCCESS,

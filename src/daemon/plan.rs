@@ -49,20 +49,7 @@ pub struct PlanError {
 /// All problems at once.
 pub fn plan(config: &Config) -> Result<Plan, PlanError> {
     let mut problems = Vec::new();
-    let mut adapters = BTreeMap::new();
-    for (i, contract) in config.contracts.iter().enumerate() {
-        match adapter(contract) {
-            Ok(adapter) => {
-                adapters.insert(contract.name.clone(), adapter);
-            }
-            Err(error) => problems.push(format!(
-                "{}: contracts[{i}] (`{}`): {}",
-                config.said_by("contracts"),
-                contract.name,
-                whole(&error)
-            )),
-        }
-    }
+    let adapters = adapters(config, &mut problems);
     for (i, contract) in config.contracts.iter().enumerate() {
         let wrong = not_created(config, &adapters, contract);
         problems.extend(wrong.map(|(key, why)| {
@@ -136,6 +123,36 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
     } else {
         Err(PlanError { problems })
     }
+}
+
+/// What rules can refer to, and how each contract's logs are decoded: all that is
+/// needed to try a rule set, without keys.
+///
+/// # Errors
+/// All problems at once.
+pub fn references(config: &Config) -> Result<(BTreeMap<Name, Adapter>, Catalog), PlanError> {
+    let mut problems = Vec::new();
+    let adapters = adapters(config, &mut problems);
+    let catalog = catalog(config, &adapters);
+    if problems.is_empty() { Ok((adapters, catalog)) } else { Err(PlanError { problems }) }
+}
+
+fn adapters(config: &Config, problems: &mut Vec<String>) -> BTreeMap<Name, Adapter> {
+    let mut adapters = BTreeMap::new();
+    for (i, contract) in config.contracts.iter().enumerate() {
+        match adapter(contract) {
+            Ok(adapter) => {
+                adapters.insert(contract.name.clone(), adapter);
+            }
+            Err(error) => problems.push(format!(
+                "{}: contracts[{i}] (`{}`): {}",
+                config.said_by("contracts"),
+                contract.name,
+                whole(&error)
+            )),
+        }
+    }
+    adapters
 }
 
 /// An error with its causes.

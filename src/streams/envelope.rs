@@ -195,12 +195,28 @@ fn is_traceparent(text: &str) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(pub u64);
 
+impl UnixTime {
+    fn text(self) -> Option<String> {
+        let seconds = i64::try_from(self.0).ok()?;
+        OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(&Rfc3339).ok()
+    }
+}
+
+/// As RFC 3339 writes it; beyond the calendar, its seconds.
+impl std::fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.text() {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "{} s", self.0),
+        }
+    }
+}
+
 impl Serialize for UnixTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error as _;
-        let seconds = i64::try_from(self.0).map_err(S::Error::custom)?;
-        let time = OffsetDateTime::from_unix_timestamp(seconds).map_err(S::Error::custom)?;
-        serializer.serialize_str(&time.format(&Rfc3339).map_err(S::Error::custom)?)
+        let text = self.text().ok_or_else(|| S::Error::custom("a time beyond the calendar"))?;
+        serializer.serialize_str(&text)
     }
 }
 

@@ -7,6 +7,7 @@
 mod support;
 
 mod artifacts;
+mod backtest;
 mod bad_input;
 mod broker;
 mod contracts;

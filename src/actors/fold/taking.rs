@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{BATCH, FoldActor, Folding, Open, Trouble, WAIT};
 use crate::{
-    actors::messages::{self, MessageError},
-    domain::{Event, Rewind, Watermark},
+    actors::hearing::{Heard, Unheard, hear},
+    domain::Rewind,
     fold::{Fold, Hole, Input, InputError},
     streams::consume::Delivered,
     supervisor::Next,
@@ -16,14 +16,6 @@ use crate::{
 
 /// Pause of a fold that waits until a contract's events are whole again.
 const REPAIR_PAUSE: Duration = Duration::from_secs(2);
-
-/// Why a message was not folded.
-enum Refused {
-    /// It can't be: it is put aside.
-    Bad(String),
-    /// Nothing after it may be.
-    Stop(Stop),
-}
 
 /// Why a round ends at a message.
 pub(super) enum Stop {
@@ -35,6 +27,14 @@ pub(super) enum Stop {
     Rewound(Rewind),
 }
 
+/// Why a message was not folded.
+enum Refused {
+    /// It can't be: it is put aside.
+    Bad(String),
+    /// Nothing after it may be.
+    Stop(Stop),
+}
+
 /// Folds one message, and counts it if it is an event.
 fn take<F: Fold>(
     open: &mut Open<F>,
@@ -42,30 +42,21 @@ fn take<F: Fold>(
     events: &mut u64,
 ) -> Result<(), Refused> {
     let Delivered { sequence, subject, payload, .. } = delivery;
-    let bad = |error: MessageError| Refused::Bad(error.to_string());
-    let input = if subject.starts_with("merit.v1.rewinds.") {
-        let rewind: Rewind = messages::read(payload).map_err(bad)?;
-        let folded = open.engine.announced(&rewind.contract);
-        if folded.is_some_and(|folded| folded >= rewind.from_block) {
-            return Err(Refused::Stop(Stop::Rewound(rewind)));
-        }
-        open.account.rewind(*sequence, rewind);
-        return Ok(());
-    } else if subject.starts_with("merit.v1.watermarks.") {
-        let watermark: Watermark = messages::read(payload).map_err(bad)?;
-        match open.account.watermark(*sequence, &watermark) {
-            Ok(true) => Input::Watermark(watermark),
-            Ok(false) => return Ok(()),
-            Err(hole) => return Err(Refused::Stop(Stop::Hole(hole))),
-        }
-    } else {
-        let event: Event = messages::read(payload).map_err(bad)?;
-        *events += 1;
-        if !open.account.event(*sequence, &event) {
+    let input = match hear(&mut open.account, *sequence, subject, payload) {
+        Ok(Heard::Input(input)) => *input,
+        Ok(Heard::Void) => return Ok(()),
+        Ok(Heard::Rewind(rewind)) => {
+            let folded = open.engine.announced(&rewind.contract);
+            if folded.is_some_and(|folded| folded >= rewind.from_block) {
+                return Err(Refused::Stop(Stop::Rewound(rewind)));
+            }
+            open.account.rewind(*sequence, rewind);
             return Ok(());
         }
-        Input::Event(event)
+        Err(Unheard::Unreadable(error)) => return Err(Refused::Bad(error.to_string())),
+        Err(Unheard::Hole(hole)) => return Err(Refused::Stop(Stop::Hole(hole))),
     };
+    *events += u64::from(matches!(input, Input::Event(_)));
     open.engine.handle(input).map_err(|error| match error {
         InputError::BelowFinality { .. } => Refused::Stop(Stop::BelowFinality(error.to_string())),
         _ => Refused::Bad(error.to_string()),
