@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use plotters::prelude::*;
+use time::OffsetDateTime;
 
 use super::trial::Trial;
 use crate::domain::Name;
@@ -11,7 +12,8 @@ const SIZE: (u32, u32) = (960, 540);
 /// Achievements of which lines are drawn: those that most have. More can't be told
 /// apart.
 const LINES: usize = 10;
-const DAY_S: u64 = 86_400;
+/// Up to here times of day are told, too.
+const SHORT_S: u64 = 4 * 86_400;
 
 /// Draws it.
 pub(super) fn svg(trial: &Trial) -> Result<String, String> {
@@ -59,13 +61,13 @@ fn draw(
         .margin(16)
         .x_label_area_size(36)
         .y_label_area_size(56)
-        .build_cartesian_2d(from..to.max(from + DAY_S), 0..most.unwrap_or(0).max(1) + 1)?;
+        .build_cartesian_2d(from..to.max(from + 1), 0..most.unwrap_or(0).max(1) + 1)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
         .light_line_style(TRANSPARENT)
         .x_labels(6)
-        .x_label_formatter(&|time| date(*time))
+        .x_label_formatter(&|time| shown(*time, to - from))
         .y_desc("users")
         .draw()?;
     for (index, (name, points)) in lines.iter().enumerate() {
@@ -100,8 +102,14 @@ fn steps(points: &[(u64, i64)], to: u64) -> Vec<(u64, i64)> {
     line
 }
 
-fn date(time: u64) -> String {
-    let at =
-        i64::try_from(time).ok().and_then(|it| time::OffsetDateTime::from_unix_timestamp(it).ok());
-    at.map(|at| at.date().to_string()).unwrap_or_default()
+/// A time, as exactly as so many seconds in all need it.
+fn shown(time: u64, span_s: u64) -> String {
+    let at = i64::try_from(time).ok().and_then(|it| OffsetDateTime::from_unix_timestamp(it).ok());
+    let Some(at) = at else { return String::new() };
+    match span_s {
+        0..SHORT_S => {
+            format!("{} {:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second())
+        }
+        _ => at.date().to_string(),
+    }
 }
