@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
-use opening::{Standing, area_key, table_of};
+use opening::{Standing, area_key, kept_key, table_of};
 use taking::{Stop, Taken};
 
 use super::{
@@ -27,7 +27,7 @@ use super::{
 use crate::{
     chain::rpc::RpcError,
     fold::{Account, Effects, Emission, Engine, Fold, Source},
-    store::{StoreError, Write},
+    store::{StoreError, Table, Write},
     streams::{
         PublishError, StreamError,
         consume::{Cursor, Inbox},
@@ -70,6 +70,32 @@ pub trait Folding: 'static {
         asking: &mut Self::Asking,
         engine: &mut Engine<Self::Fold>,
     ) -> impl Future<Output = Result<bool, RpcError>>;
+    /// What must be done about what an older version said, whose version was this.
+    fn on_change(&self, older: &str) -> Change {
+        let _ = older;
+        Change::Rebuild
+    }
+
+    /// What is to be kept of an emission, by the key under which the actor keeps it;
+    /// without a value it is kept no more.
+    fn keep(
+        &self,
+        emission: &Emission<<Self::Fold as Fold>::Output>,
+    ) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+        let _ = emission;
+        None
+    }
+
+    /// What is to be said about something that an older version had kept, if this
+    /// one has not: called once after [`Change::Recompute`].
+    ///
+    /// # Errors
+    /// When it can't be written as a message.
+    fn drop_kept(&self, kept: &[u8]) -> Result<Option<Outgoing>, MessageError> {
+        let _ = kept;
+        Ok(None)
+    }
+
     /// The fold was opened, with this state.
     fn opened(&self, shared: &Shared, engine: &Engine<Self::Fold>);
     /// What was emitted is durable: told once, whatever it takes to say it.
@@ -81,6 +107,17 @@ pub trait Folding: 'static {
     );
     /// Adds to what `status` shows.
     fn observe(&self, engine: &Engine<Self::Fold>) -> Json;
+}
+
+/// What a changed definition asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The fold is made anew from the stream.
+    Rebuild,
+    /// And what it does not say again is taken back.
+    Recompute,
+    /// Nothing goes on before a person has decided: why.
+    Wait(String),
 }
 
 /// The actor around a [`Folding`].
@@ -107,6 +144,9 @@ pub(super) struct Open<F: Fold> {
     fence: Fence,
     /// Of the stream that has what was said.
     output: StreamIncarnation,
+    /// What an older version had kept is looked at once this one has come to this
+    /// time, seconds since the Unix epoch.
+    recompute_at: Option<u64>,
     reconnects: u64,
     pending: u64,
     undone_blocks: u64,
@@ -127,6 +167,8 @@ enum Trouble {
     Message(#[from] MessageError),
     #[error(transparent)]
     Rpc(#[from] RpcError),
+    #[error("{0}")]
+    Changed(String),
 }
 
 /// Why an incarnation ends.
@@ -193,6 +235,7 @@ impl<F: Folding> FoldActor<F> {
         }
         let Taken { handled, pending, events, stop } = self.take_batches(&mut open).await?;
         let Some(handled) = handled else {
+            self.recompute_if_due(&mut open, 0).await?;
             self.open = Some(open);
             return Ok(Next::Again);
         };
@@ -210,6 +253,7 @@ impl<F: Folding> FoldActor<F> {
         self.settle(&mut open, Some(cursor)).await?;
         open.inbox.ack_through(handled).await?;
         open.pending = pending;
+        self.recompute_if_due(&mut open, pending).await?;
         self.measure(&mut open, events);
         if frozen.is_none() {
             self.frozen = None;
@@ -253,8 +297,13 @@ impl<F: Folding> FoldActor<F> {
                 cursor: Some(cursor),
                 output: Some(open.output),
                 counts: open.account.counts(),
+                applied_time: open.engine.applied_time(),
             };
             rows.push(standing.write(&owner));
+        }
+        for (key, value) in emissions.iter().filter_map(|emission| self.folding.keep(emission)) {
+            let (table, key) = (Table::State, kept_key(&owner, &key));
+            rows.push(Write { table, key, value });
         }
         rows.extend(open.outbox.add(outgoing));
         self.shared.store.commit(rows).await?;

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use super::{
-    fold::{FoldActor, Folding},
+    fold::{Change, FoldActor, Folding},
     governance::{asking::Asking, quorum},
     messages::{self, MessageError},
     outbox::Outgoing,
@@ -21,9 +21,9 @@ use super::{
 };
 use crate::{
     chain::rpc::RpcError,
-    domain::{Name, UnlockMessage, UnlockState},
+    domain::{Name, UnlockMessage, UnlockRequest, UnlockState},
     fold::{Emission, Emitted, Engine, Source},
-    rules::{self, Asked, Lapse, Question, RuleSet, Unlock},
+    rules::{self, Asked, Lapse, OnChange, Question, RuleSet, Unlock},
     streams::subjects::{StreamId, Writer, WriterKind},
     supervisor::Receives,
 };
@@ -83,7 +83,52 @@ impl Folding for Rules {
     }
 
     fn version(&self) -> String {
-        format!("{}/{}", self.set.version(), rules::LAYOUT)
+        let shadow = if self.set.is_shadow() { "/shadow" } else { "" };
+        format!("{}/{}{shadow}", self.set.version(), rules::LAYOUT)
+    }
+
+    fn on_change(&self, older: &str) -> Change {
+        let meant = older.split('/').next().unwrap_or_default();
+        let version = self.set.version().to_string();
+        if meant == version || self.set.is_shadow() {
+            return Change::Rebuild;
+        }
+        match self.set.on_change() {
+            Some(OnChange::Carry | OnChange::FromNow) => Change::Rebuild,
+            Some(OnChange::Recompute) => Change::Recompute,
+            None => Change::Wait(format!(
+                "rule set `{}` means something else than what was asked for by it ({meant}): look \
+                 at `meritd diff`, then say on_change = \"carry\", \"recompute\" or \"from-now\" in it",
+                self.set.id()
+            )),
+        }
+    }
+
+    fn keep(&self, emission: &Emission<Unlock>) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+        if self.set.is_shadow() {
+            return None;
+        }
+        let (Unlock { request, .. }, state) = meaning(emission);
+        let wanted = state == UnlockState::Requested;
+        // Plain data: it serialises to memory.
+        let value = wanted.then(|| serde_json::to_vec(&**request).unwrap_or_default());
+        Some((request.id.0.to_vec(), value))
+    }
+
+    fn drop_kept(&self, kept: &[u8]) -> Result<Option<Outgoing>, MessageError> {
+        let Ok(request) = serde_json::from_slice::<UnlockRequest>(kept) else { return Ok(None) };
+        let (older, version) = (request.evidence.rule_version, self.set.version());
+        if older == version {
+            return Ok(None);
+        }
+        let message = UnlockMessage {
+            state: UnlockState::Retracted,
+            request,
+            transaction_hash: None,
+            code: Some(CHANGED.to_owned()),
+            reason: Some(format!("version {version} of the rule set does not give it")),
+        };
+        messages::unlock(&message, &format!("{version}/recompute/{older}")).map(Some)
     }
 
     fn sources(&self) -> Vec<(Name, Source)> {
@@ -96,6 +141,9 @@ impl Folding for Rules {
 
     fn say(&self, emission: &Emission<Unlock>) -> Result<Vec<Outgoing>, MessageError> {
         let (unlock, state) = meaning(emission);
+        if self.set.is_shadow() {
+            return Ok(Vec::new());
+        }
         let request = (*unlock.request).clone();
         // The version keeps a rebuilt fold, which counts anew, from using ids
         // that meant something else.
@@ -139,14 +187,17 @@ impl Folding for Rules {
     fn settled(&self, shared: &Shared, _: &Engine<Arc<RuleSet>>, emissions: &[Emission<Unlock>]) {
         for emission in emissions {
             let (Unlock { request, .. }, state) = meaning(emission);
+            let state = match self.set.is_shadow() {
+                true => format!("shadow_{}", state.as_str()),
+                false => state.as_str().to_owned(),
+            };
             let labels = [request.rule_set.as_str(), state.as_str()];
             shared.metrics.unlocks_total.with_label_values(&labels).inc();
             tracing::info!(
                 rule_set = %request.rule_set,
                 achievement = %request.achievement,
                 user = %request.user,
-                "unlock {}",
-                state.as_str()
+                "unlock {state}"
             );
         }
     }
@@ -155,6 +206,7 @@ impl Folding for Rules {
         json!({
             "achievements": self.set.achievements().iter().map(|a| &a.name).collect::<Vec<_>>(),
             "version": self.set.version(),
+            "shadow": self.set.is_shadow(),
         })
     }
 }
@@ -222,6 +274,8 @@ fn meaning(emission: &Emission<Unlock>) -> (&Unlock, UnlockState) {
 
 /// The code of a retraction of what was lost and not orphaned.
 const LAPSED: &str = "lapsed";
+/// The code of a retraction of what a changed set does not give any more.
+const CHANGED: &str = "rule_changed";
 
 impl Receives<Explain> for RuleSetActor {
     fn receive(&mut self, message: Explain) -> Option<Json> {

@@ -283,7 +283,7 @@ const URGENCIES: [Urgency; 3] = [Urgency::Low, Urgency::Normal, Urgency::High];
 const MODES: [Mode; 2] = [Mode::Once, Mode::While];
 
 /// One of a few words.
-fn one_of<T: Copy, const N: usize>(
+pub(super) fn one_of<T: Copy, const N: usize>(
     node: &Node<'_>,
     choices: [T; N],
     word_of: fn(T) -> &'static str,

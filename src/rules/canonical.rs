@@ -31,6 +31,9 @@ fn form(set: &RuleSet) -> String {
     for followed in &set.followed {
         form.line(0, format_args!("follows {} by {:?}", followed.governor, followed.clock));
     }
+    if set.since > 0 {
+        form.line(0, format_args!("since {}", set.since));
+    }
     for achievement in &set.achievements {
         form.achievement(achievement);
     }

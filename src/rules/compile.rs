@@ -6,7 +6,7 @@ use alloy::primitives::{B256, U256};
 use toml::de::DeTable;
 
 use super::{
-    achievement::achievements as compiled_achievements,
+    achievement::{achievements as compiled_achievements, one_of},
     canonical,
     catalog::{Catalog, CatalogContract},
     conditions::{contract, held_by},
@@ -16,19 +16,29 @@ use super::{
     index::Index,
     limits, literal, memory,
     meter::{Meter, Meters},
-    model::{Achievement, ContractRef, Leaf, Number, RuleSet, Tally},
+    model::{Achievement, ContractRef, Leaf, Number, OnChange, RuleSet, Tally},
     outcomes, prerequisites,
     proposals::Followed,
     ratio,
     seen::{NAME_REMEDY, Seen},
+    spans,
 };
 use crate::{
     domain::{FieldType, Name},
     governance::{Clock, Governance, Settings},
 };
 
-pub(super) const SET_KEYS: [&str; 5] =
-    ["id", "signer", "achievements_contract", "daily_budget", "achievements"];
+pub(super) const SET_KEYS: [&str; 8] = [
+    "id",
+    "signer",
+    "achievements_contract",
+    "daily_budget",
+    "on_change",
+    "since",
+    "shadow",
+    "achievements",
+];
+
 impl RuleSet {
     /// Compiles the text of a rule file. `file` is named in errors.
     ///
@@ -75,6 +85,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         Some(node) => budget(&node, errors).map(Some),
         None => Some(None),
     };
+    let changes = changes(root, errors);
     let remedy_list = "add [[achievements]] with name, id and when";
     let nodes = root
         .require("achievements", errors, remedy_list)
@@ -108,6 +119,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     }
     prerequisites::check(&seen.requires, &seen.names, errors);
     let (id, contract, daily_budget) = (id?, contract?, daily_budget?);
+    let Changes { on_change, since, shadow } = changes?;
     if !whole || !errors.list.is_empty() {
         return None;
     }
@@ -149,6 +161,9 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         id,
         contract,
         daily_budget,
+        since,
+        on_change,
+        shadow,
         achievements,
         meters,
         read,
@@ -159,6 +174,41 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     };
     set.version = canonical::version(&set);
     Some(set)
+}
+
+/// How a set takes the place of an older version of it.
+struct Changes {
+    on_change: Option<OnChange>,
+    since: u64,
+    shadow: bool,
+}
+
+fn changes(root: &Table<'_>, errors: &mut Errors<'_>) -> Option<Changes> {
+    let since = match root.get("since") {
+        Some(node) => spans::time(&node, errors).map(Some),
+        None => Some(None),
+    };
+    let shadow = match root.get("shadow") {
+        Some(node) => match node.value.as_bool() {
+            Some(shadow) => Some(shadow),
+            None => node.wrong_type(errors, "true or false", "write shadow = true"),
+        },
+        None => Some(false),
+    };
+    let remedy = "choose \"carry\", \"recompute\" or \"from-now\"";
+    let choices = [OnChange::Carry, OnChange::Recompute, OnChange::FromNow];
+    let on_change = match root.get("on_change") {
+        Some(node) => one_of(&node, choices, OnChange::as_str, remedy, errors).map(Some),
+        None => Some(None),
+    };
+    // When a daemon first saw the file must decide nothing: the same file gives the
+    // same result everywhere.
+    if on_change == Some(Some(OnChange::FromNow)) && root.get("since").is_none() {
+        let remedy = "say from when on events count, like since = 2026-12-01T00:00:00Z";
+        root.require("since", errors, remedy);
+        return None;
+    }
+    Some(Changes { on_change: on_change?, since: since?.unwrap_or(0), shadow: shadow? })
 }
 
 /// The governors of which somebody asks how votes ended.

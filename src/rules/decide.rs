@@ -77,6 +77,10 @@ impl RuleSet {
         output: &mut Vec<Unlock>,
     ) {
         let Some(achievement) = self.achievements.get(index) else { return };
+        if now < self.since {
+            // Whoever has what is asked for then has it from then on.
+            return who.wait(state, index, Some(self.since));
+        }
         let view = who.view(state, now);
         if achievement.mode == Mode::While && view.user.requested(index).is_some() {
             return self.keep_or_lose(who, index, now, log, state, output);

@@ -160,6 +160,9 @@ impl RuleSet {
         let meters = of_contract.and_then(|events| events.get(name));
         let tallies = self.index.tallies.get(contract).and_then(|events| events.get(name));
         let time = happening.facts.event.position.time;
+        if time < self.since {
+            return;
+        }
         for place in tallies.into_iter().flatten() {
             if let Some(tally) = self.tallies.get(*place) {
                 tally::add(state, *place, &tally.window, time);

@@ -53,7 +53,7 @@ pub use explain::{
     ConditionReport, Explanation, LeafReport, PrerequisiteReport, TimesReport, UnknownAchievement,
 };
 pub use memory::{Key, LAYOUT};
-pub use model::{Achievement, Mode, OnRetract, RuleSet, Urgency};
+pub use model::{Achievement, Mode, OnChange, OnRetract, RuleSet, Urgency};
 pub use outcomes::outcome_events;
 pub use proposals::{Asked, Question};
 pub use unlock::{Lapse, Unlock};

@@ -31,6 +31,12 @@ pub struct RuleSet {
     pub(super) contract: ContractRef,
     /// What landing them may cost in a UTC day, in wei.
     pub(super) daily_budget: Option<U256>,
+    /// From which time on events count, in seconds since the Unix epoch; 0 always.
+    pub(super) since: u64,
+    /// What becomes of what an older version of it gave.
+    pub(super) on_change: Option<OnChange>,
+    /// It is evaluated, and asks for nothing.
+    pub(super) shadow: bool,
     /// In order of their names, so that the order in the file means nothing.
     pub(super) achievements: Vec<Achievement>,
     /// What is counted of users' events, each once however many look at it.
@@ -44,6 +50,32 @@ pub struct RuleSet {
     pub(super) followed: Vec<Followed>,
     pub(super) index: Index,
     pub(super) version: B256,
+}
+
+/// What becomes of what users have by an older version of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnChange {
+    /// They keep it, and whoever earns something by the new version's reading of
+    /// history gets it, too.
+    Carry,
+    /// They have what the new version's reading of history gives them, and lose what
+    /// it doesn't.
+    Recompute,
+    /// They keep it; for the new version only what happens after [`RuleSet::since`]
+    /// counts.
+    FromNow,
+}
+
+impl OnChange {
+    /// The word in rule files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Carry => "carry",
+            Self::Recompute => "recompute",
+            Self::FromNow => "from-now",
+        }
+    }
 }
 
 /// A configured contract, resolved.
@@ -285,6 +317,24 @@ impl RuleSet {
     #[must_use]
     pub fn daily_budget(&self) -> Option<U256> {
         self.daily_budget
+    }
+
+    /// From which time on events count, in seconds since the Unix epoch; 0 always.
+    #[must_use]
+    pub fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// What becomes of what an older version of it gave, if the file says.
+    #[must_use]
+    pub fn on_change(&self) -> Option<OnChange> {
+        self.on_change
+    }
+
+    /// Whether it is evaluated without asking for anything.
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        self.shadow
     }
 
     /// The achievements in order of their names.

@@ -20,5 +20,6 @@ mod schema;
 mod sequences;
 mod streaks;
 mod tiers;
+mod versions;
 mod windows;
 mod world;

@@ -47,6 +47,11 @@ const TEXTS: &[(&str, &str, &str)] = &[
         "可能已经上链，但无法向合约查询：需要人工决定。",
     ),
     (
+        "rule_changed",
+        "The rule set was changed, and its new version does not give it.",
+        "规则集已更改，新版本不再授予该成就。",
+    ),
+    (
         "lapsed",
         "The rule asks for something that lasts, and it is met no more.",
         "该规则要求持续满足的条件，现已不再满足。",

@@ -34,3 +34,4 @@ mod store;
 mod stream_truth;
 mod two_chains;
 mod verify;
+mod versions;

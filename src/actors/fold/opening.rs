@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ACK_WAIT, BATCH, FoldActor, Folding, Open, Trouble};
+use super::{ACK_WAIT, BATCH, Change, FoldActor, Folding, Open, Trouble};
 use crate::{
     actors::{
         messages,
@@ -33,6 +33,16 @@ pub(super) struct Standing {
     /// What was read of each contract since its last watermark.
     #[serde(default)]
     pub(super) counts: Counts,
+    /// Time of the newest applied block, seconds since the Unix epoch.
+    #[serde(default)]
+    pub(super) applied_time: u64,
+}
+
+/// That what an older version had kept is to be looked at.
+#[derive(Serialize, Deserialize)]
+struct Recompute {
+    /// Once the new one has come as far: time of a block, seconds since the Unix epoch.
+    at: u64,
 }
 
 impl Standing {
@@ -100,6 +110,9 @@ impl<F: Folding> FoldActor<F> {
             }
         }
         let outbox = Outbox::restore(&self.shared, &owner).await?;
+        let recompute = self.shared.store.get(Table::Positions, &recompute_key(&owner)).await?;
+        let recompute: Option<Recompute> =
+            recompute.and_then(|saved| serde_json::from_slice(&saved).ok());
         self.folding.opened(&self.shared, &engine);
         tracing::info!(actor = owner, ?resumed, "fold opened");
         let account = Account::new(rewinds, &counts);
@@ -110,6 +123,7 @@ impl<F: Folding> FoldActor<F> {
             outbox,
             fence,
             output,
+            recompute_at: recompute.map(|it| it.at),
             reconnects,
             pending: 0,
             undone_blocks: 0,
@@ -123,13 +137,28 @@ impl<F: Folding> FoldActor<F> {
         owner: &str,
         sources: &[Source],
         output: StreamIncarnation,
-    ) -> Result<Option<(Engine<F::Fold>, Option<Cursor>, Counts)>, StoreError> {
+    ) -> Result<Option<(Engine<F::Fold>, Option<Cursor>, Counts)>, Trouble> {
         let saved = self.shared.store.get(Table::Positions, owner.as_bytes()).await?;
         let Some(standing) = saved.and_then(|saved| serde_json::from_slice(&saved).ok()) else {
             return Ok(None);
         };
         let standing: Standing = standing;
         if standing.version != self.folding.version() {
+            match self.folding.on_change(&standing.version) {
+                // What nobody was told of can't be changed silently.
+                Change::Wait(why) if self.has_kept(owner).await? => {
+                    return Err(Trouble::Changed(why));
+                }
+                Change::Recompute => {
+                    // Before the fold is forgotten: whatever a crash interrupts, it is done.
+                    let at = standing.applied_time;
+                    let mark = serde_json::to_vec(&Recompute { at }).unwrap_or_default();
+                    let key = recompute_key(owner);
+                    let write = Write::put(Table::Positions, key, mark);
+                    self.shared.store.commit(vec![write]).await?;
+                }
+                Change::Rebuild | Change::Wait(_) => {}
+            }
             tracing::info!(actor = owner, "its definition changed: rebuilding from the stream");
             return Ok(None);
         }
@@ -149,6 +178,42 @@ impl<F: Folding> FoldActor<F> {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether anything is kept that this or an older version said.
+    async fn has_kept(&self, owner: &str) -> Result<bool, StoreError> {
+        Ok(!self.shared.store.scan_all(Table::State, &kept_key(owner, &[])).await?.is_empty())
+    }
+
+    /// Takes back what an older version had said and this one did not, once this one
+    /// has read as much.
+    pub(super) async fn recompute_if_due(
+        &self,
+        open: &mut Open<F::Fold>,
+        pending: u64,
+    ) -> Result<(), Trouble> {
+        let is_due = open.recompute_at.is_some_and(|at| open.engine.applied_time() >= at);
+        if !is_due || pending > 0 {
+            return Ok(());
+        }
+        let owner = self.owner();
+        let kept = self.shared.store.scan_all(Table::State, &kept_key(&owner, &[])).await?;
+        let (mut outgoing, mut rows) = (Vec::new(), Vec::new());
+        for (key, value) in kept {
+            if let Some(message) = self.folding.drop_kept(&value)? {
+                outgoing.push(message);
+                rows.push(Write::delete(Table::State, key));
+            }
+        }
+        if !outgoing.is_empty() {
+            let dropped = outgoing.len();
+            tracing::info!(actor = owner, dropped, "taken back: the new version does not give it");
+        }
+        rows.push(Write::delete(Table::Positions, recompute_key(&owner)));
+        rows.extend(open.outbox.add(outgoing));
+        self.shared.store.commit(rows).await?;
+        open.recompute_at = None;
+        self.flush(open).await
     }
 
     async fn saved_parts(&self, owner: &str) -> Result<SavedParts, StoreError> {
@@ -225,6 +290,17 @@ pub(super) fn table_of(area: Area) -> Table {
         Area::Inbox => Table::Inbox,
         Area::Journal => Table::Journal,
     }
+}
+
+/// Where the mark of a recomputation is.
+fn recompute_key(owner: &str) -> Vec<u8> {
+    owned_key(owner, b"recompute")
+}
+
+/// Where an actor keeps what it has said, whatever becomes of its fold. Beside the
+/// areas of the fold in one table.
+pub(super) fn kept_key(owner: &str, key: &[u8]) -> Vec<u8> {
+    owned_key(owner, &[b"k", key].concat())
 }
 
 /// An owner's key within an area. State and Meta share a table and are told

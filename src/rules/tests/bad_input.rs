@@ -78,7 +78,7 @@ fn unknown_keys_get_the_nearest() {
     assert_eq!(
         told,
         [
-            "rules.toml:2: singer = \"awards\": unknown key `singer`; did you mean `signer`?",
+            "rules.toml:2: singer = \"awards\": unknown key `singer`; did you mean `signer` or `since`?",
             "rules.toml:4: achievements[0].signer: `signer` is missing; \
              name the signer that lands this set's achievements"
         ]
