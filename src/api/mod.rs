@@ -61,6 +61,13 @@ pub trait Operator: Send + Sync + 'static {
         achievement: String,
         user: Address,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
+    /// What landed and the evidence for it, with proofs that both are on chain: an
+    /// [`EvidenceFile`](crate::evidence::EvidenceFile).
+    fn evidence(
+        &self,
+        achievement: String,
+        user: Address,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
     /// A holder's present benefits in a governor.
     ///
     /// # Errors
@@ -155,6 +162,7 @@ impl Api {
                 .route("/api/v1/status", web::get().to(status))
                 .route("/api/v1/explain", web::get().to(explain))
                 .route("/api/v1/proof", web::get().to(proof))
+                .route("/api/v1/evidence", web::get().to(evidence))
                 .route("/api/v1/benefits/{governor}/{holder}", web::get().to(benefits))
                 .route("/api/v1/chains/{chain}/resume", web::post().to(resume))
                 .route("/api/v1/fees/quote", web::get().to(quote))
@@ -227,6 +235,14 @@ async fn status(operator: Shared) -> HttpResponse {
 async fn proof(operator: Shared, query: Query<ExplainQuery>) -> Result<HttpResponse, ApiProblem> {
     let ExplainQuery { achievement, user } = query.into_inner();
     Ok(HttpResponse::Ok().json(operator.proof(achievement, user).await?))
+}
+
+async fn evidence(
+    operator: Shared,
+    query: Query<ExplainQuery>,
+) -> Result<HttpResponse, ApiProblem> {
+    let ExplainQuery { achievement, user } = query.into_inner();
+    Ok(HttpResponse::Ok().json(operator.evidence(achievement, user).await?))
 }
 
 #[derive(Deserialize)]

@@ -13,6 +13,7 @@ mod calls;
 mod denied;
 mod follow;
 mod hedge;
+mod inclusion;
 mod logs;
 mod probe;
 mod proven;

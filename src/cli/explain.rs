@@ -1,5 +1,7 @@
 //! `meritd explain`: the logs that counted, and what is missing.
 
+use std::{fs, path::PathBuf};
+
 use alloy::primitives::Address;
 use clap::Args;
 use serde_json::{Value as Json, json};
@@ -16,6 +18,10 @@ pub(super) struct ExplainArgs {
     /// Compare what landed on chain with the evidence, and that with the chain
     #[arg(long)]
     verify_proof: bool,
+    /// Write the evidence to a file, with proofs that it is on chain, which
+    /// `meritd verify-evidence` checks
+    #[arg(long, value_name = "FILE")]
+    with_inclusion_proofs: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -27,6 +33,13 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let user = args.user.to_checksum(None);
     let query = [("achievement", args.achievement.as_str()), ("user", user.as_str())];
     let answer: Json = args.daemon.get("/api/v1/explain", &query)?;
+    if let Some(path) = &args.with_inclusion_proofs {
+        let evidence: Json = args.daemon.get("/api/v1/evidence", &query)?;
+        let text = format!("{evidence:#}\n");
+        fs::write(path, text).map_err(|error| {
+            Failure::Failed(format!("{} can't be written: {error}", path.display()))
+        })?;
+    }
     if !args.verify_proof {
         return if args.json { print(format!("{answer:#}")) } else { print(render(&answer)) };
     }

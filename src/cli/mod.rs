@@ -23,6 +23,7 @@ mod run;
 mod span;
 mod status;
 mod verify;
+mod verify_evidence;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -101,6 +102,12 @@ enum Command {
         after_help = "Example:\n  meritd diff config/rules/participation.toml new.toml\n  meritd diff new.toml        (against the configured set of the same id)"
     )]
     Diff(backtest::DiffArgs),
+    /// Check an evidence file, without the daemon that wrote it
+    #[command(
+        after_help = "Example:\n  meritd explain first-vote 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --with-inclusion-proofs evidence.json\n  meritd verify-evidence evidence.json --rpc http://127.0.0.1:8545\n\n\
+        Exit code 0: all of it holds. 1: something does not."
+    )]
+    VerifyEvidence(verify_evidence::VerifyEvidenceArgs),
     /// Have a running daemon tell the events of some blocks once more
     #[command(
         after_help = "Example:\n  meritd replay --contract dao --from-block 19000000 --to-block 19000999"
@@ -210,6 +217,7 @@ pub fn main() -> ExitCode {
         Command::Repair(args) => repair::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::VerifyEvidence(args) => verify_evidence::run(&args),
         Command::Backtest(args) => backtest::run(&args),
         Command::Diff(args) => backtest::diff(&args),
     };

@@ -252,6 +252,15 @@ impl Operator for DaemonState {
         Box::pin(async move { desk?.prove(&achievement, user).await })
     }
 
+    fn evidence(
+        &self,
+        achievement: String,
+        user: Address,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let desk = started(&self.proofs);
+        Box::pin(async move { desk?.evidence(&achievement, user).await })
+    }
+
     fn benefits(&self, governor: &str, holder: Address) -> Result<Json, ApiProblem> {
         let (governors, cache) = self
             .governors

@@ -15,6 +15,7 @@ use crate::{
     chain::rpc::RpcError,
     config::Config,
     domain::{EventId, Evidence, EvidenceItem, Name, UnlockId},
+    evidence::{self, EvidenceFile, Landing, LogProof, Proof},
     signing::{calls, item::Item, ledger::item_key},
     store::{StoreHandle, Table},
     streams::subjects::{Writer, WriterKind},
@@ -40,6 +41,14 @@ struct Kept {
     signers: Vec<Name>,
     /// Whether the contract tells of the commitment by an event.
     tells: bool,
+}
+
+/// An unlock that a signer was asked for.
+struct Found<'d> {
+    kept: &'d Kept,
+    id: UnlockId,
+    achievement_id: U256,
+    item: Item,
 }
 
 impl ProofDesk {
@@ -73,6 +82,90 @@ impl ProofDesk {
     }
 
     pub(super) async fn prove(&self, achievement: &str, user: Address) -> Result<Json, ApiProblem> {
+        let Found { kept, id, achievement_id, item } = self.found(achievement, user).await?;
+        let evidence = item.request().evidence.clone();
+        let commitment = evidence.commitment();
+        let Some(landing) = item.landed else {
+            let why = "it is not on the chain, or not deep enough yet";
+            return Ok(shown(id, &evidence, commitment, &Landed::default(), &[], Some(why)));
+        };
+        let Some(hash) = landing.tx_hash else {
+            let why = "it was on the chain before a transaction of ours";
+            return Ok(shown(id, &evidence, commitment, &Landed::default(), &[], Some(why)));
+        };
+        let landed = self.landed(kept, (user, achievement_id), hash).await?;
+        let mut logs = Vec::new();
+        for item in &evidence.items {
+            logs.push(self.is_there(item).await?);
+        }
+        Ok(shown(id, &evidence, commitment, &landed, &logs, None))
+    }
+
+    /// What speaks for an unlock, with proofs that it is on chain.
+    pub(super) async fn evidence(
+        &self,
+        achievement: &str,
+        user: Address,
+    ) -> Result<Json, ApiProblem> {
+        let Found { kept, id, achievement_id, item } = self.found(achievement, user).await?;
+        let request = item.request();
+        let evidence = request.evidence.clone();
+        let landing = match item.landed.and_then(|landing| landing.tx_hash) {
+            Some(hash) => self.landing(kept, hash).await?,
+            None => None,
+        };
+        let mut proofs = Vec::new();
+        for item in &evidence.items {
+            proofs.push(self.log_proof(item).await?);
+        }
+        Ok(json!(EvidenceFile {
+            format: evidence::FORMAT.to_owned(),
+            achievement: request.achievement.clone(),
+            achievement_id,
+            chain_id: kept.chain_id,
+            contract: kept.contract,
+            user,
+            unlock: id,
+            commitment: evidence.commitment(),
+            evidence,
+            landing,
+            proofs,
+        }))
+    }
+
+    async fn landing(&self, kept: &Kept, hash: B256) -> Result<Option<Landing>, ApiProblem> {
+        let Some(link) = self.chains.get(&kept.chain_id) else { return Ok(None) };
+        let receipt = link.client.backfill().receipt(hash).await.map_err(unavailable)?;
+        let place = receipt.and_then(|it| it.receipt.block_number.zip(it.receipt.block_hash));
+        let Some((block, block_hash)) = place else { return Ok(None) };
+        let proof = proof(link, block_hash, hash).await?;
+        Ok(Some(Landing { block, block_hash, transaction_hash: hash, proof }))
+    }
+
+    async fn log_proof(&self, item: &EvidenceItem) -> Result<LogProof, ApiProblem> {
+        let EvidenceItem { chain_id, block_hash, transaction_hash, log_index, .. } = item;
+        let nowhere = |why: &str| LogProof {
+            address: Address::ZERO,
+            place: 0,
+            proof: Proof::Unproven(why.to_owned()),
+        };
+        let Some(link) = self.chains.get(chain_id) else {
+            return Ok(nowhere("its chain is not configured any more"));
+        };
+        let receipt = link.client.backfill().receipt(*transaction_hash).await;
+        let Some(found) = receipt.map_err(unavailable)? else {
+            return Ok(nowhere("no endpoint knows its transaction (any more)"));
+        };
+        let mut logs = found.receipt.logs().iter().zip(0..);
+        let Some((log, place)) = logs.find(|(log, _)| log.log_index == Some(*log_index)) else {
+            return Ok(nowhere("its transaction has no such log (any more)"));
+        };
+        let proof = proof(link, *block_hash, *transaction_hash).await?;
+        Ok(LogProof { address: log.address(), place, proof })
+    }
+
+    /// The achievement and the last time that a signer was asked for it.
+    async fn found(&self, achievement: &str, user: Address) -> Result<Found<'_>, ApiProblem> {
         let kept = self.achievements.get(achievement).ok_or_else(|| {
             let known: Vec<&str> = self.achievements.keys().map(Name::as_str).collect();
             let asked: String = achievement.chars().take(Name::MAX_LEN).collect();
@@ -91,22 +184,7 @@ impl ProofDesk {
         let (id, achievement_id, item) = last.ok_or_else(|| {
             ApiProblem::NotFound(format!("no signer was asked for {achievement} of {user}"))
         })?;
-        let evidence = item.request().evidence.clone();
-        let commitment = evidence.commitment();
-        let Some(landing) = item.landed else {
-            let why = "it is not on the chain, or not deep enough yet";
-            return Ok(shown(id, &evidence, commitment, &Landed::default(), &[], Some(why)));
-        };
-        let Some(hash) = landing.tx_hash else {
-            let why = "it was on the chain before a transaction of ours";
-            return Ok(shown(id, &evidence, commitment, &Landed::default(), &[], Some(why)));
-        };
-        let landed = self.landed(kept, (user, achievement_id), hash).await?;
-        let mut logs = Vec::new();
-        for item in &evidence.items {
-            logs.push(self.is_there(item).await?);
-        }
-        Ok(shown(id, &evidence, commitment, &landed, &logs, None))
+        Ok(Found { kept, id, achievement_id, item })
     }
 
     /// The unlock in the books of the signer that landed it, or else of any.
@@ -156,6 +234,15 @@ impl ProofDesk {
             let mut logs = found.receipt.logs().iter();
             in_block && logs.any(|log| log.log_index == Some(*log_index))
         }))
+    }
+}
+
+/// That a block has a transaction; why that can't be proven is told, and no failure.
+async fn proof(link: &ChainLink, block: B256, transaction: B256) -> Result<Proof, ApiProblem> {
+    match link.client.backfill().inclusion(block, transaction).await {
+        Ok(inclusion) => Ok(Proof::Included(inclusion)),
+        Err(RpcError::Unproven { reason, .. }) => Ok(Proof::Unproven(reason)),
+        Err(error) => Err(unavailable(error)),
     }
 }
 

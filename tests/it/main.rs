@@ -14,6 +14,7 @@ mod contracts;
 mod dead_letters;
 mod endpoint;
 mod escalation;
+mod evidence;
 mod explain;
 mod factories;
 mod handover;

@@ -279,7 +279,7 @@ impl ChainClient {
         header.ok_or_else(|| RpcError::lacks_block(&chain, "eth_getBlockByHash", hash))
     }
 
-    fn unproven(&self, block: u64, reason: String) -> RpcError {
+    pub(super) fn unproven(&self, block: u64, reason: String) -> RpcError {
         RpcError::Unproven { chain: self.chain().as_str().into(), block, reason }
     }
 }

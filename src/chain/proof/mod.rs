@@ -9,6 +9,7 @@
 
 mod blooms;
 mod header;
+mod included;
 mod inclusion;
 mod lie;
 mod receipt;
@@ -20,7 +21,8 @@ mod tests;
 
 pub use blooms::{denial, denied, is_state_sync};
 pub use header::{FullHeader, HeaderProof, OddHeader};
-pub use inclusion::{prove_receipt, verify_receipt_proof};
+pub use included::{Flaw, Inclusion};
+pub use inclusion::{prove_inclusion, verify_inclusion};
 pub use lie::{Lie, compare};
 pub use receipt::Receipt;
 pub use receipts::{ProvenReceipts, prove};

@@ -121,7 +121,7 @@ impl ProvenReceipts {
         found
     }
 
-    /// Each receipt's bytes in the trie, for [`super::prove_receipt`].
+    /// Each receipt's bytes in the trie, for [`super::prove_inclusion`].
     #[must_use]
     pub fn encoded(&self) -> Vec<Bytes> {
         let encode = |receipt: &Receipt| {

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     FullHeader, FullTransactions, HeaderProof, Lie, NotProven, ProvenReceipts, Receipt, Unprovable,
-    prove, prove_receipt, prove_transactions, verify_receipt_proof,
+    prove, prove_inclusion, prove_transactions, verify_inclusion,
 };
 use crate::chain::answers::LogFilter;
 
@@ -124,18 +124,18 @@ fn one_receipt_is_proven_by_the_nodes_on_the_way_to_it() {
         let root = block.header().fields.receipts_root;
         let encoded = block.prove().unwrap().encoded();
         for (index, receipt) in encoded.iter().enumerate() {
-            let nodes = prove_receipt(&encoded, index).unwrap();
-            assert!(verify_receipt_proof(root, index, receipt, &nodes));
-            assert!(!verify_receipt_proof(root, index + 1, receipt, &nodes));
-            assert!(!verify_receipt_proof(root, index, &receipt[1..], &nodes));
-            assert!(!verify_receipt_proof(root, index, receipt, &nodes[1..]));
+            let nodes = prove_inclusion(&encoded, index).unwrap();
+            assert!(verify_inclusion(root, index, receipt, &nodes));
+            assert!(!verify_inclusion(root, index + 1, receipt, &nodes));
+            assert!(!verify_inclusion(root, index, &receipt[1..], &nodes));
+            assert!(!verify_inclusion(root, index, receipt, &nodes[1..]));
         }
-        assert_eq!(prove_receipt(&encoded, encoded.len()), None);
+        assert_eq!(prove_inclusion(&encoded, encoded.len()), None);
     }
     let single = vec![Block::arbitrum().prove().unwrap().encoded().remove(0)];
     let root = alloy::trie::root::ordered_trie_root_encoded(&single);
-    let nodes = prove_receipt(&single, 0).unwrap();
-    assert!(verify_receipt_proof(root, 0, &single[0], &nodes));
+    let nodes = prove_inclusion(&single, 0).unwrap();
+    assert!(verify_inclusion(root, 0, &single[0], &nodes));
 }
 
 #[test]

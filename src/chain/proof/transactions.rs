@@ -2,7 +2,7 @@
 
 use alloy::consensus::{TxEnvelope, proofs::ordered_trie_root_encoded};
 use alloy::eips::eip2718::Encodable2718 as _;
-use alloy::primitives::{B256, keccak256};
+use alloy::primitives::{B256, Bytes, keccak256};
 use serde::Deserialize;
 
 use super::{FullHeader, Lie, NotProven, Unprovable};
@@ -13,6 +13,14 @@ use super::{FullHeader, Lie, NotProven, Unprovable};
 pub struct FullTransactions {
     /// In the block's order.
     pub transactions: Vec<TxEnvelope>,
+}
+
+impl FullTransactions {
+    /// Each transaction's bytes in the trie.
+    #[must_use]
+    pub fn encoded(&self) -> Vec<Bytes> {
+        self.transactions.iter().map(|transaction| transaction.encoded_2718().into()).collect()
+    }
 }
 
 /// Proves the transaction hashes of `header`, and gives them: rebuilds the trie
@@ -31,7 +39,7 @@ pub fn prove_transactions(
         false => Unprovable::Header { contradiction: Box::new(lie) }.into(),
     };
     let block = header.fields.number;
-    let encoded: Vec<Vec<u8>> = full.transactions.iter().map(|t| t.encoded_2718()).collect();
+    let encoded = full.encoded();
     let computed = ordered_trie_root_encoded(&encoded);
     let committed = header.fields.transactions_root;
     if computed != committed {
