@@ -104,6 +104,7 @@ fn catalog() -> Outcome<Catalog> {
         address: Address::repeat_byte(byte),
         created: false,
         clock: None,
+        votes: None,
         kind: kind.to_owned(),
         events,
     };

@@ -218,6 +218,8 @@ pub struct Contract {
     pub confirmations: Confirmations,
     /// How a governor counts time (ERC-6372).
     pub clock: GovernorClock,
+    /// Whose votes a governor counts: a watched contract with votes (ERC-5805).
+    pub votes: Option<Name>,
     /// Whether events of blocks that are not confirmed yet are told, too, on
     /// subjects of their own.
     pub provisional: bool,

@@ -200,6 +200,7 @@ pub(super) struct RawContract {
     pub start_block: Option<u64>,
     pub confirmations: Option<Confirmations>,
     pub clock: Option<GovernorClock>,
+    pub votes: Option<String>,
     #[serde(default)]
     pub provisional: bool,
     pub calls: Option<RawCalls>,

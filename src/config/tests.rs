@@ -219,6 +219,33 @@ fn bad_values_about_factories_and_groups_get_key_value_and_remedy() {
 }
 
 #[test]
+fn whose_votes_a_governor_counts_is_a_contract_with_votes_on_its_chain() {
+    let token = |kind: &str| {
+        format!(
+            "[[contracts]]\nname = \"token\"\nchain = \"local\"\nkind = \"{kind}\"\n\
+             address = \"0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512\"\n"
+        )
+    };
+    let counting = |votes: &str| format!("{CHAIN}{DAO}votes = {votes}\n");
+    let config = read(&format!("{}{}", counting("\"token\""), token("votes"))).unwrap();
+    assert_eq!(config.contracts[0].votes.as_ref().map(Name::as_str), Some("token"));
+    for (text, parts) in [
+        (counting("\"tokens\"") + &token("votes"), ["contracts[0].votes", "token"]),
+        (counting("\"token\"") + &token("erc1155"), ["contracts[0].votes", "it has no votes"]),
+        (counting("3") + &token("votes"), ["contracts[0].votes", "string"]),
+        (
+            format!("{CHAIN}{DAO}{}votes = \"dao\"\n", token("votes")),
+            ["contracts[1].votes", "only kind `governor`"],
+        ),
+    ] {
+        let said = problems(&text);
+        for part in parts {
+            assert!(said.contains(part), "`{part}` is not in:\n{said}\nfor:\n{text}");
+        }
+    }
+}
+
+#[test]
 fn a_created_contract_begins_where_its_factory_does_unless_it_says_so() {
     let child = |name: &str, of: &str, start: &str| {
         format!(

@@ -283,13 +283,14 @@ fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
         let clock = follows.then(|| clock_of(contract));
         let mut events = adapter.schemas();
         if follows {
-            events.extend(outcome_events());
+            events.extend(outcome_events(contract.votes.is_some()));
         }
         let known = CatalogContract {
             chain_id: config.chain(&contract.chain)?.chain_id,
             address: config.root_of(contract)?,
             created: contract.address().is_none(),
             clock,
+            votes: contract.votes.clone(),
             kind: adapter.kind().as_str().to_owned(),
             events,
         };

@@ -12,7 +12,7 @@ use super::{
     meter::{Measure, Meter, Signal, Window},
     model::{
         Achievement, Bound, Condition, ContractRef, EventLeaf, Having, Holding, HoldsLeaf, Leaf,
-        ListedLeaf, Mode, Number, RatioLeaf, RuleSet, Scored,
+        ListedLeaf, Mode, Number, Over, RatioLeaf, RuleSet, Scored,
     },
     sequence::Sequence,
 };
@@ -30,6 +30,9 @@ fn form(set: &RuleSet) -> String {
     }
     for followed in &set.followed {
         form.line(0, format_args!("follows {} by {:?}", followed.governor, followed.clock));
+        if let Some(votes) = &followed.votes {
+            form.line(1, format_args!("votes of {votes}"));
+        }
     }
     if set.since > 0 {
         form.line(0, format_args!("since {}", set.since));
@@ -219,11 +222,19 @@ impl Form<'_> {
                     self.line(depth + 1, format_args!("for {seconds}"));
                 }
             }
-            Leaf::Ratio(RatioLeaf { meter, over, tally: _, at_least_bps, of_at_least }) => {
+            Leaf::Ratio(RatioLeaf { meter, over, at_least_bps, of_at_least }) => {
                 self.line(depth, format_args!("ratio {at_least_bps} of {of_at_least}"));
                 self.lines(depth + 1, &meaning_at(self.meters, *meter));
-                for kind in &over.kinds {
-                    self.line(depth + 1, format_args!("over {kind}"));
+                match over {
+                    Over::Everybody { tally, .. } => {
+                        for kind in &tally.kinds {
+                            self.line(depth + 1, format_args!("over {kind}"));
+                        }
+                    }
+                    Over::Own(meter) => {
+                        self.line(depth + 1, format_args!("over one's own"));
+                        self.lines(depth + 2, &meaning_at(self.meters, *meter));
+                    }
                 }
             }
             Leaf::Events(EventLeaf { meter, bound }) => {

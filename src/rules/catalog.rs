@@ -38,6 +38,8 @@ pub struct CatalogContract {
     /// What a governor counts time in, where it can be told how its votes end:
     /// the events are then those of [`super::outcome_events`] too.
     pub clock: Option<Clock>,
+    /// Whose votes a governor counts, if that is known.
+    pub votes: Option<Name>,
     /// Its kind, as configured.
     pub kind: String,
     /// The events it is decoded into.

@@ -16,7 +16,7 @@ use super::{
     index::Index,
     limits, literal, memory,
     meter::{Meter, Meters},
-    model::{Achievement, ContractRef, Leaf, Number, OnChange, RuleSet, Tally},
+    model::{Achievement, ContractRef, EventKind, Leaf, Number, OnChange, Over, RuleSet, Tally},
     outcomes, prerequisites,
     proposals::Followed,
     ratio,
@@ -129,7 +129,12 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     for leaf in achievements.iter_mut().flat_map(|achievement| &mut achievement.leaves) {
         match leaf {
             Leaf::Events(leaf) => leaf.meter = moved_to(leaf.meter),
-            Leaf::Ratio(leaf) => leaf.meter = moved_to(leaf.meter),
+            Leaf::Ratio(leaf) => {
+                leaf.meter = moved_to(leaf.meter);
+                if let Over::Own(meter) = &mut leaf.over {
+                    *meter = moved_to(*meter);
+                }
+            }
             Leaf::Holds(_) | Leaf::Listed(_) => {}
         }
     }
@@ -146,6 +151,11 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     }
     if achievements.iter().any(|achievement| !achievement.requires.is_empty()) {
         read.insert(contract.name.clone());
+    }
+    // Who could have voted says another contract than the governor.
+    for kind in asked_of(&meters, &tallies).filter(|it| it.event.as_str() == outcomes::DUE) {
+        let known = catalog.contracts.get(&kind.contract);
+        read.extend(known.and_then(|known| known.votes.clone()));
     }
     let read: BTreeMap<Name, ContractRef> = read
         .into_iter()
@@ -211,6 +221,12 @@ fn changes(root: &Table<'_>, errors: &mut Errors<'_>) -> Option<Changes> {
     Some(Changes { on_change: on_change?, since: since?.unwrap_or(0), shadow: shadow? })
 }
 
+/// All events that somebody looks at.
+fn asked_of<'m>(meters: &'m [Meter], tallies: &'m [Tally]) -> impl Iterator<Item = &'m EventKind> {
+    let tallied = tallies.iter().flat_map(|tally| &tally.kinds);
+    meters.iter().flat_map(Meter::looks_at).chain(tallied)
+}
+
 /// The governors of which somebody asks how votes ended.
 fn followed(
     root: &Table<'_>,
@@ -220,10 +236,9 @@ fn followed(
     catalog: &Catalog,
     errors: &mut Errors<'_>,
 ) -> Option<Vec<Followed>> {
-    let asked = meters.iter().flat_map(Meter::looks_at);
-    let asked = asked.chain(tallies.iter().flat_map(|tally| &tally.kinds));
-    let asked = asked.filter(|kind| outcomes::is_outcome(kind.event.as_str()));
-    let governors: BTreeSet<&Name> = asked.map(|kind| &kind.contract).collect();
+    let asked = || asked_of(meters, tallies);
+    let outcomes = asked().filter(|kind| outcomes::is_outcome(kind.event.as_str()));
+    let governors: BTreeSet<&Name> = outcomes.map(|kind| &kind.contract).collect();
     let chains: BTreeSet<u64> = read.values().map(|contract| contract.chain_id).collect();
     let mut followed = Vec::new();
     for governor in governors {
@@ -245,9 +260,11 @@ fn followed(
             benefits: Vec::new(),
         };
         let governance = Governance::new(settings).ok()?;
+        let due = asked().any(|it| it.contract == *governor && it.event.as_str() == outcomes::DUE);
+        let votes = known.votes.clone().filter(|_| due);
         let (governor, chain_id) = (governor.clone(), known.chain_id);
         let place = memory::place(followed.len());
-        followed.push(Followed { governor, place, chain_id, clock, governance });
+        followed.push(Followed { governor, place, chain_id, clock, votes, governance });
     }
     Some(followed)
 }

@@ -39,22 +39,6 @@ impl RuleSet {
         }
     }
 
-    /// Decides for those to whom it matters how often something happened to
-    /// everybody.
-    pub(super) fn decide_members(
-        &self,
-        tallied: &[usize],
-        now: u64,
-        state: &mut State,
-        output: &mut Vec<Unlock>,
-    ) {
-        for (user, achievement) in sorted(self.members(tallied, state)) {
-            let mut who = Who::of(state, user);
-            self.decide(&mut who, achievement, now, None, state, output);
-            who.finish(state);
-        }
-    }
-
     /// Those to whom it matters how often something happened to everybody.
     pub(super) fn members(&self, tallied: &[usize], state: &State) -> Touched {
         let looking = |tally: &usize| self.index.by_tally.get(*tally).into_iter().flatten();

@@ -21,15 +21,6 @@ use crate::{
     fold::Fold,
 };
 
-/// When those are decided for to whom it matters that something happened to
-/// everybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Members {
-    Now,
-    /// More follows that belongs together with it.
-    Later,
-}
-
 /// One event, and everybody whom it touches.
 struct Happening<'e> {
     facts: Facts<'e>,
@@ -83,7 +74,7 @@ impl Fold for RuleSet {
     fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Unlock>) {
         let facts = Facts::of(event);
         let settlements = self.ended_by(&facts, state);
-        self.happen(facts, Members::Now, state, output);
+        self.happen(facts, state, output);
         for settlement in &settlements {
             self.settle(settlement, state, output);
         }
@@ -93,34 +84,29 @@ impl Fold for RuleSet {
 impl RuleSet {
     /// Voting on a proposal is over.
     fn settle(&self, settlement: &Settlement, state: &mut State, output: &mut Vec<Unlock>) {
-        let mut tallied = Vec::new();
+        let (mut touched, mut tallied) = (Vec::new(), Vec::new());
         for (event, log) in self.outcome(settlement, state) {
-            let facts = Facts::from_log(&event, log);
-            tallied.extend(self.happen(facts, Members::Later, state, output));
+            let mut event = self.note(Facts::from_log(&event, log), state);
+            touched.append(&mut event.touched);
+            tallied.append(&mut event.tallied);
+            for who in event.people {
+                who.finish(state);
+            }
         }
         // Only now everybody's part in it is known.
-        self.decide_members(&tallied, settlement.time, state, output);
+        touched.extend(self.members(&tallied, state));
+        for (user, achievement) in sorted(touched) {
+            let mut who = Who::of(state, user);
+            self.decide(&mut who, achievement, settlement.time, None, state, output);
+            who.finish(state);
+        }
     }
 
-    /// Counts an event and decides for whom it touches. Gives the tallies that it
-    /// belongs to.
-    fn happen(
-        &self,
-        facts: Facts<'_>,
-        members: Members,
-        state: &mut State,
-        output: &mut Vec<Unlock>,
-    ) -> Vec<usize> {
-        let (touched, people, tallied) = (Vec::new(), Vec::new(), Vec::new());
-        let mut event = Happening { facts, touched, people, tallied };
-        let moved = self.move_holdings(&event.facts, state);
-        event.touched.extend(moved);
-        self.note_confirmation(&mut event, state);
-        self.count(&mut event, state);
+    /// Counts an event and decides for whom it touches.
+    fn happen(&self, facts: Facts<'_>, state: &mut State, output: &mut Vec<Unlock>) {
+        let mut event = self.note(facts, state);
         let now = event.facts.event.position.time;
-        if members == Members::Now {
-            event.touched.extend(self.members(&event.tallied, state));
-        }
+        event.touched.extend(self.members(&event.tallied, state));
         let touched = sorted(std::mem::take(&mut event.touched));
         let log = event.facts.log.clone();
         for (user, index) in touched {
@@ -132,7 +118,17 @@ impl RuleSet {
         for who in event.people {
             who.finish(state);
         }
-        event.tallied
+    }
+
+    /// Counts an event, without deciding anything.
+    fn note<'e>(&self, facts: Facts<'e>, state: &mut State) -> Happening<'e> {
+        let (touched, people, tallied) = (Vec::new(), Vec::new(), Vec::new());
+        let mut event = Happening { facts, touched, people, tallied };
+        let moved = self.move_holdings(&event.facts, state);
+        event.touched.extend(moved);
+        self.note_confirmation(&mut event, state);
+        self.count(&mut event, state);
+        event
     }
 
     /// Keeps which prerequisites are on chain.

@@ -6,7 +6,7 @@ use alloy::primitives::U256;
 
 use super::{
     meter::Meter,
-    model::{Achievement, EventKind, Having, Holding, HoldsLeaf, Leaf, Tally},
+    model::{Achievement, EventKind, Having, Holding, HoldsLeaf, Leaf, Over, Tally},
 };
 use crate::domain::Name;
 
@@ -71,12 +71,20 @@ impl Index {
             for leaf in &achievement.leaves {
                 match leaf {
                     Leaf::Ratio(leaf) => {
-                        if let Some(looking) = index.by_tally.get_mut(leaf.tally) {
-                            looking.push((a, leaf.meter));
-                        }
-                        let looking = index.by_meter.get_mut(leaf.meter);
-                        if let Some(looking) = looking.filter(|it| !it.contains(&a)) {
-                            looking.push(a);
+                        let own = match &leaf.over {
+                            Over::Own(meter) => Some(*meter),
+                            Over::Everybody { place, .. } => {
+                                if let Some(looking) = index.by_tally.get_mut(*place) {
+                                    looking.push((a, leaf.meter));
+                                }
+                                None
+                            }
+                        };
+                        for meter in own.into_iter().chain([leaf.meter]) {
+                            let looking = index.by_meter.get_mut(meter);
+                            if let Some(looking) = looking.filter(|it| !it.contains(&a)) {
+                                looking.push(a);
+                            }
                         }
                     }
                     Leaf::Events(leaf) => {

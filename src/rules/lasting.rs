@@ -3,7 +3,7 @@
 use super::{
     memory::{self, Counted, Key, State, View},
     meter::{Measure, Window},
-    model::{Achievement, Leaf, RuleSet},
+    model::{Achievement, Leaf, Over, RuleSet},
     streak::Turn,
     tally,
     unlock::{Lapse, Unlock},
@@ -67,7 +67,12 @@ impl RuleSet {
             Leaf::Holds(_) | Leaf::Listed(_) => None,
             Leaf::Events(leaf) => self.meter_changes(view, leaf.meter),
             Leaf::Ratio(leaf) => {
-                let of = tally::forgets(view.state, leaf.tally, &leaf.over.window, view.now);
+                let of = match &leaf.over {
+                    Over::Own(meter) => self.meter_changes(view, *meter),
+                    Over::Everybody { tally, place } => {
+                        tally::forgets(view.state, *place, &tally.window, view.now)
+                    }
+                };
                 self.meter_changes(view, leaf.meter).into_iter().chain(of).min()
             }
         };

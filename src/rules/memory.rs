@@ -13,7 +13,7 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-use super::{proposals::Ballot, unlock::Unlock, user::User};
+use super::{powers::Checkpoints, proposals::Ballot, unlock::Unlock, user::User};
 use crate::{
     domain::{Event, EvidenceItem, Position},
     fold::{self, Stored, Unreadable},
@@ -24,7 +24,7 @@ pub(super) type State = fold::State<Key>;
 
 /// The layout of all that: whoever changes it counts on, and what an older
 /// version remembered is worked out anew.
-pub const LAYOUT: u32 = 6;
+pub const LAYOUT: u32 = 7;
 
 /// Under what rules remember something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,6 +68,12 @@ pub enum Key {
     Ballot(u32, U256, Address),
     /// The log that created a governor's proposal: a [`Counted`].
     Proposed(u32, U256),
+    /// How many votes somebody has had, and from when on: see
+    /// [`Checkpoints`].
+    Power(u32, Address),
+    /// The point of the clock at which votes on a governor's proposal are counted:
+    /// a `u64`.
+    Snapshot(u32, U256),
     /// When voting on a governor's proposal is over, in seconds since the Unix
     /// epoch, where the chain had to be asked: a `u64`.
     Ends(u32, U256),
@@ -86,6 +92,7 @@ impl fold::Key for Key {
                 | Self::Token(..)
                 | Self::Path(..)
                 | Self::Ballot(..)
+                | Self::Power(..)
                 | Self::TallyAt(..)
                 | Self::Member(..)
         )
@@ -102,11 +109,13 @@ impl fold::Key for Key {
             | Self::Taken(_)
             | Self::Tally(_)
             | Self::TallyAt(..)
+            | Self::Snapshot(..)
             | Self::Ends(..) => {
                 postcard::from_bytes::<u64>(value)?;
             }
             Self::Has(..) => drop(Unlock::from_bytes(value)?),
             Self::Path(..) => drop(serde_json::from_slice::<IgnoredAny>(value)?),
+            Self::Power(..) => drop(postcard::from_bytes::<Checkpoints>(value)?),
             Self::Ballot(..) => drop(postcard::from_bytes::<Ballot>(value)?),
             Self::Token(..) | Self::Log(..) | Self::Unlocked(..) | Self::Proposed(..) => {
                 drop(postcard::from_bytes::<Counted>(value)?);

@@ -27,6 +27,7 @@ mod meter;
 mod model;
 mod outcomes;
 mod period;
+mod powers;
 mod predicate;
 mod prerequisites;
 mod proposals;

@@ -192,13 +192,20 @@ pub(super) struct RatioLeaf {
     /// Index into [`RuleSet::meters`]: what the user did.
     pub(super) meter: usize,
     /// Of how much.
-    pub(super) over: Tally,
-    /// Index into [`RuleSet::tallies`]: where that is.
-    pub(super) tally: usize,
+    pub(super) over: Over,
     /// Hundredths of a percent: 7,500 are three quarters.
     pub(super) at_least_bps: u64,
     /// Before there is as much as this, nobody has any part.
     pub(super) of_at_least: u64,
+}
+
+/// What a part is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// What happened to everybody, and its place in [`RuleSet::tallies`].
+    Everybody { tally: Tally, place: usize },
+    /// What happened to the user: index into [`RuleSet::meters`].
+    Own(usize),
 }
 
 /// Events that are the same for everybody, and when they count.

@@ -4,7 +4,8 @@
 //! | event | fields | when, whose log |
 //! | --- | --- | --- |
 //! | `proposal_ended` | `proposal_id`, `proposer`, `outcome`, `votes_for`, `votes_against`, `votes_abstain`, `voters` | voting is over; the proposal's creation |
-//! | `vote_settled` | `proposal_id`, `voter`, `proposer`, `support`, `weight`, `outcome`, `won` | as before, for each voter; the voter's last vote |
+//! | `vote_due` | `proposal_id`, `voter`, `proposer`, `outcome`, `weight`, `voted` | after that, for each who had votes at the snapshot; the proposal's creation |
+//! | `vote_settled` | `proposal_id`, `voter`, `proposer`, `support`, `weight`, `outcome`, `won` | after that, for each voter; the voter's last vote |
 
 use std::collections::BTreeMap;
 
@@ -23,12 +24,15 @@ use crate::{
 
 /// Voting on a proposal is over.
 pub(super) const ENDED: &str = "proposal_ended";
+/// That somebody could have voted on a proposal that is over.
+pub(super) const DUE: &str = "vote_due";
 /// A vote on a proposal that is over.
 pub(super) const SETTLED: &str = "vote_settled";
 
-/// The events that a governor's proposals give beside those that it emits.
+/// The events that a governor's proposals give beside those that it emits; one more
+/// where it is known whose votes it counts.
 #[must_use]
-pub fn outcome_events() -> Vec<EventSchema> {
+pub fn outcome_events(knows_votes: bool) -> Vec<EventSchema> {
     use FieldType::{Address, Bool, Text, Uint};
     let schema = |name: &str, fields: &[(&str, FieldType)]| {
         let field = |(name, field_type): &(&str, FieldType)| FieldSchema {
@@ -42,16 +46,18 @@ pub fn outcome_events() -> Vec<EventSchema> {
     let ended =
         [("votes_for", Uint), ("votes_against", Uint), ("votes_abstain", Uint), ("voters", Uint)];
     let settled = [("voter", Address), ("support", Text), ("weight", Uint), ("won", Bool)];
+    let due = [("voter", Address), ("weight", Uint), ("voted", Bool)];
+    let due = knows_votes.then(|| schema(DUE, &[common.as_slice(), &due].concat()));
     let schemas = [
         schema(ENDED, &[common.as_slice(), &ended].concat()),
         schema(SETTLED, &[common.as_slice(), &settled].concat()),
     ];
-    schemas.into_iter().flatten().collect()
+    schemas.into_iter().chain(due).flatten().collect()
 }
 
 /// Whether an event is one that follows from a governor's proposals.
 pub(super) fn is_outcome(event: &str) -> bool {
-    [ENDED, SETTLED].contains(&event)
+    [ENDED, DUE, SETTLED].contains(&event)
 }
 
 impl RuleSet {
@@ -84,7 +90,18 @@ impl RuleSet {
                 "voters": settlement.voters.to_string(),
             });
             let event = derived(followed, ENDED, settlement.time, &created, [&common, &fields]);
-            events.extend(event.map(|event| (event, created)));
+            events.extend(event.map(|event| (event, created.clone())));
+            let snapshot = followed.take_snapshot(state, proposal_id);
+            for (voter, votes) in snapshot.map_or_else(Vec::new, |at| followed.powers(state, at)) {
+                let voted = followed.has_voted(state, proposal_id, voter);
+                let fields = json!({
+                    "voter": voter.to_checksum(None),
+                    "weight": votes.to_string(),
+                    "voted": voted,
+                });
+                let event = derived(followed, DUE, settlement.time, &created, [&common, &fields]);
+                events.extend(event.map(|event| (event, created.clone())));
+            }
         }
         for (voter, ballot) in followed.ballots(proposal_id, state) {
             let Ballot { log, against, in_favour, abstain } = ballot;

@@ -29,6 +29,8 @@ pub(super) struct Followed {
     pub(super) place: u32,
     pub(super) chain_id: u64,
     pub(super) clock: Clock,
+    /// Whose votes it counts, if anybody asks who could have voted.
+    pub(super) votes: Option<Name>,
     pub(super) governance: Governance,
 }
 
@@ -82,9 +84,9 @@ pub(super) struct Settlement {
 }
 
 /// A governor's paths within the set's state.
-struct Within<S> {
-    state: S,
-    place: u32,
+pub(super) struct Within<S> {
+    pub(super) state: S,
+    pub(super) place: u32,
 }
 
 impl<S: std::ops::Deref<Target = State>> Paths for Within<S> {
@@ -158,11 +160,37 @@ impl Followed {
                 Output::Vote(vote) => self.note(vote, log, state),
                 Output::ProposalState(change) if change.to == ProposalState::Pending => {
                     memory::write(state, Key::Proposed(self.place, change.proposal_id), log);
+                    self.note_snapshot(change.proposal_id, state);
                 }
                 _ => {}
             }
         }
         self.settled(state, said)
+    }
+
+    /// Keeps for which point of the clock votes are counted: at the end of the vote
+    /// nothing else knows it any more.
+    fn note_snapshot(&self, proposal_id: U256, state: &mut State) {
+        if self.votes.is_none() {
+            return;
+        }
+        let paths = Within { state: &*state, place: self.place };
+        let snapshot = queries::proposal(&paths, proposal_id).map(|(view, _)| view.snapshot);
+        let key = Key::Snapshot(self.place, proposal_id);
+        memory::write_or_remove(state, key, snapshot.as_ref());
+    }
+
+    /// For which point of the clock votes on a proposal were counted, once.
+    pub(super) fn take_snapshot(&self, state: &mut State, proposal_id: U256) -> Option<u64> {
+        let key = Key::Snapshot(self.place, proposal_id);
+        let snapshot = memory::read(state, &key);
+        state.set(key, None);
+        snapshot
+    }
+
+    /// Whether somebody has voted on a proposal that is not settled yet.
+    pub(super) fn has_voted(&self, state: &State, proposal_id: U256, voter: Address) -> bool {
+        state.value(&Key::Ballot(self.place, proposal_id, voter)).is_some()
     }
 
     fn note(&self, vote: &CountedVote, log: &Counted, state: &mut State) {
@@ -200,7 +228,10 @@ impl Followed {
                     });
                 }
                 // It had no outcome, or has had it.
-                ProposalState::Canceled => drop(self.ballots(proposal_id, state)),
+                ProposalState::Canceled => {
+                    self.ballots(proposal_id, state);
+                    self.take_snapshot(state, proposal_id);
+                }
                 _ => {}
             }
         }
@@ -274,6 +305,9 @@ impl RuleSet {
 
     /// What an event ends.
     pub(super) fn ended_by(&self, facts: &Facts<'_>, state: &mut State) -> Vec<Settlement> {
+        for followed in &self.followed {
+            followed.note_power(facts, state);
+        }
         let followed = self.followed.iter().find(|it| it.governor == facts.event.contract);
         followed.map_or_else(Vec::new, |it| it.follow(facts.event, &facts.log, state))
     }

@@ -11,8 +11,9 @@ use super::{
     error::Problem,
     fields, limits,
     memory::View,
-    meter::{Meter, Window},
-    model::{Achievement, Bound, Leaf, Mode, Number, RatioLeaf, RuleSet, Tally},
+    meter::{Measure, Meter, Window},
+    model::{Achievement, Bound, Leaf, Mode, Number, Over, RatioLeaf, RuleSet, Tally},
+    signals::Asked,
     tally,
 };
 
@@ -40,7 +41,12 @@ impl RuleSet {
     /// What a user took of what a ratio is about.
     pub(super) fn part(&self, view: &View<'_>, leaf: &RatioLeaf) -> Part {
         let taken = self.meter(leaf.meter).map_or(0, |placed| placed.shown(view).total);
-        let of = tally::within(view.state, leaf.tally, &leaf.over.window, view.now);
+        let of = match &leaf.over {
+            Over::Own(meter) => self.meter(*meter).map_or(0, |placed| placed.shown(view).total),
+            Over::Everybody { tally, place } => {
+                tally::within(view.state, *place, &tally.window, view.now)
+            }
+        };
         Part { taken, of, is_early: of < leaf.of_at_least }
     }
 }
@@ -51,7 +57,7 @@ pub(super) fn tallies(meters: &mut [Meter], achievements: &mut [Achievement]) ->
     let mut tallies: BTreeSet<Tally> = meters.iter().filter_map(Meter::tally_of_turns).collect();
     let leaves = achievements.iter().flat_map(|achievement| &achievement.leaves);
     tallies.extend(leaves.filter_map(|leaf| match leaf {
-        Leaf::Ratio(leaf) => Some(leaf.over.clone()),
+        Leaf::Ratio(RatioLeaf { over: Over::Everybody { tally, .. }, .. }) => Some(tally.clone()),
         _ => None,
     }));
     let tallies: Vec<Tally> = tallies.into_iter().collect();
@@ -64,9 +70,14 @@ pub(super) fn tallies(meters: &mut [Meter], achievements: &mut [Achievement]) ->
     for achievement in &mut *achievements {
         for leaf in &mut achievement.leaves {
             let meter = match leaf {
-                Leaf::Ratio(leaf) => {
-                    leaf.tally = place(&leaf.over);
-                    leaf.meter
+                Leaf::Ratio(RatioLeaf { over: Over::Own(_), .. }) => continue,
+                Leaf::Ratio(RatioLeaf {
+                    over: Over::Everybody { tally, place: at },
+                    meter,
+                    ..
+                }) => {
+                    *at = place(tally);
+                    *meter
                 }
                 Leaf::Events(leaf) => leaf.meter,
                 Leaf::Holds(_) | Leaf::Listed(_) => continue,
@@ -82,7 +93,7 @@ pub(super) fn tallies(meters: &mut [Meter], achievements: &mut [Achievement]) ->
     tallies
 }
 
-impl Conditions<'_, '_> {
+impl<'c> Conditions<'c, '_> {
     /// Events of a user as a part of everybody's.
     pub(super) fn ratio(&mut self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<RatioLeaf> {
         let remedy = "write ratio = { of = { event = …, subject = … }, \
@@ -106,20 +117,39 @@ impl Conditions<'_, '_> {
             );
             return None;
         }
-        let kinds = over.and_then(|node| self.named_events(&node, errors));
-        let of = of?.table(errors, remedy)?;
-        of.deny_others(&["event", "subject", "where", "holding", "distinct"], errors);
-        let signal = self.signal(&of, errors)?;
-        let (measure, _) = fields::measure(&signal.named, &of, None, errors)?;
-        let window = window?;
+        let own = over.as_ref().is_some_and(|node| node.value.as_table().is_some());
+        let kinds = match &over {
+            Some(node) if !own => self.named_events(node, errors),
+            _ => Some(Vec::new()),
+        };
+        let own = match over.filter(|_| own) {
+            Some(node) => self.counted_of(&node, errors).map(Some),
+            None => Some(None),
+        };
+        let (asked, measure) = self.counted_of(&of?, errors)?;
+        let (window, own) = (window?, own?);
         let kinds = kinds?.into_iter().map(|named| named.kind).collect();
-        let over = Tally { kinds, window: window.clone() };
-        let meter = signal.counted(measure, window);
         // More always makes a difference.
-        let endless = Bound::AtMost(Number::Uint(U256::MAX));
-        let meter = self.meters.place(meter, Some(endless));
+        let endless = Some(Bound::AtMost(Number::Uint(U256::MAX)));
+        let over = match own {
+            Some((asked, measure)) => {
+                Over::Own(self.meters.place(asked.counted(measure, window.clone()), endless))
+            }
+            None => Over::Everybody { tally: Tally { kinds, window: window.clone() }, place: 0 },
+        };
+        let meter = self.meters.place(asked.counted(measure, window), endless);
         let (at_least_bps, of_at_least) = (gte?, of_at_least?);
-        Some(RatioLeaf { meter, over, tally: 0, at_least_bps, of_at_least })
+        Some(RatioLeaf { meter, over, at_least_bps, of_at_least })
+    }
+
+    /// Events of a user that are counted.
+    fn counted_of(&self, node: &Node<'_>, errors: &mut Errors<'_>) -> Option<(Asked<'c>, Measure)> {
+        let remedy = "write { event = …, subject = … }";
+        let table = node.table(errors, remedy)?;
+        table.deny_others(&["event", "subject", "where", "holding", "distinct"], errors);
+        let asked = self.signal(&table, errors)?;
+        let (measure, _) = fields::measure(&asked.named, &table, None, errors)?;
+        Some((asked, measure))
     }
 }
 

@@ -12,6 +12,7 @@ mod holdings;
 mod lasting;
 mod lists;
 mod outcomes;
+mod powers;
 mod property;
 mod ratios;
 mod reorg;

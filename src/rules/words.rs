@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     explain::ConditionReport,
     meter::{Measure, Meter, Signal, Window},
-    model::{Bound, EventKind, Having, Holding, Leaf, ListedLeaf, Number, RuleSet},
+    model::{Bound, EventKind, Having, Holding, Leaf, ListedLeaf, Number, Over, RuleSet},
     sequence::Sequence,
 };
 
@@ -29,8 +29,17 @@ impl RuleSet {
                 );
             }
             (Leaf::Ratio(leaf), Some(meter)) => {
-                let over: Vec<String> = leaf.over.kinds.iter().map(EventKind::to_string).collect();
-                let (part, over) = (percent(leaf.at_least_bps), over.join(" or "));
+                let over = match &leaf.over {
+                    Over::Own(meter) => {
+                        self.meters.get(*meter).map(|it| signal(&it.signal)).unwrap_or_default()
+                    }
+                    Over::Everybody { tally, .. } => {
+                        let kinds: Vec<String> =
+                            tally.kinds.iter().map(EventKind::to_string).collect();
+                        kinds.join(" or ")
+                    }
+                };
+                let part = percent(leaf.at_least_bps);
                 let (signal, window) = (signal(&meter.signal), self.window_words(meter));
                 return format!("{signal} for at least {part} of {over}{window}");
             }

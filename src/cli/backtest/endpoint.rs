@@ -220,15 +220,22 @@ impl<'s> Answers<'s> {
     /// Answers all that sets wait for.
     pub(super) async fn give(&mut self, trials: &mut [Trial]) -> Result<(), Failure> {
         for trial in trials {
+            let mut before = Vec::new();
             loop {
                 let questions = trial.questions();
                 if questions.is_empty() {
                     break;
                 }
-                for question in questions {
-                    let answer = self.answer(&question).await?;
-                    trial.learn(&question, answer);
+                if questions == before {
+                    let why =
+                        format!("{:?} is still asked after it was answered", questions.first());
+                    return Err(Failure::Failed(why));
                 }
+                for question in &questions {
+                    let answer = self.answer(question).await?;
+                    trial.learn(question, answer);
+                }
+                before = questions;
             }
         }
         Ok(())

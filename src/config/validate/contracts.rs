@@ -28,6 +28,7 @@ pub(super) fn check_contracts(
     let mut contracts = Vec::new();
     // The place in the file, and whether a start is given.
     let mut places = Vec::new();
+    let mut votes = Vec::new();
     for (i, contract) in raw.into_iter().enumerate() {
         let key = |part: &str| format!("contracts[{i}].{part}");
         let name = c.name(&key("name"), &contract.name, &mut names);
@@ -95,6 +96,7 @@ pub(super) fn check_contracts(
         }
         if let (Some(name), Some(chain), Some(place)) = (name, chain, place) {
             places.push((i, contract.start_block.is_some()));
+            votes.push((i, contract.votes));
             contracts.push(Contract {
                 name,
                 chain,
@@ -104,6 +106,7 @@ pub(super) fn check_contracts(
                 start_block: contract.start_block.unwrap_or(0),
                 confirmations,
                 clock: contract.clock.unwrap_or(GovernorClock::Block),
+                votes: None,
                 provisional: contract.provisional,
                 calls,
                 delivery,
@@ -111,7 +114,41 @@ pub(super) fn check_contracts(
         }
     }
     check_factories(c, &mut contracts, &places, &names);
+    check_votes(c, &mut contracts, votes, &names);
     (contracts, names)
+}
+
+/// Resolves whose votes governors count.
+fn check_votes(
+    c: &mut Checker<'_>,
+    contracts: &mut [Contract],
+    votes: Vec<(usize, Option<String>)>,
+    names: &BTreeSet<Name>,
+) {
+    for (at, (i, given)) in votes.into_iter().enumerate() {
+        let Some(given) = given else { continue };
+        let key = format!("contracts[{i}].votes");
+        let Some(name) = c.reference(&key, &given, "contract", names) else { continue };
+        let Some(governor) = contracts.get(at) else { continue };
+        let named = contracts.iter().find(|contract| contract.name == name);
+        let fits = |it: &&Contract| {
+            matches!(it.kind, ContractKind::Votes | ContractKind::Erc721) && it.address().is_some()
+        };
+        let problem = if governor.kind != ContractKind::Governor {
+            Some(("only kind `governor` counts votes", "remove the key"))
+        } else if !named.is_some_and(|it| fits(&it)) {
+            Some(("it has no votes", "name a contract of kind `votes` or `erc721` with an address"))
+        } else if named.is_some_and(|it| it.chain != governor.chain) {
+            Some(("it is on another chain", "name the contract that the governor reads"))
+        } else {
+            None
+        };
+        match (problem, contracts.get_mut(at)) {
+            (Some((why, remedy)), _) => c.problem(&key, Some(&given), why, remedy),
+            (None, Some(governor)) => governor.votes = Some(name),
+            (None, None) => {}
+        }
+    }
 }
 
 fn check_creation(

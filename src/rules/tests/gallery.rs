@@ -6,13 +6,14 @@ use serde_json::json;
 use stage::{ADA, BO, CY, DAY, DEE, Stage, VALE, files};
 
 /// The stories; each has a test of its name.
-const TOLD: [&str; 17] = [
+const TOLD: [&str; 18] = [
     "contributor-score",
     "cross-chain",
     "crown",
     "delegate-of-five",
     "diamond-hands",
     "early-member",
+    "eligible-voice",
     "first-vote",
     "long-holder",
     "member-while-holding",
@@ -29,6 +30,28 @@ const TOLD: [&str; 17] = [
 #[test]
 fn each_example_has_a_story() {
     assert_eq!(files(), TOLD);
+}
+
+#[test]
+fn eligible_voice() {
+    let mut stage = Stage::of("eligible-voice");
+    // Ada and bo have votes from the beginning, cy after the second proposal.
+    stage.has_votes(ADA, 5).has_votes(BO, 5);
+    for proposal in 1..=5 {
+        stage.seconds(10).propose(DEE, proposal).votes(ADA, proposal);
+        if proposal > 2 {
+            stage.votes(CY, proposal);
+        }
+        if proposal == 1 || proposal == 2 {
+            stage.votes(BO, proposal);
+        }
+        stage.days(2);
+        if proposal == 2 {
+            stage.has_votes(CY, 3);
+        }
+    }
+    // Bo voted on two of five; cy could have voted on three, and did. Ada was first.
+    assert_eq!(stage.earned(), "+ada:eligible-voice +cy:eligible-voice");
 }
 
 #[test]

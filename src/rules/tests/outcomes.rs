@@ -18,7 +18,7 @@ fn following(clock: Clock) -> Catalog {
     let mut catalog = catalog();
     let dao = catalog.contracts.get_mut("dao").unwrap();
     dao.clock = Some(clock);
-    dao.events.extend(outcome_events());
+    dao.events.extend(outcome_events(true));
     catalog
 }
 

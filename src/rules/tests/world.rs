@@ -39,6 +39,7 @@ fn contract(chain_id: u64, address: u8, kind: &str, events: Vec<EventSchema>) ->
         address: user(address),
         created: false,
         clock: None,
+        votes: None,
         kind: kind.to_owned(),
         events,
     }
@@ -104,6 +105,10 @@ pub(super) fn catalog() -> Catalog {
     let delegation = [("delegator", Address), ("from_delegate", Address), ("to_delegate", Address)];
     let mut token = moves(&[("value", Uint)]);
     token.push(schema("delegate_changed", &delegation));
+    token.push(schema(
+        "delegate_votes_changed",
+        &[("delegate", Address), ("previous_votes", Uint), ("new_votes", Uint)],
+    ));
     let mut items = moves(&[("id", Uint), ("value", Uint)]);
     let batch = [("from", Address), ("to", Address), ("ids", list(Uint)), ("values", list(Uint))];
     items.push(schema("transferred_batch", &batch));
@@ -202,6 +207,11 @@ impl World {
     /// Lets time pass; the next block is the first after it.
     pub(super) fn pass(&mut self, seconds: u64) {
         self.later += seconds;
+    }
+
+    /// The number of the next block.
+    pub(super) fn next_block(&self) -> u64 {
+        self.block + 1
     }
 
     /// Time of the next block.

@@ -44,10 +44,11 @@ fn catalog() -> Catalog {
         let mut events = adapter.schemas();
         let clock = (kind == Kind::Governor).then_some(Clock::Timestamp);
         if clock.is_some() {
-            events.extend(outcome_events());
+            events.extend(outcome_events(true));
         }
         let (kind, address) = (kind.as_str().to_owned(), Address::repeat_byte(byte));
-        CatalogContract { chain_id, address, created: false, clock, kind, events }
+        let votes = clock.is_some().then(|| name("token"));
+        CatalogContract { chain_id, address, created: false, clock, votes, kind, events }
     };
     let team = fs::read_to_string(folder().join("team.csv")).unwrap();
     let listed = team.lines().skip(2).filter_map(|line| line.rsplit(',').next());
@@ -221,6 +222,14 @@ impl Stage {
             "delegator": address(from), "from_delegate": address(0), "to_delegate": address(to),
         });
         self.event(1, "token.delegate_changed", &fields)
+    }
+
+    /// Somebody can cast so many votes from now on.
+    pub(super) fn has_votes(&mut self, delegate: u8, votes: u64) -> &mut Self {
+        let fields = json!({
+            "delegate": address(delegate), "previous_votes": "0", "new_votes": votes.to_string(),
+        });
+        self.event(1, "token.delegate_votes_changed", &fields)
     }
 
     pub(super) fn contributes(&mut self, member: u8, amount: u64) -> &mut Self {
