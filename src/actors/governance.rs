@@ -2,6 +2,7 @@
 //! votes with the voter's benefits as of that position, and benefits.
 
 pub(super) mod asking;
+mod truth;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value as Json, json};
 
 use asking::Asking;
 use tokio::time::Instant;
+use truth::{Checks, Difference};
 
 use super::{
     fold::{FoldActor, Folding},
@@ -26,18 +28,27 @@ use crate::{
     chain::rpc::RpcError,
     domain::Name,
     fold::{Emission, Emitted, Engine, Source},
-    governance::{Benefits, Governance, Output, queries},
+    governance::{Benefits, Governance, Output, ProposalState, queries},
     streams::{
         envelope::{Envelope, UnixTime},
         setup::BENEFITS_BUCKET,
         subjects::{self, StreamId, Writer, WriterKind},
     },
+    telemetry::Metrics,
 };
 
 sol! {
     // OpenZeppelin Governor; the quorum at a past timepoint is read from
     // checkpoints, so the answer is a function of the canonical chain.
     function quorum(uint256 timepoint) external view returns (uint256);
+    function state(uint256 proposalId) external view returns (uint8);
+}
+
+/// What a governor's fold remembers while its actor lives.
+#[derive(Debug, Default)]
+pub struct Known {
+    asking: Asking,
+    checks: Checks,
 }
 
 /// A governor's quorum at a past timepoint.
@@ -71,11 +82,46 @@ pub struct Governor {
     pub link: ChainLink,
     /// The fold.
     pub fold: Governance,
+    /// Where it is told how many proposals differ from what the contract says.
+    pub metrics: Metrics,
     /// The governor itself and every contract that gives benefits.
     pub sources: Vec<Source>,
 }
 
 impl Governor {
+    /// What the contract says of a proposal as of a block.
+    async fn state_at(&self, id: U256, block: u64) -> Result<Option<ProposalState>, RpcError> {
+        let calldata = stateCall { proposalId: id }.abi_encode().into();
+        let at = BlockNumberOrTag::Number(block);
+        let answer = self.link.call(None, self.address, &calldata, at).await?;
+        Ok(stateCall::abi_decode_returns(&answer).ok().and_then(ProposalState::of_contract))
+    }
+
+    /// Holds what was derived against what the contract says.
+    async fn check(&self, checks: &mut Checks, engine: &Engine<Governance>) {
+        // To list them all takes its time.
+        if !checks.is_due(Instant::now()) {
+            return;
+        }
+        let Some(block) = engine.applied_through().get(&self.link.chain_id).copied() else {
+            return;
+        };
+        let proposals = queries::proposals(engine.state());
+        let state_of = async |id: U256| self.state_at(id, block).await;
+        for (id, Difference { ours, theirs, .. }) in
+            checks.look(&proposals, Instant::now, state_of).await
+        {
+            tracing::error!(
+                governor = %self.name, proposal = %id,
+                "is {theirs} by the contract's word and {ours} by its events: is its `clock` \
+                 configured right, and its `kind`?"
+            );
+        }
+        let differing = i64::try_from(checks.differing().count()).unwrap_or(i64::MAX);
+        let governor = [self.name.as_str()];
+        self.metrics.governance_differing_proposals.with_label_values(&governor).set(differing);
+    }
+
     /// The quorum at a past timepoint.
     async fn quorum(&self, timepoint: u64) -> Result<U256, RpcError> {
         quorum(&self.link, &self.name, self.address, timepoint).await
@@ -131,7 +177,7 @@ impl Governor {
 
 impl Folding for Governor {
     type Fold = Governance;
-    type Asking = Asking;
+    type Asking = Known;
 
     fn writer(&self) -> Writer {
         Writer::new(WriterKind::Governor, self.name.clone())
@@ -202,9 +248,10 @@ impl Folding for Governor {
 
     async fn learn(
         &self,
-        asking: &mut Asking,
+        Known { asking, checks }: &mut Known,
         engine: &mut Engine<Governance>,
     ) -> Result<bool, RpcError> {
+        self.check(checks, engine).await;
         let wanted = queries::quorums_needed(engine.state());
         let answers = asking.ask(&wanted, Instant::now, |timepoint| self.quorum(timepoint)).await;
         for (proposal, why) in answers.refused {

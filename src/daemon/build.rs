@@ -262,7 +262,14 @@ fn spawn_folds(
             .collect();
         sources.sort_by(|a, b| a.contract.cmp(&b.contract));
         sources.dedup_by(|a, b| a.contract == b.contract);
-        let governor = Governor { name: contract.name.clone(), address, link, fold, sources };
+        let governor = Governor {
+            name: contract.name.clone(),
+            address,
+            link,
+            fold,
+            metrics: shared.metrics.clone(),
+            sources,
+        };
         let shared = shared.clone();
         let spec = child(config, &format!("governance/{}", contract.name), ArbiterClass::Fold);
         tree.spawn_steps(spec, fold_limits(), move || {

@@ -50,6 +50,22 @@ pub enum ProposalState {
 }
 
 impl ProposalState {
+    /// What OpenZeppelin's `state(uint256)` answers (`IGovernor.ProposalState`).
+    #[must_use]
+    pub fn of_contract(state: u8) -> Option<Self> {
+        match state {
+            0 => Some(Self::Pending),
+            1 => Some(Self::Active),
+            2 => Some(Self::Canceled),
+            3 => Some(Self::Defeated),
+            4 => Some(Self::Succeeded),
+            5 => Some(Self::Queued),
+            6 => Some(Self::Expired),
+            7 => Some(Self::Executed),
+            _ => None,
+        }
+    }
+
     /// `<what>` of the subject that announces this state.
     #[must_use]
     pub fn subject_token(self) -> &'static str {

@@ -307,6 +307,8 @@ metrics! {
         "Dead letters that their full stream refused: only the log has them.";
     benefits_changed_total: IntCounterVec ["governor"],
         "Changes of a holder's benefits.";
+    governance_differing_proposals: IntGaugeVec ["governor"],
+        "Proposals that are in other states by their events than by the contract's word.";
     votes_total: IntCounterVec ["governor"],
         "Votes seen.";
 
@@ -369,8 +371,16 @@ mod tests {
             "_quarantined",
             "_paused",
         ];
-        let units =
-            ["_blocks", "_messages", "_unlocks", "_transactions", "_ether", "_bytes", "_seconds"];
+        let units = [
+            "_blocks",
+            "_messages",
+            "_proposals",
+            "_unlocks",
+            "_transactions",
+            "_ether",
+            "_bytes",
+            "_seconds",
+        ];
         for MetricInfo { name, help, kind, labels } in CATALOGUE {
             assert!(help.len() > 10 && help.ends_with('.'), "{name}: {help}");
             let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     super::{Problem, RuleError, RuleSet, limits},
-    world::{EXAMPLE, catalog, name, set_of},
+    world::{EXAMPLE, catalog, compiled, name, set_of},
 };
 
 fn errors(text: &str) -> Vec<RuleError> {
@@ -244,6 +244,39 @@ fn names_ids_and_words_are_checked() {
     assert!(replaced("\"awards\"", "[\"awards\", \"award\"]").contains("did you mean `awards`?"));
     assert!(replaced("\"awards\"", "[1]").contains("expected text"));
     assert!(only(&format!("urgency = \"now\"\n{when}")).contains("`now` is not one of `low`"));
+}
+
+#[test]
+fn what_is_far_too_much_is_refused_quickly() {
+    let began = std::time::Instant::now();
+    let achievement = |n: usize| {
+        format!(
+            "[[achievements]]\nname = \"a{n}\"\nid = {n}\nwhen = {{ holds = {{ nft = \"badge\" }} }}\n"
+        )
+    };
+    let head = "id = \"s\"\nsigner = \"awards\"\nachievements_contract = \"achievements\"\n";
+    let many: String = (0..10_000).map(achievement).collect();
+    let said = errors(&format!("{head}{many}"));
+    assert!(said[0].to_string().contains("10000 achievements, more than 1000"), "{}", said[0]);
+    assert_eq!(
+        compiled(&format!("{head}{}", (0..1_000).map(achievement).collect::<String>()))
+            .achievements()
+            .len(),
+        1_000
+    );
+
+    let mib = 1 << 20;
+    for (begins, repeated) in
+        [("x = ", "["), ("x = ", "{ a = "), ("", "[[a"), ("x", ".a"), ("x = \"", "y"), ("", "#")]
+    {
+        let times = (mib - begins.len()) / repeated.len();
+        assert!(!errors(&format!("{begins}{}", repeated.repeat(times))).is_empty(), "{repeated}");
+    }
+    let deep = "{ all = [".repeat(100) + "{}" + &"] }".repeat(100);
+    assert!(!errors(&set_of(&format!("when = {deep}"))).is_empty());
+    let long = "x".repeat(mib + 1);
+    assert!(errors(&long)[0].to_string().contains("1048577 bytes, more than 1048576"));
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }
 
 #[test]
