@@ -292,6 +292,10 @@ pub struct Benefit {
     pub nft: Name,
     /// For `achievements`: only these ids.
     pub achievement_ids: Option<Vec<U256>>,
+    /// So many of them, at least 1.
+    pub at_least: u64,
+    /// What the holder may do.
+    pub grants: Vec<Name>,
     /// Multiplies voting weight; basis points, 10,000 is 1.
     pub weight_multiplier_bps: u32,
     /// How it adds to others.

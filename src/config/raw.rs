@@ -363,7 +363,10 @@ pub(super) struct RawBenefit {
     pub name: String,
     pub nft: String,
     pub achievement_ids: Option<Vec<Number>>,
-    pub weight_multiplier: Number,
+    pub at_least: Option<u64>,
+    #[serde(default)]
+    pub grants: Vec<String>,
+    pub weight_multiplier: Option<Number>,
     pub stack: Option<StackKind>,
     pub cap: Option<Number>,
 }

@@ -19,6 +19,7 @@ chain = "local"
 kind = "governor"
 address = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 "#;
+const BADGE_BENEFIT: &str = "[[contracts]]\nname = \"badge\"\nchain = \"local\"\nkind = \"erc721\"\naddress = \"0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512\"\n[[benefits]]\nname = \"b\"\nnft = \"badge\"\n";
 const SIGNER: &str = r#"
 [[signers]]
 name = "awards"
@@ -137,6 +138,19 @@ fn each_bad_value_gets_file_key_value_and_remedy() {
             format!("{CHAIN}{DAO}[[benefits]]\nname=\"b\"\nnft=\"dao\"\nweight_multiplier=\"1.2\""),
             &["benefits[0].nft = `dao`", "erc721 or achievements"],
         ),
+        (
+            format!("{CHAIN}{BADGE_BENEFIT}at_least = 3"),
+            &["benefits[0].weight_multiplier", "it changes nothing"],
+        ),
+        (
+            format!("{CHAIN}{BADGE_BENEFIT}grants = [\"forum\"]\nat_least = 0"),
+            &["benefits[0].at_least = `0`", "1 to 1000000"],
+        ),
+        (
+            format!("{CHAIN}{BADGE_BENEFIT}grants = [\"The Forum\"]"),
+            &["benefits[0].grants = `The Forum`"],
+        ),
+        (format!("{CHAIN}{BADGE_BENEFIT}grants = [\"a\", \"a\"]"), &["benefits[0].grants = `a`"]),
         ("[api]\nlisten = \"nowhere\"".into(), &["api.listen = `nowhere`", "ip:port"]),
         ("[nats]\nurls = [\"nats://h\"]".into(), &["nats.urls", "managed"]),
         (

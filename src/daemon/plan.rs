@@ -327,6 +327,8 @@ fn governance(config: &Config, governor: &config::Contract) -> Result<Governance
         name: benefit.name.clone(),
         nft: benefit.nft.clone(),
         achievement_ids: benefit.achievement_ids.clone(),
+        at_least: benefit.at_least,
+        grants: benefit.grants.clone(),
         weight_multiplier_bps: benefit.weight_multiplier_bps,
         stack: match benefit.stack {
             StackKind::Max => Stack::Max,

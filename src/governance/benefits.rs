@@ -32,6 +32,12 @@ pub struct BenefitRule {
     /// contract does.
     #[serde(with = "configured_ids", default, skip_serializing_if = "Option::is_none")]
     pub achievement_ids: Option<Vec<U256>>,
+    /// It is given to who holds at least so much of that: 1 or more.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub at_least: u64,
+    /// What the holder may do, by names that mean something to whoever reads them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Name>,
     /// Multiplier of a vote's weight in basis points: 10000 = 1x. What is
     /// above 10000 is the rule's bonus. Holding several tokens gives it once.
     pub weight_multiplier_bps: u32,
@@ -42,6 +48,16 @@ pub struct BenefitRule {
     /// whom this rule applies, in basis points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cap_bps: Option<u32>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+// As serde wants it.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(at_least: &u64) -> bool {
+    *at_least == 1
 }
 
 impl BenefitRule {
@@ -90,6 +106,9 @@ pub struct Benefits {
     /// What a vote's weight is multiplied with, in basis points: at least
     /// 10000.
     pub multiplier_bps: u32,
+    /// What the holder may do: all that the rules that apply grant, in order.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub grants: BTreeSet<Name>,
     /// The rules that apply, in the configuration's order.
     pub sources: Vec<BenefitSource>,
     /// In a vote: the vote's position. Elsewhere: the event that made them
@@ -101,7 +120,8 @@ impl Benefits {
     /// Those of who holds nothing.
     #[must_use]
     pub fn none(as_of: Position) -> Self {
-        Self { multiplier_bps: BenefitRule::ONE_BPS, sources: Vec::new(), as_of }
+        let (grants, sources) = (BTreeSet::new(), Vec::new());
+        Self { multiplier_bps: BenefitRule::ONE_BPS, grants, sources, as_of }
     }
 
     /// The benefits that rules give, each with how much of it is held.
@@ -115,9 +135,9 @@ impl Benefits {
         as_of: Position,
     ) -> Self {
         let (mut largest, mut sum, mut cap) = (0_u64, 0_u64, u32::MAX);
-        let mut sources = Vec::new();
+        let (mut sources, mut grants) = (Vec::new(), BTreeSet::new());
         for (rule, held) in held {
-            if held == 0 {
+            if held < rule.at_least.max(1) {
                 continue;
             }
             let bonus = u64::from(rule.weight_multiplier_bps.saturating_sub(BenefitRule::ONE_BPS));
@@ -126,17 +146,20 @@ impl Benefits {
                 Stack::Sum => sum = sum.saturating_add(bonus),
             }
             cap = cap.min(rule.cap_bps.unwrap_or(u32::MAX));
+            grants.extend(rule.grants.iter().cloned());
             sources.push(BenefitSource { name: rule.name.clone(), held });
         }
         let total = u64::from(BenefitRule::ONE_BPS).saturating_add(largest).saturating_add(sum);
         let multiplier_bps = u32::try_from(total).unwrap_or(u32::MAX).min(cap);
-        Self { multiplier_bps, sources, as_of }
+        Self { multiplier_bps, grants, sources, as_of }
     }
 
     /// Whether both give the same from the same, whenever they came to be.
     #[must_use]
     pub fn equal(&self, other: &Self) -> bool {
-        self.multiplier_bps == other.multiplier_bps && self.sources == other.sources
+        self.multiplier_bps == other.multiplier_bps
+            && self.grants == other.grants
+            && self.sources == other.sources
     }
 
     /// A weight times the multiplier, rounded down; at most `U256::MAX`.

@@ -12,6 +12,9 @@ use crate::{
     domain::Name,
 };
 
+/// The most tokens that a benefit may ask for.
+const AT_LEAST_MAX: u64 = 1_000_000;
+
 pub(super) fn check_benefits(
     c: &mut Checker<'_>,
     raw: Vec<RawBenefit>,
@@ -51,6 +54,17 @@ pub(super) fn check_benefits(
                 })
                 .collect()
         });
+        let at_least = benefit.at_least.unwrap_or(1);
+        if !(1..=AT_LEAST_MAX).contains(&at_least) {
+            let remedy = "give a whole number from 1 to 1000000";
+            c.problem(&key("at_least"), Some(&at_least.to_string()), "out of range", remedy);
+        }
+        let mut granted = BTreeSet::new();
+        let grants: Vec<Name> = benefit
+            .grants
+            .iter()
+            .filter_map(|it| c.name(&key("grants"), it, &mut granted))
+            .collect();
         let mut multiplier = |part: &str, text: &str| {
             let parsed = parse_units(text, 4).filter(|bps| (10_000..=1_000_000).contains(bps));
             if parsed.is_none() {
@@ -59,14 +73,25 @@ pub(super) fn check_benefits(
             }
             parsed
         };
-        let weight = multiplier("weight_multiplier", &benefit.weight_multiplier.0);
+        let weight = match benefit.weight_multiplier {
+            Some(weight) => multiplier("weight_multiplier", &weight.0),
+            // What only lets its holder do something changes no weight.
+            None => Some(10_000),
+        };
+        let is_idle = benefit.grants.is_empty() && weight == Some(10_000) && benefit.cap.is_none();
         let cap_bps = benefit.cap.and_then(|cap| multiplier("cap", &cap.0));
+        if is_idle {
+            let remedy = "give a `weight_multiplier` above 1, or `grants`";
+            c.problem(&key("weight_multiplier"), None, "it changes nothing", remedy);
+        }
         if let (Some(name), Some(nft), Some(weight_multiplier_bps)) = (name, nft, weight) {
             let stack = benefit.stack.unwrap_or(StackKind::Max);
             benefits.push(Benefit {
                 name,
                 nft,
                 achievement_ids,
+                at_least,
+                grants,
                 weight_multiplier_bps,
                 stack,
                 cap_bps,

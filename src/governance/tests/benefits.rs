@@ -137,6 +137,54 @@ fn only_a_real_change_is_told() {
     assert_eq!(history.benefit_changes()[1].after.as_of, position(1, 3));
 }
 
+/// Thresholds: one badge gives something, three give more.
+#[test]
+fn so_many_tokens_are_a_threshold() {
+    let mut history = History::of(vec![
+        rule("one", "badge", 11_000, Stack::Max, None),
+        BenefitRule { at_least: 3, ..rule("three", "badge", 15_000, Stack::Max, None) },
+    ]);
+    history.begin(1);
+    let mut multipliers = Vec::new();
+    for token in 1..=4 {
+        history.mint("badge", 1, token);
+        multipliers.push(multiplier(&history, 1));
+    }
+    history.transfer("badge", 1, 2, 1).transfer("badge", 1, 2, 2);
+    multipliers.push(multiplier(&history, 1));
+    assert_eq!(multipliers, [11_000, 11_000, 15_000, 15_000, 11_000]);
+}
+
+/// Gates: what a holder may do, without any weight.
+#[test]
+fn grants_are_those_of_all_rules_that_apply_and_end_with_them() {
+    let grants = |names: &[&str]| names.iter().map(|it| name(it)).collect::<Vec<_>>();
+    let mut history = History::of(vec![
+        BenefitRule {
+            grants: grants(&["forum", "propose"]),
+            ..rule("member", "badge", 10_000, Stack::Max, None)
+        },
+        BenefitRule {
+            at_least: 2,
+            grants: grants(&["forum", "veto"]),
+            ..rule("elder", "badge", 10_000, Stack::Max, None)
+        },
+    ]);
+    let granted = |history: &History| {
+        let benefits = queries::benefits(&history.state, address(1));
+        let grants = benefits.map(|it| it.grants).unwrap_or_default();
+        grants.iter().map(|it| it.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    history.begin(1).mint("badge", 1, 1);
+    assert_eq!(granted(&history), "forum propose");
+    history.mint("badge", 1, 2);
+    assert_eq!(granted(&history), "forum propose veto");
+    history.transfer("badge", 1, 2, 2).transfer("badge", 1, 2, 1);
+    assert_eq!(granted(&history), "");
+    let changes = history.benefit_changes().len();
+    assert_eq!(changes, 6, "each of them is told, though no weight changed");
+}
+
 #[test]
 fn achievements_count_by_id_and_until_they_are_revoked() {
     let mut history = History::of(vec![

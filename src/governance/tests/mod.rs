@@ -206,6 +206,8 @@ fn rule(of: &str, nft: &str, bps: u32, stack: Stack, cap_bps: Option<u32>) -> Be
         name: name(of),
         nft: name(nft),
         achievement_ids: None,
+        at_least: 1,
+        grants: Vec::new(),
         weight_multiplier_bps: bps,
         stack,
         cap_bps,
