@@ -242,6 +242,8 @@ impl<F: Folding> FoldActor<F> {
         let frozen = match stop {
             None => None,
             Some(Stop::Rewound(rewind)) => return self.rebuild(&rewind).await,
+            // As its last commit left it, it is read again.
+            Some(Stop::Broken(broken)) => return self.broken(&broken).await,
             Some(Stop::Hole(hole)) => {
                 let cursor = open.inbox.cursor_at(handled);
                 self.settle(&mut open, Some(cursor)).await?;

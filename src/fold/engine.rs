@@ -12,7 +12,7 @@ use super::{
     effects::{Area, Effects, Emission, Emitted, Write, Writes, key, read},
     journal::{Journal, Step},
 };
-use crate::domain::{BlockRef, Event, Name, Position, Watermark};
+use crate::domain::{BlockRef, Event, EventId, Name, Position, Watermark};
 
 /// What a fold is fed, in stream order.
 ///
@@ -62,6 +62,8 @@ pub struct Engine<F: Fold> {
     journal: Journal<F::Output, F::Key>,
     /// The block that can't begin before something is learned.
     waits_for: Option<Position>,
+    /// The event that is being applied.
+    applying: Option<EventId>,
     revision: u64,
     /// The revision is not written down yet.
     told: bool,
@@ -82,6 +84,7 @@ impl<F: Fold> Engine<F> {
             merge,
             journal: Journal::new(),
             waits_for: None,
+            applying: None,
             revision: 0,
             told: false,
             undone_blocks: 0,
@@ -115,6 +118,7 @@ impl<F: Fold> Engine<F> {
             merge,
             journal,
             waits_for: None,
+            applying: None,
             revision,
             told: false,
             undone_blocks: 0,
@@ -196,6 +200,12 @@ impl<F: Fold> Engine<F> {
         Effects { writes, emissions: std::mem::take(&mut self.emissions) }
     }
 
+    /// The event in the middle of which the fold is: `None` between inputs, unless
+    /// it panicked at one.
+    pub fn applying(&self) -> Option<EventId> {
+        self.applying
+    }
+
     /// The fold.
     pub fn fold(&self) -> &F {
         &self.fold
@@ -272,8 +282,10 @@ impl<F: Fold> Engine<F> {
                 (Some((end, events)), empty) if empty.is_none_or(|empty| end <= *empty) => {
                     begin(&self.fold, end, &mut self.state, &mut output);
                     for event in events {
+                        self.applying = Some(event.id);
                         self.fold.apply(event, &mut self.state, &mut output);
                     }
+                    self.applying = None;
                     end
                 }
                 (_, Some(empty)) => {

@@ -1,14 +1,17 @@
 //! Folding one message of the stream, and what keeps the next from being
 //! folded.
 
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use serde_json::json;
 
 use super::{BATCH, FoldActor, Folding, Open, Trouble, WAIT};
 use crate::{
     actors::hearing::{Heard, Unheard, hear},
-    domain::Rewind,
+    domain::{EventId, Rewind},
     fold::{Fold, Hole, Input, InputError},
     streams::consume::Delivered,
     supervisor::Next,
@@ -25,6 +28,17 @@ pub(super) enum Stop {
     Hole(Hole),
     /// What was folded is void.
     Rewound(Rewind),
+    /// The fold itself failed: what it made of the message is worth nothing.
+    Broken(Broken),
+}
+
+/// That a fold failed.
+pub(super) struct Broken {
+    /// At this event, if it was at one.
+    pub(super) event: Option<EventId>,
+    /// Of the message by which that came about.
+    pub(super) sequence: u64,
+    pub(super) why: String,
 }
 
 /// Why a message was not folded.
@@ -57,11 +71,25 @@ fn take<F: Fold>(
         Err(Unheard::Hole(hole)) => return Err(Refused::Stop(Stop::Hole(hole))),
     };
     *events += u64::from(matches!(input, Input::Event(_)));
-    open.engine.handle(input).map_err(|error| match error {
+    // What is left of the engine then is thrown away.
+    let handled = catch_unwind(AssertUnwindSafe(|| open.engine.handle(input)));
+    let handled = handled.map_err(|panic| {
+        let why = panic
+            .downcast_ref::<&str>()
+            .map(|why| (*why).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "without a word".to_owned());
+        let (event, sequence) = (open.engine.applying(), *sequence);
+        Refused::Stop(Stop::Broken(Broken { event, sequence, why }))
+    })?;
+    handled.map_err(|error| match error {
         InputError::BelowFinality { .. } => Refused::Stop(Stop::BelowFinality(error.to_string())),
         _ => Refused::Bad(error.to_string()),
     })
 }
+
+/// Pause of a fold that failed: it would fail again.
+const BROKEN_PAUSE: Duration = Duration::from_secs(60);
 
 /// Messages that one commit has at most, when more wait: most of what is
 /// written down of a block to undo it is gone again a few hundred blocks later,
@@ -115,6 +143,26 @@ impl<F: Folding> FoldActor<F> {
         let id = format!("{writer}/{}", delivery.sequence);
         let origin = json!({ "subject": delivery.subject, "sequence": delivery.sequence });
         Ok(self.shared.bury(&writer, &id, why, origin).await?)
+    }
+
+    /// The fold failed at an event: that is set aside, and nothing goes on. Others
+    /// don't notice.
+    pub(super) async fn broken(&mut self, broken: &Broken) -> Result<Next, Trouble> {
+        let Broken { event, sequence, why } = broken;
+        let at =
+            event.map_or_else(|| format!("message {sequence}"), |event| format!("event {event}"));
+        let told = format!(
+            "it failed at {at} and stands still: {why}. This is a mistake of the program: report \
+             it with the dead letter. Another version of it, or of the program, starts anew"
+        );
+        if self.frozen.as_ref() != Some(&told) {
+            let writer = self.folding.writer();
+            let id = format!("{writer}/{}/{at}", self.folding.version());
+            let origin = json!({ "event": event, "sequence": sequence });
+            self.shared.bury(&writer, &id, &told, origin).await?;
+        }
+        self.frozen = Some(told);
+        Ok(Next::After(BROKEN_PAUSE))
     }
 
     /// What was folded is void: the fold starts anew.

@@ -24,7 +24,8 @@ impl Fold for Count {
 
     fn begin_block(&self, _: u64, _: u64, _: u64, _: &mut State, _: &mut Vec<Json>) {}
 
-    fn apply(&self, _: &Event, state: &mut State, output: &mut Vec<Json>) {
+    fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Json>) {
+        assert_ne!(event.name.as_str(), "poison", "nobody can fold this");
         let count = state.get("count").unwrap_or(0) + 1;
         state.put("count", &count);
         output.push(json!(count));
@@ -129,6 +130,44 @@ async fn publish_again(shared: &Shared, from: u64, to: u64, again: &str) {
     }
 }
 
+/// One event of a block that can't be folded, and the watermark behind it.
+async fn publish_poison(shared: &Shared, number: u64) -> EventId {
+    let block = block(number);
+    let event = Event {
+        id: EventId::of(1, block.hash, block.hash, 0),
+        origin: Origin { chain_id: 1, transaction_hash: block.hash, ordinal: 0 },
+        chain: name("chain"),
+        contract: name("inbox"),
+        address: Address::ZERO,
+        name: name("poison"),
+        position: Position {
+            time: block.time,
+            chain_id: 1,
+            block: number,
+            transaction_index: 0,
+            log_index: 0,
+        },
+        block,
+        fields: [].into(),
+    };
+    let watermark = Watermark::Progress {
+        chain: name("chain"),
+        chain_id: 1,
+        contract: name("inbox"),
+        through: block,
+        recent: vec![block],
+        finalized: 0,
+        events: Some(1),
+        after: Some(self::block(number - 1)),
+    };
+    let said = [messages::event(&event), messages::watermark(&name("chain"), &watermark)];
+    for (i, message) in said.into_iter().enumerate() {
+        let id = format!("poison/{i}");
+        shared.publish(StreamId::Events, &id, message.unwrap(), None).await.unwrap();
+    }
+    event.id
+}
+
 /// What a contract says when it is read again from a block on.
 async fn rewind(shared: &Shared, from_block: u64, reason: RewindReason) {
     let said = Rewind {
@@ -171,6 +210,36 @@ async fn fold_all(shared: &Shared) -> (FoldActor<Counting>, Option<u64>) {
 async fn said(rig: &Rig) -> Vec<u64> {
     let said = rig.said(StreamId::Unlocks, SAID).await;
     said.iter().map(|message| message["count"].as_u64().unwrap()).collect()
+}
+
+#[actix::test]
+async fn a_fold_that_fails_at_an_event_stands_still_and_sets_it_aside_once() {
+    let rig = Rig::start().await;
+    publish(&rig.shared, 1, 3).await;
+    let (mut actor, _) = fold_all(&rig.shared).await;
+    let poison = publish_poison(&rig.shared, 4).await;
+    for _ in 0..3 {
+        let next = actor.step().await.unwrap();
+        if actor.frozen.is_some() {
+            assert!(matches!(next, Next::After(pause) if pause >= Duration::from_secs(60)));
+        }
+    }
+    let why = actor.frozen.clone().unwrap();
+    assert!(why.contains(&poison.to_string()) && why.contains("nobody can fold this"), "{why}");
+    assert_eq!(actor.observe()["not_ready"], why);
+    let letters = rig.said(StreamId::DeadLetters, "merit.v1.dead_letters.>").await;
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert_eq!(letters[0]["data"]["origin"]["event"], poison.to_string());
+    assert_eq!(said(&rig).await, [1, 2, 3], "nothing that was found before is lost");
+    // What follows is not folded without it, by another incarnation neither.
+    publish_again(&rig.shared, 5, 6, "after").await;
+    let mut actor = FoldActor::new(rig.shared.clone(), Counting);
+    for _ in 0..3 {
+        actor.step().await.unwrap();
+    }
+    assert!(actor.frozen.is_some());
+    assert_eq!(said(&rig).await, [1, 2, 3]);
+    rig.stop().await;
 }
 
 /// Between forgetting and reading the stream anything may fail: an inbox that
