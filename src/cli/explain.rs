@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{Failure, client::DaemonArgs, print};
+use crate::streams::envelope::UnixTime;
 
 /// What to explain.
 #[derive(Debug, Args)]
@@ -122,6 +123,22 @@ fn render(answer: &Json) -> String {
     }
     for missing in list(answer, "missing") {
         lines.push(format!("  missing: {}", missing.as_str().unwrap_or_default()));
+    }
+    for chance in list(answer, "chances") {
+        let of = |key: &str| chance.get(key).and_then(Json::as_u64).unwrap_or_default();
+        let point = |at: u64| match chance.get("clock").and_then(Json::as_str) {
+            Some("timestamp") => UnixTime(at).to_string(),
+            _ => format!("block {at}"),
+        };
+        let voted = chance.get("voted") == Some(&Json::Bool(true));
+        lines.push(format!(
+            "  next: vote on {} of {} after {} and until {}{}",
+            text(chance, "proposal_id"),
+            text(chance, "governor"),
+            point(of("opens_after")),
+            point(of("closes_after")),
+            if voted { " (done)" } else { "" },
+        ));
     }
     lines.join("\n")
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     again::Chance,
+    chances::Chance as VoteChance,
     error::suggest,
     memory::{self, State, View},
     model::{Achievement, Bound, Condition, Leaf, RatioLeaf, RuleSet, Scored},
@@ -50,6 +51,10 @@ pub struct Explanation {
     pub condition: ConditionReport,
     /// What is missing, in words; empty once requested.
     pub missing: Vec<String>,
+    /// The votes that are still open to the user for it, the soonest first, of
+    /// governors whose outcomes the set looks at; none once requested.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chances: Vec<VoteChance>,
 }
 
 /// How often an achievement was earned that can be earned again.
@@ -234,6 +239,10 @@ impl RuleSet {
             earned_from: verdict.later(),
             requires,
             condition,
+            chances: match missing.is_empty() {
+                true => Vec::new(),
+                false => self.chances(state, achievement, user),
+            },
             missing,
         })
     }

@@ -116,8 +116,9 @@ impl RuleSet {
         let mut touched = Vec::new();
         let mut delegators: SmallVec<[(Address, bool); 2]> = SmallVec::new();
         for moved in moved(facts) {
-            // Who sends it to themselves has had it all the time.
-            if moved.from == moved.to {
+            // Who sends it to themselves has had it all the time; and anybody can send
+            // nothing to everybody.
+            if moved.from == moved.to || moved.amount.is_zero() {
                 continue;
             }
             for (user, comes) in [(moved.from, false), (moved.to, true)] {

@@ -9,6 +9,7 @@ mod achievement;
 mod again;
 mod canonical;
 mod catalog;
+mod chances;
 mod compile;
 mod conditions;
 mod decide;
@@ -49,6 +50,7 @@ mod who;
 mod words;
 
 pub use catalog::{Catalog, CatalogContract};
+pub use chances::Chance as VoteChance;
 pub use error::{Problem, RuleError};
 pub use explain::{
     ConditionReport, Explanation, LeafReport, PrerequisiteReport, TimesReport, UnknownAchievement,

@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::{Value as Json, json};
 
 use super::{
-    super::{RuleSet, memory::State},
+    super::{Key, RuleSet, memory::State},
     world::{World, catalog, compiled, set_of, user, when},
 };
 
@@ -58,6 +58,16 @@ fn an_amount_is_what_came_less_what_went() {
     assert_eq!(pays(&mut world, 1, 1, &ether(9)), 0, "to oneself");
     assert_eq!(pays(&mut world, 0, 1, &ether(1)), 1);
     assert_eq!(pays(&mut world, 7, 3, &ether(10)), 1, "whatever its sender had before");
+}
+
+#[test]
+fn nothing_that_is_sent_leaves_nothing_behind() {
+    let mut world = World::new(when("holds = { token = \"token\", at_least = 1 }"));
+    assert_eq!(pays(&mut world, 2, 1, "0"), 0);
+    assert_eq!(world.state.rows().count(), 0);
+    pays(&mut world, 0, 1, "5");
+    pays(&mut world, 1, 0, "5");
+    assert!(world.state.all().all(|(key, _)| !matches!(key, Key::Token(..) | Key::Held(..))));
 }
 
 #[test]

@@ -150,6 +150,29 @@ fn a_proposer_earns_when_voting_ends_well() {
 }
 
 #[test]
+fn explain_names_the_votes_that_are_still_open() {
+    let mut story = Story::of(rules(WON, Clock::Timestamp), 50);
+    story.tell([
+        happens(1, 0, created(7, 1_002, 1_900)),
+        happens(2, 0, created(8, 1_003, 1_800)),
+        happens(5, 0, voted(1, 7, 1, "60")),
+        through(10, 0),
+    ]);
+    let chances = |story: &Story, who: u8| {
+        let engine = &story.engine;
+        let explained = engine.fold().explain(engine.state(), "a", user(who), 1_010).unwrap();
+        let told =
+            |it: crate::rules::VoteChance| (it.proposal_id.to::<u64>(), it.closes_after, it.voted);
+        explained.chances.into_iter().map(told).collect::<Vec<_>>()
+    };
+    assert_eq!(chances(&story, 1), [(8, 1_800, false), (7, 1_900, true)], "the soonest first");
+    assert_eq!(chances(&story, 2), [(8, 1_800, false), (7, 1_900, false)]);
+    story.tell([through(901, 0)]);
+    assert_eq!(chances(&story, 1), [], "it is earned, and nothing is open");
+    assert_eq!(story.said.len(), 1);
+}
+
+#[test]
 fn voters_earn_by_the_side_that_won() {
     let mut story = Story::of(rules(WON, Clock::Timestamp), 50);
     story.tell(plain(Clock::Timestamp));
