@@ -4,13 +4,17 @@
 //!
 //! A file proves, to somebody who trusts the hashes of the blocks that it names and
 //! nothing else, that their transactions emitted these logs, and that what landed
-//! commits to them. It does not prove that the rule gives the achievement for these
-//! logs: that is what a rule set of this version says of the whole of history, see
+//! commits to them. It does not prove what the logs are called, whom they are about,
+//! and that the rule gives the achievement for these logs: that is what a rule set of this version says of the whole of history, see
 //! `meritd backtest`.
 //!
 //! Pure: whether the blocks are the chain's is for the reader's own node to say.
 
-use alloy::primitives::{Address, B256, Log, U256};
+use alloy::{
+    consensus::{Transaction as _, TxEnvelope},
+    eips::eip2718::Decodable2718 as _,
+    primitives::{Address, B256, Log, U256},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -19,6 +23,7 @@ use crate::{
         EventId, Evidence, EvidenceItem, Name, UnlockId,
         unlock::{checksummed, decimal},
     },
+    signing::calls,
 };
 
 /// What the file says it is.
@@ -150,7 +155,12 @@ impl EvidenceFile {
                 }
             }),
         ];
-        findings.extend(self.landing.iter().map(|landing| self.landed(landing)));
+        findings.push(match &self.landing {
+            Some(landing) => self.landed(landing),
+            None => {
+                self.finding("it landed on chain", || Err("the file names no landing".to_owned()))
+            }
+        });
         let logs = self.evidence.items.iter().zip(&self.proofs);
         findings.extend(logs.map(|(item, proof)| emitted(item, proof)));
         findings
@@ -160,27 +170,41 @@ impl EvidenceFile {
         Finding { claim: claim.to_owned(), flaw: check().err(), block: None }
     }
 
-    /// What landed it carries the commitment.
+    /// What landed it gives it to the user, for the commitment.
     fn landed(&self, landing: &Landing) -> Finding {
         let Landing { block, block_hash, transaction_hash, proof } = landing;
         let check = || {
             let logs = proof.logs(*block, *block_hash, *transaction_hash)?;
-            let of_contract = logs.iter().filter(|log| log.address == self.contract);
-            let carried =
-                |bytes: &[u8]| bytes.windows(32).any(|word| word == self.commitment.as_slice());
-            // A contract of one's own may not tell it by an event.
-            let told = of_contract.clone().any(|log| carried(&log.data.data));
-            if told || carried(proof.call()) {
+            // By the reference contract's own event.
+            let told = calls::proof_data(self.contract, self.user, self.achievement_id, &logs);
+            if told.is_some_and(|told| told[..] == self.commitment[..]) {
                 return Ok(());
             }
-            Err("neither its call nor what it emitted has the commitment".to_owned())
+            self.is_called_for(proof.call())
         };
         Finding {
             claim: format!(
-                "transaction {transaction_hash} in block {block} carries the commitment"
+                "transaction {transaction_hash} in block {block} gives it to this user for this commitment"
             ),
             flaw: check().err(),
             block: Some((self.chain_id, *block, *block_hash)),
+        }
+    }
+
+    /// A contract of one's own may tell nothing by an event: then the call itself must
+    /// name user, id and commitment.
+    fn is_called_for(&self, transaction: &[u8]) -> Result<(), String> {
+        let call = TxEnvelope::decode_2718(&mut &*transaction)
+            .map_err(|error| format!("the transaction can't be read: {error}"))?;
+        if call.to() != Some(self.contract) {
+            return Err("the contract does not say so, and was not called by it".to_owned());
+        }
+        let words: Vec<&[u8]> = call.input().get(4..).unwrap_or_default().chunks(32).collect();
+        let id = self.achievement_id.to_be_bytes::<32>();
+        let needed = [self.user.into_word().0, id, self.commitment.0];
+        match needed.iter().all(|word| words.contains(&word.as_slice())) {
+            true => Ok(()),
+            false => Err("its call does not name user, achievement and commitment".to_owned()),
         }
     }
 }
@@ -194,7 +218,11 @@ fn emitted(item: &EvidenceItem, proof: &LogProof) -> Finding {
         let logs = proof.proof.logs(*block, *block_hash, item.transaction_hash)?;
         let place = usize::try_from(proof.place).unwrap_or(usize::MAX);
         let log = logs.get(place).ok_or_else(|| {
-            format!("its transaction emitted {} logs, not {}", logs.len(), proof.place + 1)
+            format!(
+                "its transaction emitted {} logs, not {}",
+                logs.len(),
+                proof.place.saturating_add(1)
+            )
         })?;
         if log.address != proof.address {
             return Err(format!("{} emitted that log, not {}", log.address, proof.address));

@@ -25,6 +25,26 @@ pub(super) fn sorted(mut touched: Touched) -> Touched {
     touched
 }
 
+/// Why something is decided now.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cause<'l> {
+    /// This event.
+    Event(&'l Counted),
+    /// Voting ended on the proposal that this log created.
+    Ended(&'l Counted),
+    /// The time has come.
+    Time,
+}
+
+impl<'l> Cause<'l> {
+    fn log(self) -> Option<&'l Counted> {
+        match self {
+            Self::Event(log) | Self::Ended(log) => Some(log),
+            Self::Time => None,
+        }
+    }
+}
+
 impl RuleSet {
     /// Decides what was waited for until a time.
     pub(super) fn decide_due(&self, time: u64, state: &mut State, output: &mut Vec<Unlock>) {
@@ -34,7 +54,7 @@ impl RuleSet {
             state.set(Key::Due(due, user, place), None);
             let achievement = place as usize;
             who.wait(state, achievement, None);
-            self.decide(&mut who, achievement, due, None, state, output);
+            self.decide(&mut who, achievement, due, Cause::Time, state, output);
             who.finish(state);
         }
     }
@@ -56,7 +76,7 @@ impl RuleSet {
         who: &mut Who,
         index: usize,
         now: u64,
-        log: Option<&Counted>,
+        cause: Cause<'_>,
         state: &mut State,
         output: &mut Vec<Unlock>,
     ) {
@@ -67,7 +87,7 @@ impl RuleSet {
         }
         let view = who.view(state, now);
         if achievement.mode == Mode::While && view.user.requested(index).is_some() {
-            return self.keep_or_lose(who, index, now, log, state, output);
+            return self.keep_or_lose(who, index, now, cause.log(), state, output);
         }
         let chance = achievement.chance(&view.user, index, now);
         if chance == Chance::Never {
@@ -84,10 +104,10 @@ impl RuleSet {
         };
         if let Some((request, last)) = earned {
             // Something that somebody did is always among it: see `Condition::begins`.
-            match (log, &last) {
-                (Some(log), _) => who.request(state, index, By::Present(log)),
-                (None, Some(last)) => who.request(state, index, By::Other(last)),
-                (None, None) => {}
+            match (cause, &last) {
+                (Cause::Event(log), _) => who.request(state, index, By::Present(log)),
+                (_, Some(last)) => who.request(state, index, By::Other(last)),
+                (_, None) => {}
             }
             if let Some(period) = achievement.every.and_then(|it| it.period.number(now)) {
                 who.earned(index, period);
@@ -110,13 +130,21 @@ impl RuleSet {
     /// after what was found now.
     fn later(&self, view: &View<'_>, index: usize, found: Verdict) -> Option<u64> {
         let achievement = self.achievements.get(index)?;
-        let Some(every) = achievement.every else { return found.later() };
+        // What part it is of changes by forgetting, too: then is only the time to look.
+        let forgets = match found {
+            Verdict::Holds => None,
+            Verdict::From(_) | Verdict::No => self.ratios_change(view, achievement),
+        };
+        let Some(every) = achievement.every else {
+            return found.later().into_iter().chain(forgets).min();
+        };
         if achievement.chance(&view.user, index, view.now) == Chance::Never {
             return None;
         }
         // In the next period other events count, or none.
         let next = every.period.next(view.now)?;
-        if let Some(time) = found.later().filter(|time| *time < next) {
+        let soon = found.later().into_iter().chain(forgets).min();
+        if let Some(time) = soon.filter(|time| *time < next) {
             return Some(time);
         }
         let then = View { user: Cow::Borrowed(&*view.user), now: next, ..*view };

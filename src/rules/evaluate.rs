@@ -3,7 +3,7 @@
 use alloy::primitives::{Address, U256};
 
 use super::{
-    decide::{Touched, sorted},
+    decide::{Cause, Touched, sorted},
     facts::Facts,
     holdings,
     memory::{self, Counted, Key, State, View},
@@ -84,8 +84,10 @@ impl Fold for RuleSet {
 impl RuleSet {
     /// Voting on a proposal is over.
     fn settle(&self, settlement: &Settlement, state: &mut State, output: &mut Vec<Unlock>) {
-        let (mut touched, mut tallied) = (Vec::new(), Vec::new());
+        let (mut touched, mut tallied, mut created) = (Vec::new(), Vec::new(), None);
         for (event, log) in self.outcome(settlement, state) {
+            // The first one is told of the proposal itself.
+            created.get_or_insert_with(|| log.clone());
             let mut event = self.note(Facts::from_log(&event, log), state);
             touched.append(&mut event.touched);
             tallied.append(&mut event.tallied);
@@ -95,9 +97,10 @@ impl RuleSet {
         }
         // Only now everybody's part in it is known.
         touched.extend(self.members(&tallied, state));
+        let cause = created.as_ref().map_or(Cause::Time, Cause::Ended);
         for (user, achievement) in sorted(touched) {
             let mut who = Who::of(state, user);
-            self.decide(&mut who, achievement, settlement.time, None, state, output);
+            self.decide(&mut who, achievement, settlement.time, cause, state, output);
             who.finish(state);
         }
     }
@@ -110,9 +113,15 @@ impl RuleSet {
         let touched = sorted(std::mem::take(&mut event.touched));
         let log = event.facts.log.clone();
         for (user, index) in touched {
-            let at = event.at(state, user);
-            if let Some(who) = event.people.get_mut(at) {
-                self.decide(who, index, now, Some(&log), state, output);
+            let cause = Cause::Event(&log);
+            match event.people.iter_mut().find(|who| who.address == user) {
+                Some(who) => self.decide(who, index, now, cause, state, output),
+                // To whom it only matters: there may be very many.
+                None => {
+                    let mut who = Who::of(state, user);
+                    self.decide(&mut who, index, now, cause, state, output);
+                    who.finish(state);
+                }
             }
         }
         for who in event.people {

@@ -59,10 +59,21 @@ impl RuleSet {
         who.wait(state, index, changes);
     }
 
+    /// The first time after now at which a part that an achievement looks at can change
+    /// by time alone.
+    pub(super) fn ratios_change(&self, view: &View<'_>, achievement: &Achievement) -> Option<u64> {
+        let ratios = achievement.leaves.iter().filter(|leaf| matches!(leaf, Leaf::Ratio(_)));
+        ratios.filter_map(|leaf| self.leaf_changes(view, leaf)).min()
+    }
+
     /// The first time after now at which what an achievement looks at can change by
     /// time alone.
     fn changes(&self, view: &View<'_>, achievement: &Achievement) -> Option<u64> {
-        let of = |leaf: &Leaf| match leaf {
+        achievement.leaves.iter().filter_map(|leaf| self.leaf_changes(view, leaf)).min()
+    }
+
+    fn leaf_changes(&self, view: &View<'_>, leaf: &Leaf) -> Option<u64> {
+        match leaf {
             // For how long they were held only ever grows.
             Leaf::Holds(_) | Leaf::Listed(_) => None,
             Leaf::Events(leaf) => self.meter_changes(view, leaf.meter),
@@ -75,8 +86,7 @@ impl RuleSet {
                 };
                 self.meter_changes(view, leaf.meter).into_iter().chain(of).min()
             }
-        };
-        achievement.leaves.iter().filter_map(of).min()
+        }
     }
 
     fn meter_changes(&self, view: &View<'_>, place: usize) -> Option<u64> {

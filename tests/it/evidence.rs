@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path, process::Output};
 
-use meritd::evidence::EvidenceFile;
+use alloy::primitives::{Address, U256};
+use meritd::{domain::UnlockId, evidence::EvidenceFile};
 use serde_json::{Value as Json, json};
 
 use crate::support::{self, Daemon, PATIENCE, until};
@@ -63,7 +64,10 @@ async fn an_evidence_file_convinces_without_the_daemon_and_no_byte_of_it_can_be_
     let (code, said) = verify(&path, &[]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("yes  contributions.contributed is log"), "{said}");
-    assert!(said.contains("carries the commitment") && said.contains("--rpc"), "{said}");
+    assert!(
+        said.contains("gives it to this user for this commitment") && said.contains("--rpc"),
+        "{said}"
+    );
     let url = world.anvil.url().to_owned();
     let (code, said) = verify(&path, &["--rpc", &url, "--json"]).await;
     assert_eq!(code, Some(0), "{said}");
@@ -78,6 +82,7 @@ async fn an_evidence_file_convinces_without_the_daemon_and_no_byte_of_it_can_be_
     assert!(said.contains("the node has"), "{said}");
 
     assert!(holds(&file));
+    assert_nobody_else_can_use_it(&file);
     let mut texts = Vec::new();
     hex_texts(&file, "", &mut texts);
     assert!(texts.len() > 20, "{texts:?}");
@@ -101,12 +106,30 @@ async fn an_evidence_file_convinces_without_the_daemon_and_no_byte_of_it_can_be_
         ("/chain_id", json!(1)),
         ("/format", json!("meritd evidence 9")),
         ("/proofs", json!([])),
+        ("/landing", json!(null)),
+        ("/proofs/0/place", json!(u64::MAX)),
         ("/proofs/0/proof", json!({ "unproven": "trust me" })),
     ] {
         let mut forged = file.clone();
         *forged.pointer_mut(at).unwrap() = value;
         assert!(!holds(&forged), "{at}");
     }
+}
+
+/// Whoever has somebody's file can compute what is computed in it, but not have been
+/// given the achievement.
+fn assert_nobody_else_can_use_it(file: &Json) {
+    let other = Address::repeat_byte(0x66);
+    let typed: EvidenceFile = serde_json::from_value(file.clone()).unwrap();
+    let mut stolen = typed.clone();
+    stolen.user = other;
+    stolen.unlock = UnlockId::of(stolen.chain_id, stolen.contract, stolen.achievement_id, other);
+    assert!(stolen.findings().iter().any(|finding| finding.flaw.is_some()));
+    let mut raised = typed;
+    raised.achievement_id = U256::from(99);
+    raised.unlock =
+        UnlockId::of(raised.chain_id, raised.contract, raised.achievement_id, raised.user);
+    assert!(raised.findings().iter().any(|finding| finding.flaw.is_some()));
 }
 
 #[tokio::test]

@@ -75,8 +75,9 @@ pub(super) enum Rule {
     Score(u64, Vec<(u64, Rule)>),
     /// Steps in order, so many seconds long at most, with nothing of a kind between.
     Sequence(Vec<Step>, Option<u64>, Option<Step>),
-    /// Votes, as so many percent of at least so many ratings of anybody.
-    Part(u64, u64),
+    /// Votes, as so many percent of at least so many ratings of anybody, of the last so
+    /// many seconds.
+    Part(u64, u64, Option<u64>),
 }
 
 /// What a step of a sequence can be.
@@ -312,10 +313,13 @@ impl Rule {
             Self::All(rules) => format!("all = [{}]", list(rules)),
             Self::Any(rules) => format!("any = [{}]", list(rules)),
             Self::AtLeast(count, rules) => format!("at_least = {count}, of = [{}]", list(rules)),
-            Self::Part(percent, at_least) => format!(
-                "ratio = {{ of = {{ event = \"dao.vote_cast\", subject = \"voter\" }}, \
-                 over = \"contributions.rated\", gte = \"{percent}%\", at_least = {at_least} }}"
-            ),
+            Self::Part(percent, at_least, last) => {
+                let last = last.map(|it| format!(", last = \"{it}s\"")).unwrap_or_default();
+                format!(
+                    "ratio = {{ of = {{ event = \"dao.vote_cast\", subject = \"voter\" }}, \
+                     over = \"contributions.rated\", gte = \"{percent}%\", at_least = {at_least}{last} }}"
+                )
+            }
             Self::Sequence(steps, within, between) => {
                 let steps: Vec<String> =
                     steps.iter().map(|step| format!("{{ {} }}", step.toml())).collect();
@@ -368,7 +372,10 @@ impl Rule {
                 let history: History = history.iter().filter(today).copied().collect();
                 has_sequence(&history, who, (steps.as_slice(), *within, *between), None)
             }
-            Self::Part(percent, at_least) => {
+            Self::Part(percent, at_least, last) => {
+                let kept = |it: &&(u64, What)| last.is_none_or(|last| it.0 + last > now);
+                let history: History = history.iter().filter(kept).copied().collect();
+                let history = &history;
                 let voted = |(_, what): &&(u64, What)| matches!(what, What::Vote { voter, .. } if *voter == who);
                 let (votes, of) = (history.iter().filter(voted).count() as u64, ratings(history));
                 of >= *at_least && votes * 100 >= percent * of
@@ -441,7 +448,8 @@ pub(super) fn rule() -> impl Strategy<Value = Rule> {
         4 => events().prop_map(Rule::Events),
         2 => (1..3_u64, proptest::option::of(1..12_u64))
             .prop_map(|(at_least, held_for)| Rule::Holds { at_least, held_for }),
-        2 => (20..101_u64, 1..4_u64).prop_map(|(percent, of)| Rule::Part(percent, of)),
+        2 => (20..101_u64, 1..4_u64, proptest::option::of(3..15_u64))
+            .prop_map(|(percent, of, last)| Rule::Part(percent, of, last)),
         3 => (vec(step(), 2..4), proptest::option::of(1..12_u64), proptest::option::of(step()))
             .prop_map(|(steps, within, between)| Rule::Sequence(steps, within, between)),
     ];
