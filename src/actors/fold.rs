@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
-use opening::{Standing, area_key, kept_key, table_of};
+use opening::{Live, Standing, area_key, kept_key, table_of};
 use taking::{Stop, Taken};
 
 use super::{
@@ -70,10 +70,22 @@ pub trait Folding: 'static {
         asking: &mut Self::Asking,
         engine: &mut Engine<Self::Fold>,
     ) -> impl Future<Output = Result<bool, RpcError>>;
-    /// What must be done about what an older version said, whose version was this.
+    /// What it means, where that decides what becomes of what was said before; `None`
+    /// where nothing is said, or nothing depends on it.
+    fn meaning(&self) -> Option<String> {
+        None
+    }
+
+    /// What must be done about what was said when it meant this, and something else
+    /// than now.
     fn on_change(&self, older: &str) -> Change {
         let _ = older;
         Change::Rebuild
+    }
+
+    /// How often what it means has changed: told before anything is said.
+    fn generation(&self, changes: u64) {
+        let _ = changes;
     }
 
     /// What is to be kept of an emission, by the key under which the actor keeps it;
@@ -147,6 +159,10 @@ pub(super) struct Open<F: Fold> {
     /// What an older version had kept is looked at once this one has come to this
     /// time, seconds since the Unix epoch.
     recompute_at: Option<u64>,
+    /// What it means is not written down yet as what the last word was said by.
+    live: Option<Live>,
+    /// Fetches in a row that brought nothing.
+    empty_fetches: u32,
     reconnects: u64,
     pending: u64,
     undone_blocks: u64,
@@ -235,7 +251,10 @@ impl<F: Folding> FoldActor<F> {
         }
         let Taken { handled, pending, events, stop } = self.take_batches(&mut open).await?;
         let Some(handled) = handled else {
-            self.recompute_if_due(&mut open, 0).await?;
+            open.empty_fetches = open.empty_fetches.saturating_add(1);
+            // A fetch may come back empty early: once is no proof.
+            let pending = if open.empty_fetches > 1 { 0 } else { 1 };
+            self.recompute_if_due(&mut open, pending).await?;
             self.open = Some(open);
             return Ok(Next::Again);
         };
@@ -254,7 +273,7 @@ impl<F: Folding> FoldActor<F> {
         let cursor = open.inbox.cursor_at(handled);
         self.settle(&mut open, Some(cursor)).await?;
         open.inbox.ack_through(handled).await?;
-        open.pending = pending;
+        (open.pending, open.empty_fetches) = (pending, 0);
         self.recompute_if_due(&mut open, pending).await?;
         self.measure(&mut open, events);
         if frozen.is_none() {
@@ -302,6 +321,7 @@ impl<F: Folding> FoldActor<F> {
                 applied_time: open.engine.applied_time(),
             };
             rows.push(standing.write(&owner));
+            rows.extend(open.live.take().map(|live| live.write(&owner)));
         }
         for (key, value) in emissions.iter().filter_map(|emission| self.folding.keep(emission)) {
             let (table, key) = (Table::State, kept_key(&owner, &key));
@@ -425,7 +445,9 @@ impl<F: Folding> Steps for FoldActor<F> {
                     tracing::warn!(actor = self.owner(), "{why}");
                 }
                 self.trouble = Some(why);
-                Ok(Next::After(RETRY))
+                // A person takes longer.
+                let waits = matches!(trouble, Trouble::Changed(_));
+                Ok(Next::After(if waits { FROZEN_PAUSE } else { RETRY }))
             }
         }
     }

@@ -1,7 +1,13 @@
 //! The rule-set actor, one per rule set: asks for unlocks when conditions
 //! are met, and takes requests back when their evidence is orphaned.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use actix::Message;
 use alloy::{
@@ -38,6 +44,8 @@ pub struct Rules {
     pub set: Arc<RuleSet>,
     /// The chains' names by their ids.
     pub chains: Arc<BTreeMap<u64, Name>>,
+    /// How often what it means has changed.
+    pub changes: Arc<AtomicU64>,
     /// The governors that it follows, to be asked what events don't tell.
     pub governors: BTreeMap<Name, (Address, ChainLink)>,
 }
@@ -87,17 +95,20 @@ impl Folding for Rules {
         format!("{}/{}{shadow}", self.set.version(), rules::LAYOUT)
     }
 
+    fn meaning(&self) -> Option<String> {
+        (!self.set.is_shadow()).then(|| self.set.version().to_string())
+    }
+
+    fn generation(&self, changes: u64) {
+        self.changes.store(changes, Ordering::Relaxed);
+    }
+
     fn on_change(&self, older: &str) -> Change {
-        let meant = older.split('/').next().unwrap_or_default();
-        let version = self.set.version().to_string();
-        if meant == version || self.set.is_shadow() {
-            return Change::Rebuild;
-        }
         match self.set.on_change() {
             Some(OnChange::Carry | OnChange::FromNow) => Change::Rebuild,
             Some(OnChange::Recompute) => Change::Recompute,
             None => Change::Wait(format!(
-                "rule set `{}` means something else than what was asked for by it ({meant}): look \
+                "rule set `{}` means something else than what was asked for by it ({older}): look \
                  at `meritd diff`, then say on_change = \"carry\", \"recompute\" or \"from-now\" in it",
                 self.set.id()
             )),
@@ -128,7 +139,7 @@ impl Folding for Rules {
             code: Some(CHANGED.to_owned()),
             reason: Some(format!("version {version} of the rule set does not give it")),
         };
-        messages::unlock(&message, &format!("{version}/recompute/{older}")).map(Some)
+        messages::unlock(&message, &format!("{}/recompute/{older}", self.mark())).map(Some)
     }
 
     fn sources(&self) -> Vec<(Name, Source)> {
@@ -147,7 +158,7 @@ impl Folding for Rules {
         let request = (*unlock.request).clone();
         // The version keeps a rebuilt fold, which counts anew, from using ids
         // that meant something else.
-        let mark = format!("{}/{}", self.set.version(), emission.revision);
+        let mark = format!("{}/{}", self.mark(), emission.revision);
         let lapse = unlock.lapsed.as_ref().filter(|_| state == UnlockState::Retracted);
         let code = lapse.map(|_| LAPSED.to_owned());
         let reason = lapse.map(Lapse::to_string);
@@ -212,6 +223,15 @@ impl Folding for Rules {
 }
 
 impl Rules {
+    /// What ids of messages begin with: unlike that of an older meaning, and that of the
+    /// same meaning before there was another.
+    fn mark(&self) -> String {
+        match self.changes.load(Ordering::Relaxed) {
+            0 => self.set.version().to_string(),
+            changes => format!("{}/{changes}", self.set.version()),
+        }
+    }
+
     /// Asks the governors' chains. What was answered, and why something was not.
     async fn ask(
         &self,

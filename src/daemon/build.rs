@@ -233,7 +233,12 @@ fn spawn_folds(
             Some((name.clone(), (contract.address()?, link)))
         });
         let governors = followed.collect();
-        let rules = Rules { set: Arc::clone(set), chains: Arc::clone(&names), governors };
+        let rules = Rules {
+            set: Arc::clone(set),
+            chains: Arc::clone(&names),
+            changes: Arc::default(),
+            governors,
+        };
         let shared = shared.clone();
         let spec = child(config, &format!("rule_set/{}", set.id()), ArbiterClass::Fold);
         let actor = tree.spawn_steps(spec, fold_limits(), move || {

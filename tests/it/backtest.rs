@@ -72,6 +72,14 @@ async fn a_set_tried_on_history_earns_what_the_daemon_unlocked_from_either_sourc
     let none = json_of(&daemon, "backtest", &[&set], &["--to-block", "1"]).await;
     assert_eq!(none["awards"], json!([]));
 
+    // And a part that ends between two watermarks gives the same from either source.
+    let middle = (world.anvil.block_number().await.unwrap() / 2).to_string();
+    let half = json_of(&daemon, "backtest", &[&set], &["--to-block", &middle]).await;
+    let bounded = ["--source", "endpoint", "--to-block", &middle];
+    let half_by_endpoint = json_of(&daemon, "backtest", &[&set], &bounded).await;
+    assert_eq!(half["awards"], half_by_endpoint["awards"]);
+    assert_ne!(half["awards"], json!([]));
+
     let folder = daemon.setting.config();
     let (csv, svg) = (folder.join("awards.csv"), folder.join("awards.svg"));
     let files = ["--csv", csv.to_str().unwrap(), "--svg", svg.to_str().unwrap()];

@@ -68,6 +68,20 @@ impl Scene {
         self.daemon.start().await;
     }
 
+    /// The same, where the set then keeps the daemon from being ready.
+    async fn edit_to_wait(&mut self, rules: &str) -> String {
+        self.daemon.stop().await;
+        fs::write(self.daemon.setting.config().join("rules/edited.toml"), rules).unwrap();
+        self.daemon.spawn();
+        self.daemon.wait_listening().await;
+        until("it says why it waits", PATIENCE, async || {
+            let actor = self.daemon.actor("rule_set/edited").await?;
+            let why = actor["observed"]["not_ready"].as_str()?;
+            why.contains("on_change").then(|| why.to_owned())
+        })
+        .await
+    }
+
     /// The set has read all that there is by the version of its file.
     async fn is_read(&self) {
         let head = self.world.anvil.block_number().await.unwrap();
@@ -99,12 +113,7 @@ impl Scene {
 async fn a_changed_set_waits_until_it_says_what_becomes_of_what_it_gave() {
     let mut scene = Scene::begin().await;
     let before = scene.said().await;
-    scene.edit(&rules("", 2)).await;
-    let why = until("it says why it waits", PATIENCE, async || {
-        let actor = scene.daemon.actor("rule_set/edited").await?;
-        Some(actor["observed"]["not_ready"].as_str()?.to_owned())
-    })
-    .await;
+    let why = scene.edit_to_wait(&rules("", 2)).await;
     assert!(why.contains("meritd diff") && why.contains("on_change"), "{why}");
     assert_eq!(scene.said().await, before);
 
@@ -134,6 +143,22 @@ async fn a_recomputed_set_takes_back_what_its_new_version_does_not_give() {
     scene.edit(&rules("on_change = \"recompute\"", 2)).await;
     scene.is_read().await;
     assert_eq!(scene.said().await, before);
+}
+
+/// A change that is tried as a shadow first is a change all the same; and back and forth
+/// within the time in which the broker knows messages by their ids, nothing is lost.
+#[tokio::test]
+async fn a_change_that_was_a_shadow_first_is_recomputed_and_can_be_undone() {
+    let mut scene = Scene::begin().await;
+    scene.edit(&rules("shadow = true", 2)).await;
+    scene.is_read().await;
+    assert!(scene.said().await.iter().all(|(state, _)| state == "requested"));
+    scene.edit_to_wait(&rules("", 2)).await;
+    scene.edit(&rules("on_change = \"recompute\"", 2)).await;
+    scene.comes_to(1, ID, false).await;
+    assert!(scene.world.has_achievement(scene.member(2), ID).await.unwrap());
+    scene.edit(&rules("on_change = \"recompute\"", 1)).await;
+    scene.comes_to(1, ID, true).await;
 }
 
 #[tokio::test]

@@ -38,6 +38,24 @@ pub(super) struct Standing {
     pub(super) applied_time: u64,
 }
 
+/// What a fold meant when it said something last, and how often that has changed.
+/// Whatever becomes of the fold, this stays.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Live {
+    meaning: String,
+    changes: u64,
+}
+
+impl Live {
+    pub(super) fn write(&self, owner: &str) -> Write {
+        // Plain strings and numbers: they serialise to memory.
+        let value = serde_json::to_vec(self).unwrap_or_default();
+        Write::put(Table::Positions, owned_key(owner, LIVE), value)
+    }
+}
+
+const LIVE: &[u8] = b"live";
+
 /// That what an older version had kept is to be looked at.
 #[derive(Serialize, Deserialize)]
 struct Recompute {
@@ -63,6 +81,7 @@ impl<F: Folding> FoldActor<F> {
         let reconnects = *connection.reconnects().borrow();
         let owner = self.owner();
         let stream = self.folding.stream();
+        let live = self.changed(&owner).await?;
         // Before the fence: should the stream be made anew between the two,
         // the difference is seen at the next opening.
         let output = setup::incarnation(connection, stream).await?;
@@ -124,6 +143,8 @@ impl<F: Folding> FoldActor<F> {
             fence,
             output,
             recompute_at: recompute.map(|it| it.at),
+            live,
+            empty_fetches: 0,
             reconnects,
             pending: 0,
             undone_blocks: 0,
@@ -144,21 +165,6 @@ impl<F: Folding> FoldActor<F> {
         };
         let standing: Standing = standing;
         if standing.version != self.folding.version() {
-            match self.folding.on_change(&standing.version) {
-                // What nobody was told of can't be changed silently.
-                Change::Wait(why) if self.has_kept(owner).await? => {
-                    return Err(Trouble::Changed(why));
-                }
-                Change::Recompute => {
-                    // Before the fold is forgotten: whatever a crash interrupts, it is done.
-                    let at = standing.applied_time;
-                    let mark = serde_json::to_vec(&Recompute { at }).unwrap_or_default();
-                    let key = recompute_key(owner);
-                    let write = Write::put(Table::Positions, key, mark);
-                    self.shared.store.commit(vec![write]).await?;
-                }
-                Change::Rebuild | Change::Wait(_) => {}
-            }
             tracing::info!(actor = owner, "its definition changed: rebuilding from the stream");
             return Ok(None);
         }
@@ -180,9 +186,68 @@ impl<F: Folding> FoldActor<F> {
         }
     }
 
+    /// What it meant before, if it means something else now, and what is to be done about
+    /// it; what is to be written down of what it means now.
+    async fn changed(&self, owner: &str) -> Result<Option<Live>, Trouble> {
+        let Some(meaning) = self.folding.meaning() else {
+            // What was asked for before stays: nothing is taken back any more, either.
+            self.unmark(owner).await?;
+            return Ok(None);
+        };
+        let saved = self.shared.store.get(Table::Positions, &owned_key(owner, LIVE)).await?;
+        let saved: Option<Live> = saved.and_then(|saved| serde_json::from_slice(&saved).ok());
+        let Some(before) = saved else {
+            self.folding.generation(0);
+            return Ok(Some(Live { meaning, changes: 0 }));
+        };
+        let is_same = before.meaning == meaning;
+        let changes = before.changes + u64::from(!is_same);
+        let change = self.folding.on_change(&before.meaning);
+        if change != Change::Recompute {
+            self.unmark(owner).await?;
+        }
+        match change {
+            _ if is_same => {}
+            // What nobody was told of can't be changed silently.
+            Change::Wait(why) if self.has_kept(owner).await? => return Err(Trouble::Changed(why)),
+            Change::Recompute => {
+                // Before the fold is forgotten: whatever a crash interrupts, it is done.
+                let at = self.applied_before(owner).await?;
+                let mark = serde_json::to_vec(&Recompute { at }).unwrap_or_default();
+                let write = Write::put(Table::Positions, recompute_key(owner), mark);
+                self.shared.store.commit(vec![write]).await?;
+            }
+            Change::Rebuild | Change::Wait(_) => {}
+        }
+        self.folding.generation(changes);
+        Ok((!is_same).then_some(Live { meaning, changes }))
+    }
+
+    /// How far the fold had come, or one before it that was not caught up with yet:
+    /// time of a block, seconds since the Unix epoch.
+    async fn applied_before(&self, owner: &str) -> Result<u64, StoreError> {
+        let store = &self.shared.store;
+        let standing = store.get(Table::Positions, owner.as_bytes()).await?;
+        let standing: Option<Standing> = standing.and_then(|it| serde_json::from_slice(&it).ok());
+        let mark = store.get(Table::Positions, &recompute_key(owner)).await?;
+        let mark: Option<Recompute> = mark.and_then(|it| serde_json::from_slice(&it).ok());
+        let (reached, before) = (standing.map(|it| it.applied_time), mark.map(|it| it.at));
+        Ok(reached.max(before).unwrap_or(0))
+    }
+
+    /// Nothing is taken back for a change that was called off.
+    async fn unmark(&self, owner: &str) -> Result<(), StoreError> {
+        let key = recompute_key(owner);
+        if self.shared.store.get(Table::Positions, &key).await?.is_some() {
+            self.shared.store.commit(vec![Write::delete(Table::Positions, key)]).await?;
+        }
+        Ok(())
+    }
+
     /// Whether anything is kept that this or an older version said.
     async fn has_kept(&self, owner: &str) -> Result<bool, StoreError> {
-        Ok(!self.shared.store.scan_all(Table::State, &kept_key(owner, &[])).await?.is_empty())
+        let prefix = kept_key(owner, &[]);
+        Ok(!self.shared.store.scan_prefix(Table::State, &prefix, None, 1).await?.is_empty())
     }
 
     /// Takes back what an older version had said and this one did not, once this one

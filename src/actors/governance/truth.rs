@@ -11,6 +11,7 @@ use alloy::primitives::U256;
 use tokio::time::Instant;
 
 use crate::{
+    breakers::{Classify as _, FailureClass},
     chain::rpc::RpcError,
     governance::{ProposalState, queries::ProposalView},
 };
@@ -31,6 +32,8 @@ pub struct Checks {
     agreed: BTreeMap<U256, (ProposalState, Instant)>,
     /// What differed when it was asked for last: ours and theirs.
     differs: BTreeMap<U256, Difference>,
+    /// When each was asked for last: who never agrees must not keep others waiting.
+    asked: BTreeMap<U256, Instant>,
 }
 
 /// A proposal of which contract and fold say different things.
@@ -62,6 +65,7 @@ impl Checks {
         self.next = Some(now() + PAUSE);
         self.agreed.retain(|id, _| proposals.iter().any(|it| it.proposal_id == *id));
         self.differs.retain(|id, _| proposals.iter().any(|it| it.proposal_id == *id));
+        self.asked.retain(|id, _| proposals.iter().any(|it| it.proposal_id == *id));
         let is_due = |proposal: &&ProposalView| {
             let agreed = self.agreed.get(&proposal.proposal_id);
             // Nobody says more of it before its quorum is known.
@@ -71,16 +75,23 @@ impl Checks {
                         || (!is_settled(*state) && now().duration_since(*at) >= AGREED_FOR)
                 })
         };
-        let due: Vec<(U256, ProposalState)> = proposals
-            .iter()
-            .filter(is_due)
-            .take(ASK_AT_ONCE)
-            .map(|proposal| (proposal.proposal_id, proposal.state))
-            .collect();
+        let due = proposals.iter().filter(is_due);
+        let mut due: Vec<(U256, ProposalState)> =
+            due.map(|proposal| (proposal.proposal_id, proposal.state)).collect();
+        // Stable: those that were never asked for come first, in their order.
+        due.sort_by_key(|(id, _)| self.asked.get(id).copied());
+        due.truncate(ASK_AT_ONCE);
         let mut sure = Vec::new();
         for (id, ours) in due {
-            // Who does not answer, or has no such function, says nothing.
-            let Ok(Some(theirs)) = state_of(id).await else { continue };
+            self.asked.insert(id, now());
+            let theirs = match state_of(id).await {
+                Ok(Some(theirs)) => theirs,
+                // It has no such function, or no such proposal at that block.
+                Ok(None) => continue,
+                Err(error) if error.class() == FailureClass::Answer => continue,
+                // Whoever can't be asked now is not asked for the others, either.
+                Err(_) => break,
+            };
             if theirs == ours {
                 self.agreed.insert(id, (ours, now()));
                 self.differs.remove(&id);
@@ -197,6 +208,19 @@ mod tests {
             assert_eq!((asked, sure), (vec![1], vec![]));
         }
         assert_eq!(checks.differing().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn those_who_never_agree_do_not_keep_others_waiting() {
+        use ProposalState::{Active, Expired, Queued};
+        let (mut checks, began) = (Checks::default(), Instant::now());
+        let mut proposals: Vec<ProposalView> = (0..20).map(|id| proposal(id, Queued)).collect();
+        for round in 0..3 {
+            look(&mut checks, began, round * 5, &proposals, |_| Some(Expired)).await;
+        }
+        proposals.push(proposal(99, Active));
+        let (asked, _) = look(&mut checks, began, 15, &proposals, |_| Some(Expired)).await;
+        assert_eq!(asked.first(), Some(&99), "{asked:?}");
     }
 
     #[tokio::test]

@@ -69,9 +69,12 @@ pub(super) async fn read(
         bar.set_message(reading.chain.name.to_string());
         let through = reading.asker.block(range.to).await.map_err(Failure::failed)?;
         for (contract, address, adapter) in &reading.contracts {
-            let events = events(reading, contract, *address, adapter, range).await?;
-            for event in events {
-                tell(&Input::Event(event), trials)?;
+            // What was before it the daemon doesn't read, either, unless it is asked for.
+            let start = if args.from_block.is_some() { 0 } else { contract.start_block };
+            if let Some(range) = range.and(Range { from: start, to: u64::MAX }) {
+                for event in events(reading, contract, *address, adapter, range).await? {
+                    tell(&Input::Event(event), trials)?;
+                }
             }
             tell(&progress(reading.chain, contract, through), trials)?;
             answers.give(trials).await?;
@@ -101,6 +104,15 @@ fn progress(chain: &config::Chain, contract: &config::Contract, through: BlockRe
     })
 }
 
+/// Blocks are those of one chain.
+pub(super) fn check_bounds(args: &HistoryArgs, chains: usize) -> Result<(), Failure> {
+    if chains > 1 && (args.from_block.is_some() || args.to_block.is_some()) {
+        let why = "the rules read several chains: --from-block and --to-block are blocks of one";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    Ok(())
+}
+
 /// The chains that are to be read.
 async fn readings<'s>(
     setting: &'s Setting,
@@ -121,12 +133,7 @@ async fn readings<'s>(
         };
         by_chain.entry(&contract.chain).or_default().push((contract, address, adapter));
     }
-    if by_chain.len() > 1 && (args.from_block.is_some() || args.to_block.is_some()) {
-        return Err(Failure::Usage(
-            "the rules read several chains: --from-block and --to-block are blocks of one"
-                .to_owned(),
-        ));
-    }
+    check_bounds(args, by_chain.len())?;
     let mut readings = Vec::new();
     for (name, contracts) in by_chain {
         let Some(chain) = config.chain(name) else { continue };

@@ -86,6 +86,7 @@ impl<'t> Report<'t> {
             "rule_set": self.trial.set.id(),
             "rule_version": self.trial.set.version(),
             "events": self.trial.events,
+            "set_aside": self.trial.set_aside,
             "through": UnixTime(self.trial.through),
             "achievements": lines,
             "cost": self.cost.json(earned, lost),

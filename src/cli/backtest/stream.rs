@@ -1,13 +1,13 @@
 //! History as the daemon's stream has it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indicatif::ProgressBar;
 
 use super::{
     super::{Failure, reading::each},
     HistoryArgs, Setting,
-    endpoint::Answers,
+    endpoint::{Answers, check_bounds},
     trial::Trial,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         messages,
     },
     daemon,
-    domain::{Name, Rewind},
+    domain::{BlockRef, Name, Rewind, Watermark},
     fold::{Account, Counts, Input},
     streams::{
         StreamError,
@@ -51,6 +51,8 @@ pub(super) async fn read(
         Some((contract.chain.clone(), name.clone()))
     };
     let named: Vec<(Name, Name)> = contracts.iter().filter_map(of_chain).collect();
+    let chains: BTreeSet<&Name> = named.iter().map(|(chain, _)| chain).collect();
+    check_bounds(args, chains.len())?;
     let rewound: Vec<String> =
         named.iter().map(|(chain, contract)| subjects::rewind(chain, contract)).collect();
     let mut rewinds: Vec<(u64, Rewind)> = Vec::new();
@@ -67,6 +69,7 @@ pub(super) async fn read(
         .collect();
     let mut account = Account::new(rewinds, &Counts::new());
     let mut answers = Answers::of(setting);
+    let mut bounds = Bounds { args, newest: None, beyond: BTreeMap::new() };
     let bar = bar();
     let mut from = 1;
     loop {
@@ -83,9 +86,7 @@ pub(super) async fn read(
                 }
                 Err(Unheard::Hole(hole)) => return Err(Failure::failed(hole)),
             };
-            if !is_within(&input, args) {
-                return Ok(true);
-            }
+            let Some(input) = bounds.within(input) else { return Ok(true) };
             let mut waits = false;
             for trial in &mut *trials {
                 trial.hear(&input).map_err(Failure::failed)?;
@@ -103,6 +104,12 @@ pub(super) async fn read(
             None => break,
         }
     }
+    for input in bounds.finish() {
+        for trial in &mut *trials {
+            trial.hear(&input).map_err(Failure::failed)?;
+        }
+        answers.give(trials).await?;
+    }
     bar.finish_and_clear();
     if trials.iter().all(|trial| trial.through == 0) {
         return Err(Failure::Failed(
@@ -114,15 +121,61 @@ pub(super) async fn read(
     Ok(())
 }
 
-/// Whether something is of the blocks that are asked for. Watermarks beyond them
-/// would let time pass that is not.
-fn is_within(input: &Input, args: &HistoryArgs) -> bool {
-    let (block, is_event) = match input {
-        Input::Event(event) => (event.block.number, true),
-        Input::Watermark(watermark) => (watermark.complete_through().number, false),
-    };
-    let begun = !is_event || args.from_block.is_none_or(|from| block >= from);
-    begun && args.to_block.is_none_or(|to| block <= to)
+/// The blocks that are asked for.
+struct Bounds<'a> {
+    args: &'a HistoryArgs,
+    /// The newest block within them that anything was told of.
+    newest: Option<BlockRef>,
+    /// The contracts that are complete beyond them.
+    beyond: BTreeMap<Name, (Name, u64)>,
+}
+
+impl Bounds<'_> {
+    fn is_within(&self, block: &BlockRef) -> bool {
+        self.args.to_block.is_none_or(|to| block.number <= to)
+    }
+
+    /// Something, if it is within them.
+    fn within(&mut self, input: Input) -> Option<Input> {
+        let (block, begun) = match &input {
+            Input::Event(event) => {
+                let from = self.args.from_block;
+                (event.block, from.is_none_or(|from| event.block.number >= from))
+            }
+            Input::Watermark(watermark) => (*watermark.complete_through(), true),
+        };
+        if self.is_within(&block) {
+            let is_newer = self.newest.is_none_or(|newest| newest.number < block.number);
+            if is_newer {
+                self.newest = Some(block);
+            }
+            return begun.then_some(input);
+        }
+        if let Input::Watermark(Watermark::Progress { chain, chain_id, contract, .. }) = input {
+            self.beyond.insert(contract, (chain, chain_id));
+        }
+        None
+    }
+
+    /// That those who are complete beyond the last block are so up to the newest one
+    /// that is known: time after that has not passed.
+    fn finish(self) -> impl Iterator<Item = Input> {
+        let newest = self.newest;
+        let progress = move |(contract, (chain, chain_id)): (Name, (Name, u64))| {
+            let through = newest?;
+            Some(Input::Watermark(Watermark::Progress {
+                chain,
+                chain_id,
+                contract,
+                through,
+                recent: vec![through],
+                finalized: through.number,
+                events: None,
+                after: None,
+            }))
+        };
+        self.beyond.into_iter().filter_map(progress)
+    }
 }
 
 /// A bar on a terminal; elsewhere, nothing.

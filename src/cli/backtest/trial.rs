@@ -19,6 +19,8 @@ pub(super) struct Trial {
     sources: BTreeSet<Name>,
     pub(super) awards: Awards,
     pub(super) events: u64,
+    /// Messages that can't be right, as a daemon would find.
+    pub(super) set_aside: u64,
     /// Time of the newest block that history reaches, seconds since the Unix epoch.
     pub(super) through: u64,
 }
@@ -28,7 +30,15 @@ impl Trial {
         let sources = set.sources();
         let names = sources.iter().map(|source| source.contract.clone()).collect();
         let engine = Engine::new(Arc::clone(&set), sources);
-        Self { set, engine, sources: names, awards: Awards::default(), events: 0, through: 0 }
+        Self {
+            set,
+            engine,
+            sources: names,
+            awards: Awards::default(),
+            events: 0,
+            set_aside: 0,
+            through: 0,
+        }
     }
 
     /// Takes in what happened, if it is of a contract that the set looks at.
@@ -47,7 +57,12 @@ impl Trial {
             }
             Input::Watermark(Watermark::Retraction { .. }) => {}
         }
-        self.engine.handle(input.clone())?;
+        match self.engine.handle(input.clone()) {
+            Ok(()) => {}
+            Err(error @ InputError::BelowFinality { .. }) => return Err(error),
+            // A daemon sets it aside and goes on, too.
+            Err(_) => self.set_aside += 1,
+        }
         self.take();
         Ok(())
     }
