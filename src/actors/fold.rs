@@ -83,9 +83,11 @@ pub trait Folding: 'static {
         Change::Rebuild
     }
 
-    /// How often what it means has changed: told before anything is said.
-    fn generation(&self, changes: u64) {
-        let _ = changes;
+    /// How often something was taken back because it meant something else: told
+    /// before anything is said. As long as that is 0, what it says has the ids that it
+    /// would have from nothing: a store that was lost repeats nothing then.
+    fn generation(&self, taken_back: u64) {
+        let _ = taken_back;
     }
 
     /// What is to be kept of an emission, by the key under which the actor keeps it;

@@ -44,8 +44,8 @@ pub struct Rules {
     pub set: Arc<RuleSet>,
     /// The chains' names by their ids.
     pub chains: Arc<BTreeMap<u64, Name>>,
-    /// How often what it means has changed.
-    pub changes: Arc<AtomicU64>,
+    /// How often something was taken back because it meant something else.
+    pub taken_back: Arc<AtomicU64>,
     /// The governors that it follows, to be asked what events don't tell.
     pub governors: BTreeMap<Name, (Address, ChainLink)>,
 }
@@ -99,8 +99,8 @@ impl Folding for Rules {
         (!self.set.is_shadow()).then(|| self.set.version().to_string())
     }
 
-    fn generation(&self, changes: u64) {
-        self.changes.store(changes, Ordering::Relaxed);
+    fn generation(&self, taken_back: u64) {
+        self.taken_back.store(taken_back, Ordering::Relaxed);
     }
 
     fn on_change(&self, older: &str) -> Change {
@@ -223,12 +223,12 @@ impl Folding for Rules {
 }
 
 impl Rules {
-    /// What ids of messages begin with: unlike that of an older meaning, and that of the
-    /// same meaning before there was another.
+    /// What ids of messages begin with: unlike that of another meaning, and that of the
+    /// same meaning before something was taken back.
     fn mark(&self) -> String {
-        match self.changes.load(Ordering::Relaxed) {
+        match self.taken_back.load(Ordering::Relaxed) {
             0 => self.set.version().to_string(),
-            changes => format!("{}/{changes}", self.set.version()),
+            times => format!("{}/{times}", self.set.version()),
         }
     }
 

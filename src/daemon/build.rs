@@ -236,7 +236,7 @@ fn spawn_folds(
         let rules = Rules {
             set: Arc::clone(set),
             chains: Arc::clone(&names),
-            changes: Arc::default(),
+            taken_back: Arc::default(),
             governors,
         };
         let shared = shared.clone();

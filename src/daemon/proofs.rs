@@ -12,6 +12,7 @@ use crate::{
         shared::{ChainLink, Shared},
     },
     api::ApiProblem,
+    breakers::{Classify as _, FailureClass},
     chain::rpc::RpcError,
     config::Config,
     domain::{EventId, Evidence, EvidenceItem, Name, UnlockId},
@@ -242,6 +243,10 @@ async fn proof(link: &ChainLink, block: B256, transaction: B256) -> Result<Proof
     match link.client.backfill().inclusion(block, transaction).await {
         Ok(inclusion) => Ok(Proof::Included(inclusion)),
         Err(RpcError::Unproven { reason, .. }) => Ok(Proof::Unproven(reason)),
+        // They work, and have no such block (any more).
+        Err(error) if error.class() == FailureClass::Answer => {
+            Ok(Proof::Unproven(error.to_string()))
+        }
         Err(error) => Err(unavailable(error)),
     }
 }

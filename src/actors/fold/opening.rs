@@ -38,12 +38,12 @@ pub(super) struct Standing {
     pub(super) applied_time: u64,
 }
 
-/// What a fold meant when it said something last, and how often that has changed.
-/// Whatever becomes of the fold, this stays.
+/// What a fold meant when it said something last, and how often something was taken
+/// back because it meant something else. Whatever becomes of the fold, this stays.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Live {
     meaning: String,
-    changes: u64,
+    taken_back: u64,
 }
 
 impl Live {
@@ -198,10 +198,10 @@ impl<F: Folding> FoldActor<F> {
         let saved: Option<Live> = saved.and_then(|saved| serde_json::from_slice(&saved).ok());
         let Some(before) = saved else {
             self.folding.generation(0);
-            return Ok(Some(Live { meaning, changes: 0 }));
+            return Ok(Some(Live { meaning, taken_back: 0 }));
         };
         let is_same = before.meaning == meaning;
-        let changes = before.changes + u64::from(!is_same);
+        let taken_back = before.taken_back;
         let change = self.folding.on_change(&before.meaning);
         if change != Change::Recompute {
             self.unmark(owner).await?;
@@ -219,8 +219,8 @@ impl<F: Folding> FoldActor<F> {
             }
             Change::Rebuild | Change::Wait(_) => {}
         }
-        self.folding.generation(changes);
-        Ok((!is_same).then_some(Live { meaning, changes }))
+        self.folding.generation(taken_back);
+        Ok((!is_same).then_some(Live { meaning, taken_back }))
     }
 
     /// How far the fold had come, or one before it that was not caught up with yet:
@@ -233,6 +233,12 @@ impl<F: Folding> FoldActor<F> {
         let mark: Option<Recompute> = mark.and_then(|it| serde_json::from_slice(&it).ok());
         let (reached, before) = (standing.map(|it| it.applied_time), mark.map(|it| it.at));
         Ok(reached.max(before).unwrap_or(0))
+    }
+
+    async fn taken_back(&self, owner: &str) -> Result<u64, StoreError> {
+        let saved = self.shared.store.get(Table::Positions, &owned_key(owner, LIVE)).await?;
+        let saved: Option<Live> = saved.and_then(|saved| serde_json::from_slice(&saved).ok());
+        Ok(saved.map_or(0, |live| live.taken_back))
     }
 
     /// Nothing is taken back for a change that was called off.
@@ -271,6 +277,13 @@ impl<F: Folding> FoldActor<F> {
             }
         }
         if !outgoing.is_empty() {
+            // What was said before may be said again, and must be news then.
+            let taken_back = self.taken_back(&owner).await? + 1;
+            if let Some(meaning) = self.folding.meaning() {
+                rows.push(Live { meaning, taken_back }.write(&owner));
+                open.live = None;
+            }
+            self.folding.generation(taken_back);
             let dropped = outgoing.len();
             tracing::info!(actor = owner, dropped, "taken back: the new version does not give it");
         }
