@@ -55,7 +55,6 @@ fn one() -> u64 {
 }
 
 // As serde wants it.
-#[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_one(at_least: &u64) -> bool {
     *at_least == 1
 }

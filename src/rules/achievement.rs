@@ -254,7 +254,6 @@ fn mode(table: &Table<'_>, on_retract: Option<OnRetract>, errors: &mut Errors<'_
 }
 
 /// How often it can be earned; `None` when anything of that was reported.
-#[allow(clippy::option_option)]
 fn every(table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Option<Every>> {
     let (node, other) = match (table.get("every"), table.get("cap")) {
         (None, None) => return Some(None),

@@ -223,7 +223,6 @@ fn has_all(
 }
 
 /// For how many seconds; `None` when that was reported.
-#[allow(clippy::option_option)]
 fn held_for(table: &Table<'_>, errors: &mut Errors<'_>) -> Option<Option<u64>> {
     match table.get("for") {
         Some(node) => spans::seconds(&node, errors).map(Some),

@@ -9,7 +9,12 @@ use crate::{
     domain::{BlockRef, Event, EventId, Name, Origin, Position, Rewind, RewindReason, Watermark},
     fold::{Emitted, JsonPaths as _, State},
     store::Table,
-    streams::{envelope::UnixTime, setup, subjects::WriterKind},
+    streams::{
+        envelope::{EnvelopeError, UnixTime},
+        publish::OutMessage,
+        setup,
+        subjects::WriterKind,
+    },
 };
 
 const SAID: &str = "merit.v1.unlocks.>";
@@ -90,28 +95,51 @@ async fn publish(shared: &Shared, from: u64, to: u64) {
 
 /// The same, told from an earlier time by `again`.
 async fn publish_again(shared: &Shared, from: u64, to: u64, again: &str) {
-    let mut messages = Vec::new();
-    for number in from..=to {
-        let block = block(number);
-        messages.push(messages::event(&Event {
-            id: EventId::of(1, block.hash, block.hash, 0),
-            origin: Origin { chain_id: 1, transaction_hash: block.hash, ordinal: 0 },
-            chain: name("chain"),
-            contract: name("inbox"),
-            address: Address::ZERO,
-            name: name("added"),
-            position: Position {
-                time: block.time,
-                chain_id: 1,
-                block: number,
-                transaction_index: 0,
-                log_index: 0,
-            },
-            block,
-            fields: [].into(),
-        }));
+    let mut messages: Vec<_> =
+        (from..=to).map(|number| messages::event(&event_in(number, "added"))).collect();
+    messages.push(progress(from, to));
+    for (i, message) in messages.into_iter().enumerate() {
+        let id = format!("{again}{from}-{to}/{i}");
+        shared.publish(StreamId::Events, &id, message.unwrap(), None).await.unwrap();
     }
-    messages.push(messages::watermark(
+}
+
+/// One event of a block that can't be folded, and the watermark behind it.
+async fn publish_poison(shared: &Shared, number: u64) -> EventId {
+    let event = event_in(number, "poison");
+    let said = [messages::event(&event), progress(number, number)];
+    for (i, message) in said.into_iter().enumerate() {
+        let id = format!("poison/{i}");
+        shared.publish(StreamId::Events, &id, message.unwrap(), None).await.unwrap();
+    }
+    event.id
+}
+
+/// The one event of a block.
+fn event_in(number: u64, of: &str) -> Event {
+    let block = block(number);
+    Event {
+        id: EventId::of(1, block.hash, block.hash, 0),
+        origin: Origin { chain_id: 1, transaction_hash: block.hash, ordinal: 0 },
+        chain: name("chain"),
+        contract: name("inbox"),
+        address: Address::ZERO,
+        name: name(of),
+        position: Position {
+            time: block.time,
+            chain_id: 1,
+            block: number,
+            transaction_index: 0,
+            log_index: 0,
+        },
+        block,
+        fields: [].into(),
+    }
+}
+
+/// That the events of these blocks, one each, are told.
+fn progress(from: u64, to: u64) -> Result<OutMessage, EnvelopeError> {
+    messages::watermark(
         &name("chain"),
         &Watermark::Progress {
             chain: name("chain"),
@@ -123,49 +151,7 @@ async fn publish_again(shared: &Shared, from: u64, to: u64, again: &str) {
             events: Some(to - from + 1),
             after: from.checked_sub(2).map(|_| block(from - 1)),
         },
-    ));
-    for (i, message) in messages.into_iter().enumerate() {
-        let id = format!("{again}{from}-{to}/{i}");
-        shared.publish(StreamId::Events, &id, message.unwrap(), None).await.unwrap();
-    }
-}
-
-/// One event of a block that can't be folded, and the watermark behind it.
-async fn publish_poison(shared: &Shared, number: u64) -> EventId {
-    let block = block(number);
-    let event = Event {
-        id: EventId::of(1, block.hash, block.hash, 0),
-        origin: Origin { chain_id: 1, transaction_hash: block.hash, ordinal: 0 },
-        chain: name("chain"),
-        contract: name("inbox"),
-        address: Address::ZERO,
-        name: name("poison"),
-        position: Position {
-            time: block.time,
-            chain_id: 1,
-            block: number,
-            transaction_index: 0,
-            log_index: 0,
-        },
-        block,
-        fields: [].into(),
-    };
-    let watermark = Watermark::Progress {
-        chain: name("chain"),
-        chain_id: 1,
-        contract: name("inbox"),
-        through: block,
-        recent: vec![block],
-        finalized: 0,
-        events: Some(1),
-        after: Some(self::block(number - 1)),
-    };
-    let said = [messages::event(&event), messages::watermark(&name("chain"), &watermark)];
-    for (i, message) in said.into_iter().enumerate() {
-        let id = format!("poison/{i}");
-        shared.publish(StreamId::Events, &id, message.unwrap(), None).await.unwrap();
-    }
-    event.id
+    )
 }
 
 /// What a contract says when it is read again from a block on.
