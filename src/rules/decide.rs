@@ -128,7 +128,7 @@ impl RuleSet {
 
     /// When an achievement must be looked at again if nothing happens until then,
     /// after what was found now.
-    fn later(&self, view: &View<'_>, index: usize, found: Verdict) -> Option<u64> {
+    pub(super) fn later(&self, view: &View<'_>, index: usize, found: Verdict) -> Option<u64> {
         let achievement = self.achievements.get(index)?;
         // What part it is of changes by forgetting, too: then is only the time to look.
         let forgets = match found {

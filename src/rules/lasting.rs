@@ -40,7 +40,8 @@ impl RuleSet {
         }
         state.set(key, None);
         who.lose(state, index);
-        who.wait(state, index, verdict.later());
+        let later = self.later(&who.view(state, now), index, verdict);
+        who.wait(state, index, later);
     }
 
     /// Notes what a user has, to be looked at again.

@@ -126,6 +126,24 @@ fn a_part_is_lost_to_what_the_others_do() {
 }
 
 #[test]
+fn a_part_that_was_lost_is_found_again_by_forgetting_alone() {
+    let mut world = lasting(&format!(
+        "ratio = {{ of = {{ {VOTE} }}, over = \"contributions.rated\", gte = \"51%\", last = \"6s\" }}"
+    ));
+    let rate = |world: &mut World, time| {
+        let fields = json!({ "member": user(9).to_checksum(None), "points": "1", "final": true });
+        told(&world.apply_at(time, "contributions.rated", &fields))
+    };
+    assert_eq!(rate(&mut world, 1_000), []);
+    let vote = world.apply_at(1_001, "dao.vote_cast", &ballot(1, 1, 1, "1"));
+    assert_eq!(told(&vote), [(1, true)], "one of one");
+    assert_eq!(rate(&mut world, 1_001), [(1, false)], "one of two");
+    let later = world.begin_at(2_000);
+    let times: Vec<u64> = later.iter().map(|it| it.time).collect();
+    assert_eq!((told(&later), times), (vec![(1, true), (1, false)], vec![1_006, 1_007]));
+}
+
+#[test]
 fn what_requires_something_is_lost_with_it() {
     let text = set_of(&format!(
         "when = {{ {VOTE} }}\n[[achievements]]\nname = \"crown\"\nid = 2\nmode = \"while\"\nrequires = [\"a\"]"
