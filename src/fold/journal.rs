@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     effects::{Area, RestoreError, SavedParts, Writes, key, read, restored},
-    state::{Changes, Key, State, Stored, Unreadable},
+    state::{Changes, Kept, Key, State, Stored, Unreadable},
 };
 use crate::domain::Position;
 
 /// What one block changed and said.
 #[derive(Clone, Debug)]
-pub(super) struct Step<O, K> {
+pub(super) struct Step<O, K: Key> {
     end: Position,
     before: Changes<K>,
     /// What was said, in order.
@@ -31,7 +31,9 @@ struct SavedStep<V> {
 
 impl<O: Stored, K: Key> Stored for Step<O, K> {
     fn to_bytes(&self) -> Vec<u8> {
-        let row = |(key, value): (&K, &Option<Box<[u8]>>)| (key.to_bytes(), value.clone());
+        let row = |(key, value): (&K, &Option<K::Value>)| {
+            (key.to_bytes(), value.as_ref().map(Kept::to_bytes))
+        };
         let mut before: Vec<_> = self.before.iter().map(row).collect();
         before.sort_unstable();
         let Position { chain_id, block, time, .. } = self.end;
@@ -46,8 +48,8 @@ impl<O: Stored, K: Key> Stored for Step<O, K> {
         let SavedStep { chain_id, block, time, before, outputs } = postcard::from_bytes(bytes)?;
         let row = |(key, value): (Vec<u8>, Option<&[u8]>)| {
             let key = K::from_bytes(&key)?;
-            value.map_or(Ok(()), |value| key.check(value))?;
-            Ok::<_, Unreadable>((key, value.map(Into::into)))
+            let value = value.map(|value| key.read(value)).transpose()?;
+            Ok::<_, Unreadable>((key, value))
         };
         let before = before.into_iter().map(row).collect::<Result<_, _>>()?;
         let outputs = outputs.iter().map(|said| O::from_bytes(said)).collect::<Result<_, _>>()?;
@@ -88,7 +90,7 @@ impl Standing {
 
 /// Steps in position order above a base that can't be undone.
 #[derive(Debug)]
-pub(super) struct Journal<O, K> {
+pub(super) struct Journal<O, K: Key> {
     base: Standing,
     steps: VecDeque<Step<O, K>>,
     now: Standing,
@@ -219,7 +221,7 @@ mod tests {
         let step = Step::<Json, String>::record(end, &mut state, vec![json!("said")]);
         let restored = Step::<Json, String>::from_bytes(&step.to_bytes()).unwrap();
         assert_eq!(restored.undo(&mut state), [json!("said")]);
-        assert_eq!(state.value("due/7"), Some("null".as_bytes()));
+        assert_eq!(state.value("due/7").map(|value| &**value), Some("null".as_bytes()));
         assert_eq!(state.value("fresh"), None);
     }
 }

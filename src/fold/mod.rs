@@ -23,7 +23,7 @@ pub use engine::{Engine, Input, Observation};
 use merge::Merge;
 pub use paths::{JsonPaths, Paths, PathsMut};
 pub use source::{InputError, Source};
-pub use state::{AsJson, Key, State, Stored, Unreadable};
+pub use state::{AsJson, Kept, Key, State, Stored, Unreadable};
 
 use crate::domain::Event;
 

@@ -22,7 +22,7 @@ pub trait PathsMut: Paths {
 
 impl Paths for State<String> {
     fn bytes(&self, path: &str) -> Option<&[u8]> {
-        self.value(path)
+        self.value(path).map(|value| &**value)
     }
 
     fn under<'s>(&'s self, prefix: &'s str) -> Box<dyn Iterator<Item = &'s str> + 's> {

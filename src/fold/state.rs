@@ -3,6 +3,7 @@
 use std::{
     borrow::Borrow,
     collections::{BTreeSet, HashMap, HashSet, hash_map},
+    fmt,
     hash::Hash,
     mem,
     ops::RangeBounds,
@@ -47,25 +48,42 @@ impl AsJson for serde_json::Value {}
 
 /// Under what a fold remembers something.
 pub trait Key: Stored + Clone + Ord + Hash {
+    /// What it remembers, as it is kept in memory.
+    type Value: Kept;
+
     /// Whether it can be found by its order: see [`State::listed`].
     fn is_listed(&self) -> bool;
 
-    /// Whether bytes are a value as this version keeps it under the key.
+    /// The value that was written down under the key.
     ///
     /// # Errors
-    /// When they are not.
-    fn check(&self, value: &[u8]) -> Result<(), Unreadable>;
+    /// When this version keeps no such value under it.
+    fn read(&self, bytes: &[u8]) -> Result<Self::Value, Unreadable>;
+}
+
+/// A value as it is kept in memory: as bytes, or read, with cheap copies.
+pub trait Kept: Clone + PartialEq + fmt::Debug {
+    /// As it is written down.
+    fn to_bytes(&self) -> Vec<u8>;
+}
+
+impl Kept for Box<[u8]> {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.to_vec()
+    }
 }
 
 /// A `/`-separated path, with JSON under it.
 impl Key for String {
+    type Value = Box<[u8]>;
+
     fn is_listed(&self) -> bool {
         true
     }
 
-    fn check(&self, value: &[u8]) -> Result<(), Unreadable> {
-        serde_json::from_slice::<serde::de::IgnoredAny>(value)?;
-        Ok(())
+    fn read(&self, bytes: &[u8]) -> Result<Box<[u8]>, Unreadable> {
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes)?;
+        Ok(bytes.into())
     }
 }
 
@@ -81,16 +99,17 @@ impl Stored for String {
 
 /// Keys and values of one fold.
 ///
-/// Values are kept as they are written down: an event touches few of very many,
-/// so that they be small and near together counts for more than to read them
-/// anew; what they were before a step is kept without a copy; and writing them
-/// down costs nothing more.
+/// Most values are kept as they are written down: an event touches few of very
+/// many, so that they be small and near together counts for more than to read them
+/// anew, and writing them down costs nothing more. What nearly every event touches
+/// is kept read ([`Key::Value`]). What they were before a step is kept without a
+/// copy.
 ///
 /// Every change since the last `take_changes` is recorded with the value before
 /// it, which makes one step both durable and undoable.
 #[derive(Debug)]
-pub struct State<K = String> {
-    values: HashMap<K, Box<[u8]>, RandomState>,
+pub struct State<K: Key = String> {
+    values: HashMap<K, K::Value, RandomState>,
     listed: BTreeSet<K>,
     before: Changes<K>,
     /// Changed since it was last written down.
@@ -98,9 +117,9 @@ pub struct State<K = String> {
 }
 
 /// Values before a step, by the keys that it changed.
-pub(super) type Changes<K> = HashMap<K, Option<Box<[u8]>>, RandomState>;
+pub(super) type Changes<K> = HashMap<K, Option<<K as Key>::Value>, RandomState>;
 
-impl<K> Default for State<K> {
+impl<K: Key> Default for State<K> {
     fn default() -> Self {
         Self {
             values: HashMap::default(),
@@ -125,27 +144,28 @@ impl<K: Key> State<K> {
                 area: Area::State,
                 key: alloy::hex::encode(&name),
             })?;
-            key.check(&value).map_err(|error| effects::unreadable(Area::State, &name, error))?;
+            let value =
+                key.read(&value).map_err(|error| effects::unreadable(Area::State, &name, error))?;
             if key.is_listed() {
                 state.listed.insert(key.clone());
             }
-            state.values.insert(key, value.into());
+            state.values.insert(key, value);
         }
         Ok(state)
     }
 
     /// A value as it is now.
     #[must_use]
-    pub fn value<Q>(&self, key: &Q) -> Option<&[u8]>
+    pub fn value<Q>(&self, key: &Q) -> Option<&K::Value>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.values.get(key).map(|value| &**value)
+        self.values.get(key)
     }
 
     /// Writes a value, or removes it.
-    pub fn set(&mut self, key: K, value: Option<Box<[u8]>>) {
+    pub fn set(&mut self, key: K, value: Option<K::Value>) {
         let old = match (self.values.entry(key.clone()), value) {
             (hash_map::Entry::Occupied(mut entry), Some(value)) => {
                 Some(mem::replace(entry.get_mut(), value))
@@ -169,7 +189,7 @@ impl<K: Key> State<K> {
     }
 
     /// The listed keys within bounds and their values, in order.
-    pub fn listed<Q>(&self, range: impl RangeBounds<Q>) -> impl Iterator<Item = (&K, &[u8])>
+    pub fn listed<Q>(&self, range: impl RangeBounds<Q>) -> impl Iterator<Item = (&K, &K::Value)>
     where
         K: Borrow<Q>,
         Q: Ord + Hash + ?Sized,
@@ -182,13 +202,13 @@ impl<K: Key> State<K> {
     /// All keys and values as they would be written down, in no order.
     #[cfg(test)]
     pub(crate) fn rows(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-        self.values.iter().map(|(key, value)| (key.to_bytes(), value.to_vec()))
+        self.values.iter().map(|(key, value)| (key.to_bytes(), value.to_bytes()))
     }
 
     /// All keys and values, in no order.
     #[cfg(test)]
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&K, &[u8])> {
-        self.values.iter().map(|(key, value)| (key, &**value))
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&K, &K::Value)> {
+        self.values.iter()
     }
 
     /// The keys changed since the last call, with the values before.
@@ -214,7 +234,7 @@ impl<K: Key> State<K> {
         let row = |key: K| {
             let now = self.values.get(&key);
             let value = self.before.get(&key).map_or(now, Option::as_ref);
-            (key.to_bytes(), value.map(|value| value.to_vec()))
+            (key.to_bytes(), value.map(Kept::to_bytes))
         };
         let mut rows: Vec<_> = touched.into_iter().map(row).collect();
         rows.sort_unstable();

@@ -1,6 +1,6 @@
 //! Deciding who has earned what, and when to look again.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use alloy::primitives::Address;
 
@@ -8,6 +8,7 @@ use super::{
     again::Chance,
     memory::{self, Counted, Key, State, View},
     model::{Mode, RuleSet},
+    places::Places,
     tally,
     unlock::Unlock,
     verdict::Verdict,
@@ -16,13 +17,24 @@ use super::{
 
 /// Users with an achievement (by index) whose conditions an event may have
 /// changed. Decided in the order of addresses, then of the achievements' names.
-pub(super) type Touched = Vec<(Address, usize)>;
+#[derive(Default)]
+pub(super) struct Touched(BTreeMap<Address, Places>);
 
-/// In the order of decisions, each once.
-pub(super) fn sorted(mut touched: Touched) -> Touched {
-    touched.sort_unstable();
-    touched.dedup();
-    touched
+impl Touched {
+    pub(super) fn touch(&mut self, user: Address, achievements: &Places) {
+        self.0.entry(user).or_default().extend(achievements);
+    }
+
+    pub(super) fn append(&mut self, others: Self) {
+        for (user, achievements) in others.0 {
+            self.touch(user, &achievements);
+        }
+    }
+
+    /// Them, in the order of decisions.
+    pub(super) fn into_users(self) -> impl Iterator<Item = (Address, Places)> {
+        self.0.into_iter()
+    }
 }
 
 /// Why something is decided now.
@@ -60,13 +72,14 @@ impl RuleSet {
     }
 
     /// Those to whom it matters how often something happened to everybody.
-    pub(super) fn members(&self, tallied: &[usize], state: &State) -> Touched {
+    pub(super) fn touch_members(&self, tallied: &[usize], state: &State, touched: &mut Touched) {
         let looking = |tally: &usize| self.index.by_tally.get(*tally).into_iter().flatten();
-        let members = tallied.iter().flat_map(looking).flat_map(|(achievement, meter)| {
-            let members = tally::members(state, *meter).into_iter();
-            members.map(|user| (user, *achievement))
-        });
-        members.collect()
+        for (achievement, meter) in tallied.iter().flat_map(looking) {
+            let achievement = Places::from_iter([*achievement]);
+            for user in tally::members(state, *meter) {
+                touched.touch(user, &achievement);
+            }
+        }
     }
 
     /// Asks for an achievement that is earned at a block time; what may be earned

@@ -3,7 +3,7 @@
 use alloy::primitives::{Address, U256};
 
 use super::{
-    decide::{Cause, Touched, sorted},
+    decide::{Cause, Touched},
     facts::Facts,
     holdings,
     memory::{self, Counted, Key, State, View},
@@ -12,6 +12,7 @@ use super::{
     prerequisites,
     proposals::Settlement,
     reading::{Placed, Shown},
+    sequence::Sequence,
     tally,
     unlock::Unlock,
     who::Who,
@@ -39,10 +40,6 @@ impl Happening<'_> {
             self.people.push(Who::of(state, address));
             self.people.len() - 1
         })
-    }
-
-    fn touch(&mut self, user: Address, achievements: impl IntoIterator<Item = usize>) {
-        self.touched.extend(achievements.into_iter().map(|achievement| (user, achievement)));
     }
 }
 
@@ -84,23 +81,25 @@ impl Fold for RuleSet {
 impl RuleSet {
     /// Voting on a proposal is over.
     fn settle(&self, settlement: &Settlement, state: &mut State, output: &mut Vec<Unlock>) {
-        let (mut touched, mut tallied, mut created) = (Vec::new(), Vec::new(), None);
+        let (mut touched, mut tallied, mut created) = (Touched::default(), Vec::new(), None);
         for (event, log) in self.outcome(settlement, state) {
             // The first one is told of the proposal itself.
             created.get_or_insert_with(|| log.clone());
             let mut event = self.note(Facts::from_log(&event, log), state);
-            touched.append(&mut event.touched);
+            touched.append(event.touched);
             tallied.append(&mut event.tallied);
             for who in event.people {
                 who.finish(state);
             }
         }
         // Only now everybody's part in it is known.
-        touched.extend(self.members(&tallied, state));
+        self.touch_members(&tallied, state, &mut touched);
         let cause = created.as_ref().map_or(Cause::Time, Cause::Ended);
-        for (user, achievement) in sorted(touched) {
+        for (user, achievements) in touched.into_users() {
             let mut who = Who::of(state, user);
-            self.decide(&mut who, achievement, settlement.time, cause, state, output);
+            for achievement in achievements.iter() {
+                self.decide(&mut who, achievement, settlement.time, cause, state, output);
+            }
             who.finish(state);
         }
     }
@@ -109,20 +108,19 @@ impl RuleSet {
     fn happen(&self, facts: Facts<'_>, state: &mut State, output: &mut Vec<Unlock>) {
         let mut event = self.note(facts, state);
         let now = event.facts.event.position.time;
-        event.touched.extend(self.members(&event.tallied, state));
-        let touched = sorted(std::mem::take(&mut event.touched));
-        let log = event.facts.log.clone();
-        for (user, index) in touched {
-            let cause = Cause::Event(&log);
-            match event.people.iter_mut().find(|who| who.address == user) {
-                Some(who) => self.decide(who, index, now, cause, state, output),
-                // To whom it only matters: there may be very many.
-                None => {
-                    let mut who = Who::of(state, user);
-                    self.decide(&mut who, index, now, cause, state, output);
-                    who.finish(state);
-                }
+        self.touch_members(&event.tallied, state, &mut event.touched);
+        let cause = Cause::Event(&event.facts.log);
+        for (user, achievements) in event.touched.into_users() {
+            // Or one to whom it only matters.
+            let known = event.people.iter().position(|who| who.address == user);
+            let mut who = match known {
+                Some(at) => event.people.swap_remove(at),
+                None => Who::of(state, user),
+            };
+            for achievement in achievements.iter() {
+                self.decide(&mut who, achievement, now, cause, state, output);
             }
+            who.finish(state);
         }
         for who in event.people {
             who.finish(state);
@@ -131,10 +129,9 @@ impl RuleSet {
 
     /// Counts an event, without deciding anything.
     fn note<'e>(&self, facts: Facts<'e>, state: &mut State) -> Happening<'e> {
-        let (touched, people, tallied) = (Vec::new(), Vec::new(), Vec::new());
+        let (touched, people, tallied) = (Touched::default(), Vec::new(), Vec::new());
         let mut event = Happening { facts, touched, people, tallied };
-        let moved = self.move_holdings(&event.facts, state);
-        event.touched.extend(moved);
+        self.move_holdings(&event.facts, state, &mut event.touched);
         self.note_confirmation(&mut event, state);
         self.count(&mut event, state);
         event
@@ -155,7 +152,7 @@ impl RuleSet {
         let (Some(user), Some(id)) = (facts.address("user"), facts.uint("id")) else { return };
         let Some((required, achievements)) = self.index.by_prerequisite.get(&id) else { return };
         memory::set_unlocked(state, user, *required, by);
-        happening.touch(user, achievements.iter().copied());
+        happening.touched.touch(user, achievements);
     }
 
     /// Counts the event by every meter whose filter it meets.
@@ -174,36 +171,55 @@ impl RuleSet {
                 happening.tallied.push(*place);
             }
         }
-        for placed in meters.into_iter().flatten().filter_map(|place| self.meter(*place)) {
-            let looking = self.index.by_meter.get(placed.place).into_iter().flatten();
-            let held = |state: &State, signal: &Signal, user: Address| {
-                let held = signal.holding.as_ref();
-                held.is_none_or(|it| self.held(state, it, user) >= it.at_least)
-            };
-            let signal = &placed.meter.signal;
-            if let Measure::Sequence(sequence) = &placed.meter.measure {
-                for user in happening.facts.users(placed.meter.signals()) {
-                    let at = happening.at(state, user);
-                    let Happening { facts, people, .. } = &mut *happening;
-                    let Some(who) = people.get_mut(at) else { continue };
-                    let held = |state: &State, signal: &Signal| held(state, signal, user);
-                    if placed.follow(sequence, facts, held, state, who) {
-                        happening.touch(user, looking.clone().copied());
-                    }
-                }
+        for alike in meters.into_iter().flatten() {
+            let Some(first) = self.meter(alike.first) else { continue };
+            if let Measure::Sequence(sequence) = &first.meter.measure {
+                self.follow(first, sequence, happening, state);
                 continue;
             }
+            let signal = &first.meter.signal;
             let Some(user) = happening.facts.address(&signal.subject) else { continue };
-            if !signal.filter.is_met(&happening.facts) {
+            if !signal.filter.is_met(&happening.facts) || !self.has_held(state, signal, user) {
                 continue;
             }
             let at = happening.at(state, user);
-            let Happening { facts, people, .. } = &mut *happening;
+            let Happening { facts, people, touched, .. } = &mut *happening;
             let Some(who) = people.get_mut(at) else { continue };
-            if placed.count(facts, |state| held(state, signal, user), state, who) {
-                happening.touch(user, looking.copied());
+            for placed in alike.places().filter_map(|place| self.meter(place)) {
+                if placed.count(facts, state, who)
+                    && let Some(looking) = self.index.by_meter.get(placed.place)
+                {
+                    touched.touch(user, looking);
+                }
             }
         }
+    }
+
+    /// Takes a sequence's steps with an event, of each of whom it is about.
+    fn follow(
+        &self,
+        placed: Placed<'_>,
+        sequence: &Sequence,
+        happening: &mut Happening<'_>,
+        state: &mut State,
+    ) {
+        for user in happening.facts.users(placed.meter.signals()) {
+            let at = happening.at(state, user);
+            let Happening { facts, people, touched, .. } = &mut *happening;
+            let Some(who) = people.get_mut(at) else { continue };
+            let held = |state: &State, signal: &Signal| self.has_held(state, signal, user);
+            if placed.follow(sequence, facts, held, state, who)
+                && let Some(looking) = self.index.by_meter.get(placed.place)
+            {
+                touched.touch(user, looking);
+            }
+        }
+    }
+
+    /// Whether a user has what must be had at an event.
+    fn has_held(&self, state: &State, signal: &Signal, user: Address) -> bool {
+        let held = signal.holding.as_ref();
+        held.is_none_or(|it| self.held(state, it, user) >= it.at_least)
     }
 
     /// The place of an achievement.

@@ -6,9 +6,10 @@ use alloy::primitives::{Address, B256, U256};
 use smallvec::SmallVec;
 
 use super::{
+    decide::Touched,
     facts::Facts,
     index::Looking,
-    memory::{Counted, Key, State, read, write, write_or_remove},
+    memory::{Counted, Key, State, keep_log, read, write_or_remove},
     model::{Having, Holding, RuleSet},
 };
 use crate::domain::{FieldType, Name, Value};
@@ -43,7 +44,7 @@ pub(super) fn held(state: &State, place: u32, user: Address) -> U256 {
 /// By what a user came to it, in position order.
 pub(super) fn receipts(state: &State, place: u32, user: Address) -> Vec<Counted> {
     let all = Key::Token(place, user, U256::ZERO)..=Key::Token(place, user, U256::MAX);
-    let logs = state.listed(all).filter_map(|(_, value)| postcard::from_bytes(value).ok());
+    let logs = state.listed(all).filter_map(|(_, value)| value.log().cloned());
     let mut logs: Vec<Counted> = logs.collect();
     logs.sort_by_key(Counted::position);
     logs
@@ -73,8 +74,8 @@ fn shift(
         false => before.saturating_sub(amount),
     };
     match piece {
-        Some(_) => write_or_remove(state, key, comes.then_some(by)),
-        None if comes => write(state, key, by),
+        Some(_) => keep_log(state, key, comes.then_some(by)),
+        None if comes => keep_log(state, key, Some(by)),
         None if after.is_zero() => state.set(key, None),
         None => {}
     }
@@ -102,18 +103,16 @@ impl RuleSet {
         self.index.by_holding.get(&of.contract)?.get(&of.what)
     }
 
-    /// Keeps who has what of the contracts that somebody asks about. Those of whom
-    /// that may decide something, with the achievements.
+    /// Keeps who has what of the contracts that somebody asks about, and touches those
+    /// of whom that may decide something.
     pub(super) fn move_holdings(
         &self,
         facts: &Facts<'_>,
         state: &mut State,
-    ) -> Vec<(Address, usize)> {
-        let Some(of_contract) = self.index.by_holding.get(&facts.event.contract) else {
-            return Vec::new();
-        };
+        touched: &mut Touched,
+    ) {
+        let Some(of_contract) = self.index.by_holding.get(&facts.event.contract) else { return };
         let by = &facts.log;
-        let mut touched = Vec::new();
         let mut delegators: SmallVec<[(Address, bool); 2]> = SmallVec::new();
         for moved in moved(facts) {
             // Who sends it to themselves has had it all the time; and anybody can send
@@ -127,14 +126,14 @@ impl RuleSet {
                     let Some(piece) = what.piece_of(&moved) else { continue };
                     let of = Shift { user, comes, piece, amount: moved.amount };
                     let (had, has) = shift(state, looking.place, &looking.since, &of, by);
-                    touched.extend(looking.achievements.iter().map(|it| (user, *it)));
+                    touched.touch(user, &looking.achievements);
                     if looking.weighs && had.is_zero() != has.is_zero() {
                         delegators.push((user, comes));
                     }
                 }
             }
         }
-        let Some(looking) = of_contract.get(&Having::Delegators) else { return touched };
+        let Some(looking) = of_contract.get(&Having::Delegators) else { return };
         let mut delegate = |state: &mut State, delegator: Address, to: Address, comes: bool| {
             // One's own votes are nobody's trust.
             if delegator == to {
@@ -143,7 +142,7 @@ impl RuleSet {
             let piece = Some(U256::from_be_slice(delegator.as_slice()));
             let of = Shift { user: to, comes, piece, amount: U256::from(1) };
             shift(state, looking.place, &looking.since, &of, by);
-            touched.extend(looking.achievements.iter().map(|it| (to, *it)));
+            touched.touch(to, &looking.achievements);
         };
         for (delegator, has) in delegators {
             if let Some(to) = read(state, &Key::Delegate(looking.place, delegator)) {
@@ -168,7 +167,6 @@ impl RuleSet {
                 }
             }
         }
-        touched
     }
 }
 

@@ -5,27 +5,42 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy::primitives::U256;
 
 use super::{
-    meter::Meter,
+    meter::{Measure, Meter},
     model::{Achievement, EventKind, Having, Holding, HoldsLeaf, Leaf, Over, Tally},
+    places::Places,
 };
 use crate::domain::Name;
 
 /// Which leaves an event can touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Index {
-    /// Meters by contract and event.
-    pub(super) by_event: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
+    /// Meters by contract and event, those together that ask for the same of it.
+    pub(super) by_event: BTreeMap<Name, BTreeMap<Name, Vec<Alike>>>,
     /// Places of tallies by contract and event.
     pub(super) tallies: BTreeMap<Name, BTreeMap<Name, Vec<usize>>>,
     /// Achievements by the tally that they look at, each with the meter of those
     /// to whom it matters.
     pub(super) by_tally: Vec<Vec<(usize, usize)>>,
     /// Achievements by the meter that they look at.
-    pub(super) by_meter: Vec<Vec<usize>>,
+    pub(super) by_meter: Vec<Places>,
     /// By the contract, and what of it is asked about.
     pub(super) by_holding: BTreeMap<Name, BTreeMap<Having, Looking>>,
     /// The achievement with this id, and those that require it.
-    pub(super) by_prerequisite: BTreeMap<U256, (usize, BTreeSet<usize>)>,
+    pub(super) by_prerequisite: BTreeMap<U256, (usize, Places)>,
+}
+
+/// Places of meters that an event counts for alike: for the same user, if it meets the
+/// same. Sequences, which ask each step anew, stand alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Alike {
+    pub(super) first: usize,
+    pub(super) others: Vec<usize>,
+}
+
+impl Alike {
+    pub(super) fn places(&self) -> impl Iterator<Item = usize> {
+        std::iter::once(self.first).chain(self.others.iter().copied())
+    }
 }
 
 /// Who looks at what users have.
@@ -34,7 +49,7 @@ pub(super) struct Looking {
     /// Among all in [`Index::by_holding`].
     pub(super) place: u32,
     /// Achievements that need it.
-    pub(super) achievements: BTreeSet<usize>,
+    pub(super) achievements: Places,
     /// How much of it must be had for some time.
     pub(super) since: BTreeSet<U256>,
     /// Whoever has none of it is nobody's delegator.
@@ -43,18 +58,29 @@ pub(super) struct Looking {
 
 impl Index {
     pub(super) fn of(achievements: &[Achievement], meters: &[Meter], tallies: &[Tally]) -> Self {
-        let by_meter = vec![Vec::new(); meters.len()];
+        let by_meter = vec![Places::default(); meters.len()];
         let mut index = Self { by_meter, ..Self::default() };
         // An anchor's event begins the window that it may count in itself.
         let anchors: BTreeSet<usize> = meters.iter().filter_map(Meter::anchor).collect();
         let (first, then): (Vec<usize>, Vec<usize>) =
             (0..meters.len()).partition(|place| anchors.contains(place));
+        let is_alike = |a: usize, b: usize| {
+            let signal = |place: usize| {
+                let meter = meters.get(place).filter(|_| !anchors.contains(&place))?;
+                (!matches!(meter.measure, Measure::Sequence(_))).then_some(&meter.signal)
+            };
+            signal(a).is_some_and(|a| signal(b) == Some(a))
+        };
         for place in first.into_iter().chain(then) {
             let Some(meter) = meters.get(place) else { continue };
             let kinds = meter.signals().flat_map(|signal| &signal.events);
             for EventKind { contract, event } in kinds.collect::<BTreeSet<_>>() {
                 let of_contract = index.by_event.entry(contract.clone()).or_default();
-                of_contract.entry(event.clone()).or_default().push(place);
+                let groups = of_contract.entry(event.clone()).or_default();
+                match groups.iter_mut().find(|group| is_alike(group.first, place)) {
+                    Some(group) => group.others.push(place),
+                    None => groups.push(Alike { first: place, others: Vec::new() }),
+                }
             }
             for holding in meter.signals().filter_map(|signal| signal.holding.as_ref()) {
                 index.holding(holding);
@@ -81,9 +107,8 @@ impl Index {
                             }
                         };
                         for meter in own.into_iter().chain([leaf.meter]) {
-                            let looking = index.by_meter.get_mut(meter);
-                            if let Some(looking) = looking.filter(|it| !it.contains(&a)) {
-                                looking.push(a);
+                            if let Some(looking) = index.by_meter.get_mut(meter) {
+                                looking.insert(a);
                             }
                         }
                     }
@@ -98,9 +123,8 @@ impl Index {
                             looking.push((a, leaf.meter));
                         }
                         for place in anchor.into_iter().chain([leaf.meter]) {
-                            let looking = index.by_meter.get_mut(place);
-                            if let Some(looking) = looking.filter(|it| !it.contains(&a)) {
-                                looking.push(a);
+                            if let Some(looking) = index.by_meter.get_mut(place) {
+                                looking.insert(a);
                             }
                         }
                     }
@@ -116,7 +140,7 @@ impl Index {
             for required in &achievement.requires {
                 if let Ok(first) = achievements.binary_search_by(|it| it.name.cmp(required)) {
                     let entry = index.by_prerequisite.entry(achievements[first].id);
-                    entry.or_insert((first, BTreeSet::new())).1.insert(a);
+                    entry.or_insert((first, Places::default())).1.insert(a);
                 }
             }
         }

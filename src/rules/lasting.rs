@@ -1,7 +1,7 @@
 //! Achievements that are one's own while a condition is met.
 
 use super::{
-    memory::{self, Counted, Key, State, View},
+    memory::{self, Counted, Kept, Key, State, View},
     meter::{Measure, Window},
     model::{Achievement, Leaf, Over, RuleSet},
     streak::Turn,
@@ -33,7 +33,7 @@ impl RuleSet {
         }
         let key = Key::Has(memory::place(index), who.address);
         // Restoring has checked it.
-        let had = state.value(&key).and_then(|bytes| Unlock::from_bytes(bytes).ok());
+        let had = state.value(&key).and_then(|it| Unlock::from_bytes(it.bytes()?).ok());
         if let Some(Unlock { request, .. }) = had {
             let log = log.map(|log| log.item().clone());
             output.push(Unlock { request, time: now, lapsed: Some(Lapse { log }) });
@@ -55,7 +55,7 @@ impl RuleSet {
     ) {
         let Some(achievement) = self.achievements.get(index) else { return };
         let key = Key::Has(memory::place(index), who.address);
-        state.set(key, Some(unlock.to_bytes().into()));
+        state.set(key, Some(Kept::Bytes(unlock.to_bytes().into())));
         let changes = self.changes(&who.view(state, now), achievement);
         who.wait(state, index, changes);
     }

@@ -85,6 +85,8 @@ impl Key {
 }
 
 impl fold::Key for Key {
+    type Value = Kept;
+
     fn is_listed(&self) -> bool {
         matches!(
             self,
@@ -98,10 +100,13 @@ impl fold::Key for Key {
         )
     }
 
-    fn check(&self, value: &[u8]) -> Result<(), Unreadable> {
+    fn read(&self, value: &[u8]) -> Result<Kept, Unreadable> {
         match self {
+            Self::User(_) => return Ok(Kept::User(Arc::new(postcard::from_bytes(value)?))),
+            Self::Log(..) | Self::Token(..) | Self::Unlocked(..) | Self::Proposed(..) => {
+                return Ok(Kept::Log(postcard::from_bytes(value)?));
+            }
             Self::Due(..) | Self::Member(..) => drop(postcard::from_bytes::<()>(value)?),
-            Self::User(_) => drop(postcard::from_bytes::<User>(value)?),
             Self::Seen(..) => drop(postcard::from_bytes::<Vec<u32>>(value)?),
             Self::Held(..) => drop(postcard::from_bytes::<U256>(value)?),
             Self::Delegate(..) => drop(postcard::from_bytes::<Address>(value)?),
@@ -117,11 +122,49 @@ impl fold::Key for Key {
             Self::Path(..) => drop(serde_json::from_slice::<IgnoredAny>(value)?),
             Self::Power(..) => drop(postcard::from_bytes::<Checkpoints>(value)?),
             Self::Ballot(..) => drop(postcard::from_bytes::<Ballot>(value)?),
-            Self::Token(..) | Self::Log(..) | Self::Unlocked(..) | Self::Proposed(..) => {
-                drop(postcard::from_bytes::<Counted>(value)?);
-            }
         }
-        Ok(())
+        Ok(Kept::Bytes(value.into()))
+    }
+}
+
+/// A value as it is kept in memory: nearly every event reads and changes a user,
+/// and unlocks name logs again and again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kept {
+    /// Of [`Key::User`].
+    User(Arc<User>),
+    /// Of all keys of a [`Counted`].
+    Log(Counted),
+    /// Of all others.
+    Bytes(Box<[u8]>),
+}
+
+impl fold::Kept for Kept {
+    fn to_bytes(&self) -> Vec<u8> {
+        let bytes = match self {
+            Self::User(user) => postcard::to_extend(&**user, Vec::with_capacity(1024)),
+            Self::Log(log) => postcard::to_extend(log, Vec::with_capacity(256)),
+            Self::Bytes(bytes) => return bytes.to_vec(),
+        };
+        // As for `Key`.
+        bytes.unwrap_or_default()
+    }
+}
+
+impl Kept {
+    /// It, where bytes are kept.
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::User(_) | Self::Log(_) => None,
+        }
+    }
+
+    pub(super) fn log(&self) -> Option<&Counted> {
+        match self {
+            Self::Log(log) => Some(log),
+            Self::User(_) | Self::Bytes(_) => None,
+        }
     }
 }
 
@@ -184,12 +227,16 @@ pub(super) struct View<'s> {
 
 impl<'s> View<'s> {
     pub(super) fn of(state: &'s State, address: Address, now: u64) -> Self {
-        Self { state, address, user: Cow::Owned(user(state, address)), now }
+        let user = match state.value(&Key::User(address)) {
+            Some(Kept::User(user)) => Cow::Borrowed(&**user),
+            _ => Cow::Owned(User::default()),
+        };
+        Self { state, address, user, now }
     }
 
     /// One of the user's logs.
     pub(super) fn log(&self, number: u32) -> Option<Counted> {
-        read(self.state, &Key::Log(self.address, number))
+        log(self.state, &Key::Log(self.address, number))
     }
 
     /// The log with which an achievement was requested, if it was: it is once.
@@ -200,16 +247,26 @@ impl<'s> View<'s> {
 
 /// What was written under a key. Restoring has checked it.
 pub(super) fn read<T: DeserializeOwned>(state: &State, key: &Key) -> Option<T> {
-    postcard::from_bytes(state.value(key)?).ok()
+    postcard::from_bytes(state.value(key)?.bytes()?).ok()
+}
+
+/// The log under a key.
+pub(super) fn log(state: &State, key: &Key) -> Option<Counted> {
+    state.value(key)?.log().cloned()
+}
+
+/// Keeps a log, or none any more.
+pub(super) fn keep_log(state: &mut State, key: Key, log: Option<&Counted>) {
+    state.set(key, log.cloned().map(Kept::Log));
 }
 
 /// Writes a value. As for [`Key`]; it would keep what it was.
 pub(super) fn write<T: Serialize>(state: &mut State, key: Key, value: &T) {
     let mut room = [0_u8; 256];
     if let Ok(short) = postcard::to_slice(value, &mut room) {
-        state.set(key, Some((&*short).into()));
+        state.set(key, Some(Kept::Bytes((&*short).into())));
     } else if let Ok(long) = postcard::to_extend(value, Vec::with_capacity(2 * room.len())) {
-        state.set(key, Some(long.into()));
+        state.set(key, Some(Kept::Bytes(long.into())));
     }
 }
 
@@ -226,13 +283,17 @@ pub(super) fn place(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
 }
 
-pub(super) fn user(state: &State, address: Address) -> User {
-    read(state, &Key::User(address)).unwrap_or_default()
+/// A user, to be changed: shared with what is remembered.
+pub(super) fn user(state: &State, address: Address) -> Arc<User> {
+    match state.value(&Key::User(address)) {
+        Some(Kept::User(user)) => Arc::clone(user),
+        _ => Arc::default(),
+    }
 }
 
 /// The confirmation on chain that the user has an achievement.
 pub(super) fn unlocked(state: &State, user: Address, achievement: usize) -> Option<Counted> {
-    read(state, &Key::Unlocked(place(achievement), user))
+    log(state, &Key::Unlocked(place(achievement), user))
 }
 
 pub(super) fn is_unlocked(state: &State, user: Address, achievement: usize) -> bool {
@@ -245,7 +306,7 @@ pub(super) fn set_unlocked(
     achievement: usize,
     by: Option<&Counted>,
 ) {
-    write_or_remove(state, Key::Unlocked(place(achievement), user), by);
+    keep_log(state, Key::Unlocked(place(achievement), user), by);
 }
 
 /// How many users have an achievement that only the first get.

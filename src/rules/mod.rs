@@ -28,6 +28,7 @@ mod meter;
 mod model;
 mod outcomes;
 mod period;
+mod places;
 mod powers;
 mod predicate;
 mod prerequisites;

@@ -53,7 +53,7 @@ impl Followed {
         };
         let powers = all.filter_map(|(key, value)| match key {
             Key::Power(_, delegate) => {
-                let votes = at(&postcard::from_bytes(value).ok()?)?;
+                let votes = at(&postcard::from_bytes(value.bytes()?).ok()?)?;
                 (!votes.is_zero()).then_some((*delegate, votes))
             }
             _ => None,

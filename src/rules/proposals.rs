@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     facts::Facts,
-    memory::{self, Counted, Key, State},
+    memory::{self, Counted, Kept, Key, State},
     model::RuleSet,
 };
 use crate::{
@@ -91,7 +91,7 @@ pub(super) struct Within<S> {
 
 impl<S: std::ops::Deref<Target = State>> Paths for Within<S> {
     fn bytes(&self, path: &str) -> Option<&[u8]> {
-        self.state.value(&Key::Path(self.place, path.into()))
+        self.state.value(&Key::Path(self.place, path.into()))?.bytes()
     }
 
     fn under<'s>(&'s self, prefix: &'s str) -> Box<dyn Iterator<Item = &'s str> + 's> {
@@ -106,7 +106,7 @@ impl<S: std::ops::Deref<Target = State>> Paths for Within<S> {
 
 impl PathsMut for Within<&mut State> {
     fn write(&mut self, path: &str, value: Option<Box<[u8]>>) {
-        self.state.set(Key::Path(self.place, path.into()), value);
+        self.state.set(Key::Path(self.place, path.into()), value.map(Kept::Bytes));
     }
 }
 
@@ -159,7 +159,8 @@ impl Followed {
             match said {
                 Output::Vote(vote) => self.note(vote, log, state),
                 Output::ProposalState(change) if change.to == ProposalState::Pending => {
-                    memory::write(state, Key::Proposed(self.place, change.proposal_id), log);
+                    let key = Key::Proposed(self.place, change.proposal_id);
+                    memory::keep_log(state, key, Some(log));
                     self.note_snapshot(change.proposal_id, state);
                 }
                 _ => {}

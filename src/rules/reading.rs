@@ -37,17 +37,11 @@ pub(super) struct Placed<'m> {
 }
 
 impl Placed<'_> {
-    /// Counts an event of a user that meets the filter; `held` tells whether the
-    /// user has what must be had at it. A value that `distinct` has counted
+    /// Counts an event of a user that meets the filter and has what must be had at it.
+    /// A value that `distinct` has counted
     /// already, or a field that is not of its schema's type, counts for nothing.
     /// Returns whether anything changed.
-    pub(super) fn count(
-        self,
-        facts: &Facts<'_>,
-        held: impl FnOnce(&State) -> bool,
-        state: &mut State,
-        who: &mut Who,
-    ) -> bool {
+    pub(super) fn count(self, facts: &Facts<'_>, state: &mut State, who: &mut Who) -> bool {
         let time = facts.event.position.time;
         let rolls = matches!(self.meter.window, Window::Last { .. });
         let begins = match self.begins(who.user(), time) {
@@ -61,9 +55,6 @@ impl Placed<'_> {
                 counted > 0 && shown().is_some_and(|shown| shown >= enough)
             });
         if is_enough || !self.is_within(who.user(), time) {
-            return false;
-        }
-        if !held(state) {
             return false;
         }
         let (mut number, mut value, mut turn_now) = (None, None, None);

@@ -33,7 +33,7 @@ fn tallied_at(state: &State, of: usize) -> impl Iterator<Item = (u64, u64)> {
     let place = place(of);
     let all = Key::TallyAt(place, 0)..=Key::TallyAt(place, u64::MAX);
     state.listed(all).filter_map(|(key, value)| match key {
-        Key::TallyAt(_, time) => Some((*time, postcard::from_bytes(value).ok()?)),
+        Key::TallyAt(_, time) => Some((*time, postcard::from_bytes(value.bytes()?).ok()?)),
         _ => None,
     })
 }

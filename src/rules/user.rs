@@ -2,9 +2,10 @@
 
 use alloy::primitives::B128;
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
-use super::{memory::place as key, model::Number, sequence::Progress, streak::Streak};
+use super::{
+    memory::place as key, model::Number, places::Places, sequence::Progress, streak::Streak,
+};
 
 /// What is known of a user. A few flat lists: it is copied for each block that
 /// changes it, so that the block can be undone.
@@ -45,11 +46,6 @@ struct Named {
     log: u32,
     by: Places,
 }
-
-/// A set of meters by their places.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-struct Places(SmallVec<[u64; 1]>);
 
 /// How far a user's events have come by one meter. Not of rolling windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -250,32 +246,6 @@ impl User {
 
     pub(super) fn set_waits(&mut self, achievement: usize, until: Option<u64>) {
         put(&mut self.waits, achievement, until);
-    }
-}
-
-impl Places {
-    fn has(&self, place: usize) -> bool {
-        self.0.get(place / 64).is_some_and(|word| word & (1 << (place % 64)) != 0)
-    }
-
-    fn insert(&mut self, place: usize) {
-        let word = place / 64;
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
-        }
-        if let Some(word) = self.0.get_mut(word) {
-            *word |= 1 << (place % 64);
-        }
-    }
-
-    fn remove(&mut self, place: usize) {
-        if let Some(word) = self.0.get_mut(place / 64) {
-            *word &= !(1 << (place % 64));
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
     }
 }
 

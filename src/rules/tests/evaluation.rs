@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{Evidence, UnlockId},
-    fold::Fold,
+    fold::{Fold, Kept as _},
     rules::memory::{Key, State},
 };
 
@@ -285,7 +285,7 @@ fn what_one_log_writes_does_not_grow_with_the_logs_before() {
     let written = |world: &mut World| {
         let changes = world.state.take_changes();
         let values = changes.keys().filter_map(|key| world.state.value(key));
-        values.map(<[u8]>::len).sum::<usize>()
+        values.map(|value| value.to_bytes().len()).sum::<usize>()
     };
     world.vote(1, 0, "1");
     let first = written(&mut world);

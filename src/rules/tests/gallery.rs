@@ -81,8 +81,9 @@ fn steady_voice() {
     // Three of five are too few for bo; ada has four.
     stage.propose(DEE, 5);
     assert_eq!(stage.days(2).earned(), "-bo:steady-voice");
-    // The first proposals are forgotten: of the last 90 days there are too few.
-    assert_eq!(stage.days(90).earned(), "-ada:steady-voice");
+    // The first proposals are forgotten: bo's three are of four, until of the last 90
+    // days there are too few.
+    assert_eq!(stage.days(90).earned(), "+bo:steady-voice -ada:steady-voice -bo:steady-voice");
 }
 
 #[test]

@@ -7,7 +7,10 @@ use super::{
     super::{Asked, Catalog, Key, RuleSet, memory::State, outcome_events},
     world::{World, ballot, catalog, name, set_of, user},
 };
-use crate::{fold::Fold as _, governance::Clock};
+use crate::{
+    fold::{Fold as _, Kept as _},
+    governance::Clock,
+};
 
 const DUE: &str = "event = \"dao.vote_due\", subject = \"voter\"";
 
@@ -119,7 +122,7 @@ fn of_old_votes_only_what_an_open_proposal_needs_is_kept() {
     }
     let bytes = |world: &World| {
         let powers = world.state.all().filter(|(key, _)| matches!(key, Key::Power(..)));
-        powers.map(|(_, value)| value.len()).sum::<usize>()
+        powers.map(|(_, value)| value.to_bytes().len()).sum::<usize>()
     };
     let one = bytes(&world);
     assert!(one < 40, "{one}: a time and a number");
