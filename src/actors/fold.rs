@@ -17,6 +17,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use opening::{Live, Standing, area_key, kept_key, table_of};
+pub(super) use opening::{standing, state_key};
 use taking::{Stop, Taken};
 
 use super::{

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use truth::{Checks, Difference};
 
 use super::{
+    benefits,
     fold::{FoldActor, Folding},
     messages::{self, MessageError},
     outbox::Outgoing,
@@ -167,7 +168,7 @@ impl Governor {
         let value: Map<String, Json> = data.as_object().cloned().unwrap_or_default();
         let put = Outgoing::Put {
             bucket: BENEFITS_BUCKET.to_owned(),
-            key: format!("{}.{holder_text}", self.name),
+            key: benefits::key(&self.name, holder),
             revision,
             value,
         };
@@ -271,10 +272,9 @@ impl Folding for Governor {
     /// Keeps the process's cache true: all holders now, afterwards those whose
     /// benefits change, and no others.
     fn opened(&self, shared: &Shared, engine: &Engine<Governance>) {
-        shared.benefits.retain(|(governor, _), _| *governor != self.name);
-        for holder in queries::holders(engine.state()) {
-            shared.benefits.insert((self.name.clone(), holder.holder), holder.benefits);
-        }
+        let holders = queries::holders(engine.state()).into_iter();
+        let holders = holders.map(|holder| (holder.holder, holder.benefits));
+        shared.benefits.fill(&self.name, engine.revision(), holders);
     }
 
     fn settled(
@@ -293,11 +293,9 @@ impl Folding for Governor {
             match output {
                 Output::BenefitsChanged(change) => {
                     metrics.benefits_changed_total.with_label_values(&governor).inc();
-                    let key = (self.name.clone(), change.holder);
-                    match queries::benefits(engine.state(), change.holder) {
-                        Some(benefits) => _ = shared.benefits.insert(key, benefits),
-                        None => _ = shared.benefits.remove(&key),
-                    }
+                    let benefits = queries::benefits(engine.state(), change.holder);
+                    let (holder, revision) = (change.holder, emission.revision);
+                    shared.benefits.change(&self.name, holder, revision, benefits);
                 }
                 Output::Vote(_) if said => metrics.votes_total.with_label_values(&governor).inc(),
                 Output::Unreadable { event, why } if said => {

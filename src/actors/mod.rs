@@ -1,6 +1,7 @@
 //! Thin shells around the pure cores: what each owns, what it may be told,
 //! and the I/O that its core asks for.
 
+pub mod benefits;
 pub mod contract;
 pub mod endpoint;
 pub mod feed;

@@ -18,6 +18,7 @@ use serde_json::Value as Json;
 use tokio::sync::watch;
 
 use super::{
+    benefits::BenefitsCache,
     messages,
     outbox::{self, OutboxError},
     pauses::Pauses,
@@ -26,7 +27,6 @@ use crate::{
     breakers::{Guard, GuardError},
     chain::{answers::Header, client::ChainClient, cursor::ChainView, rpc::RpcError},
     domain::Name,
-    governance::Benefits,
     store::StoreHandle,
     streams::{
         PublishError,
@@ -54,7 +54,7 @@ pub struct Shared {
     pub run: Arc<str>,
     /// Every holder's present benefits, by governor: the process's own cache
     /// of what the bucket has, for readers that can't wait for either.
-    pub benefits: BenefitsCache,
+    pub benefits: Arc<BenefitsCache>,
     /// What a person has paused.
     pub pauses: Arc<Pauses>,
     /// Contracts of which a reader found messages lacking in the stream, and
@@ -66,9 +66,6 @@ pub struct Shared {
     broker: Guard,
     incarnations: Arc<AtomicU64>,
 }
-
-/// Present benefits by governor and holder; readers never wait for writers.
-pub type BenefitsCache = Arc<DashMap<(Name, Address), Benefits>>;
 
 /// One chain as actors see it.
 #[derive(Clone)]

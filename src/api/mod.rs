@@ -71,8 +71,12 @@ pub trait Operator: Send + Sync + 'static {
     /// A holder's present benefits in a governor.
     ///
     /// # Errors
-    /// When there is no such governor, or it has not been read yet.
-    fn benefits(&self, governor: &str, holder: Address) -> Result<Json, ApiProblem>;
+    /// When there is no such governor, or nobody knows yet.
+    fn benefits(
+        &self,
+        governor: &str,
+        holder: Address,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
     /// Has a frozen chain go on with the endpoints' branch from a block on.
     fn resume(
         &self,
@@ -275,7 +279,7 @@ async fn benefits(
     let holder = holder
         .parse()
         .map_err(|_| ApiProblem::BadRequest("the holder is no address".to_owned()))?;
-    Ok(HttpResponse::Ok().json(operator.benefits(&governor, holder)?))
+    Ok(HttpResponse::Ok().json(operator.benefits(&governor, holder).await?))
 }
 
 #[derive(Deserialize)]

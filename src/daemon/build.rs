@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     actors::{
+        benefits::BenefitsReader,
         endpoint::{Endpoint, EndpointError, EndpointHandle},
         governance::{GovernanceActor, Governor},
         head::{HeadActor, HeadSpec},
@@ -152,8 +153,9 @@ pub(super) fn spawn_all(
         heads.insert(chain.name.clone(), head);
     }
     state.headed_by(heads);
-    let governors = plan.governors.keys().cloned().collect();
-    state.benefits_from(governors, Arc::clone(&shared.benefits));
+    let versions = plan.governors.iter();
+    let versions = versions.map(|(name, fold)| (name.clone(), fold.version().to_string()));
+    state.benefits_from(BenefitsReader::new(shared.clone(), versions.collect()));
     let contracts = Arc::new(spawn_contracts(config, &plan, tree, &shared)?);
     state.replayed_by(Arc::clone(&contracts));
     spawn_folds(config, &plan, tree, &shared, state)?;

@@ -19,11 +19,11 @@ use super::{
 };
 use crate::{
     actors::{
+        benefits::BenefitsReader,
         contract::replay::StartReplay,
         head::{HeadActor, ResumeFrom, ResumeRefused},
         pauses::Scope,
         rule_set::{Explain, RuleSetActor},
-        shared::BenefitsCache,
     },
     api::{ApiProblem, LetterAsk, NotReady, Operator, RepairBody},
     breakers::{BreakerState, Guard},
@@ -43,8 +43,8 @@ pub struct DaemonState {
     stage: Mutex<Option<NotReady>>,
     guards: OnceLock<Vec<Guard>>,
     chains: OnceLock<Vec<ChainClient>>,
+    benefits: OnceLock<BenefitsReader>,
     /// Rule sets by the achievements they award.
-    governors: OnceLock<(BTreeSet<Name>, BenefitsCache)>,
     rule_sets: OnceLock<BTreeMap<Name, ActorRef<Stepper<RuleSetActor>>>>,
     heads: OnceLock<Heads>,
     /// Names of the actors that read each chain's contracts.
@@ -77,7 +77,7 @@ impl DaemonState {
             stage: Mutex::new(Some(starting)),
             guards: OnceLock::new(),
             chains: OnceLock::new(),
-            governors: OnceLock::new(),
+            benefits: OnceLock::new(),
             rule_sets: OnceLock::new(),
             heads: OnceLock::new(),
             contracts,
@@ -128,8 +128,8 @@ impl DaemonState {
         let _ = self.chains.set(chains);
     }
 
-    pub(super) fn benefits_from(&self, governors: BTreeSet<Name>, cache: BenefitsCache) {
-        let _ = self.governors.set((governors, cache));
+    pub(super) fn benefits_from(&self, reader: BenefitsReader) {
+        let _ = self.benefits.set(reader);
     }
 
     pub(super) fn explained_by(&self, by: BTreeMap<Name, ActorRef<Stepper<RuleSetActor>>>) {
@@ -172,6 +172,10 @@ impl Operator for DaemonState {
         for part in out_of_service(guards.collect()) {
             let why = "its circuit breaker is open: calls to it keep failing".to_owned();
             parts.push(NotReady { part, why });
+        }
+        for governor in self.benefits.get().into_iter().flat_map(BenefitsReader::cold) {
+            let why = "who has which benefits is being read from the store".to_owned();
+            parts.push(NotReady { part: format!("cache/{governor}"), why });
         }
         for child in self.tree.snapshot() {
             let why = match child.state {
@@ -261,22 +265,33 @@ impl Operator for DaemonState {
         Box::pin(async move { desk?.evidence(&achievement, user).await })
     }
 
-    fn benefits(&self, governor: &str, holder: Address) -> Result<Json, ApiProblem> {
-        let (governors, cache) = self
-            .governors
-            .get()
-            .ok_or_else(|| ApiProblem::Unavailable("the daemon is starting".to_owned()))?;
-        let name = governors.get(governor).ok_or_else(|| {
-            let known: Vec<&str> = governors.iter().map(Name::as_str).collect();
-            ApiProblem::NotFound(format!("no governor of this name; known: {}", known.join(", ")))
-        })?;
-        let benefits = cache.get(&(name.clone(), holder)).map(|entry| json!(entry.value()));
-        Ok(json!({
-            "governor": name,
-            "holder": holder.to_checksum(None),
-            // Null: the holder has none, and had none.
-            "benefits": benefits,
-        }))
+    fn benefits(
+        &self,
+        governor: &str,
+        holder: Address,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let found = started(&self.benefits).and_then(|reader| {
+            let name = reader.governors().find(|name| name.as_str() == governor).cloned();
+            let name = name.ok_or_else(|| {
+                let known: Vec<&str> = reader.governors().map(Name::as_str).collect();
+                let known = known.join(", ");
+                ApiProblem::NotFound(format!("no governor of this name; known: {known}"))
+            })?;
+            Ok((reader, name))
+        });
+        Box::pin(async move {
+            let (reader, name) = found?;
+            let known = reader.read(&name, holder).await;
+            let known = known.map_err(|error| ApiProblem::Unavailable(error.to_string()))?;
+            Ok(json!({
+                "governor": name,
+                "holder": holder.to_checksum(None),
+                // Null: the holder has none, and had none.
+                "benefits": known.benefits,
+                "revision": known.revision,
+                "known_by": known.level.word(),
+            }))
+        })
     }
 
     fn resume(

@@ -232,6 +232,11 @@ impl<F: Fold> Engine<F> {
         self.journal.applied().map_or(0, |end| end.time)
     }
 
+    /// Emissions so far.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// Blocks undone since the start of the process.
     pub fn undone_blocks(&self) -> u64 {
         self.undone_blocks

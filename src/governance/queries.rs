@@ -92,6 +92,12 @@ pub fn benefits(state: &dyn Paths, holder: Address) -> Option<Benefits> {
     state.get(&keys::benefits(holder))
 }
 
+/// Under what the state has a holder's benefits.
+#[must_use]
+pub fn benefits_key(holder: Address) -> String {
+    keys::benefits(holder)
+}
+
 /// Everyone who has benefits, in the order of their addresses.
 #[must_use]
 pub fn holders(state: &dyn Paths) -> Vec<HolderView> {

@@ -122,6 +122,13 @@ impl Connection {
         })
     }
 
+    /// Whether there is a connection, as far as the client has noticed: a call is
+    /// not worth trying without, where something else can answer.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
     /// The version that the server names.
     #[must_use]
     pub fn server_version(&self) -> String {

@@ -14,7 +14,7 @@ const HEADERS_MAX: usize = 1024;
 /// The member of each value that says how new it is.
 const REVISION: &str = "revision";
 /// The member that says by which rules it was computed.
-const VERSION: &str = "version";
+pub const VERSION: &str = "version";
 
 /// What came of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

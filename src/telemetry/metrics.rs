@@ -307,6 +307,8 @@ metrics! {
         "Dead letters that their full stream refused: only the log has them.";
     benefits_changed_total: IntCounterVec ["governor"],
         "Changes of a holder's benefits.";
+    cache_reads_total: IntCounterVec ["cache", "level"],
+        "Reads of something that is cached, by who knew it: `process`, `bucket`, `store` or `nobody`.";
     governance_differing_proposals: IntGaugeVec ["governor"],
         "Proposals that are in other states by their events than by the contract's word.";
     votes_total: IntCounterVec ["governor"],

@@ -11,7 +11,7 @@ use crate::{
     },
     domain::{Name, Rewind},
     fold::{Account, Area, Counts, Engine, SavedParts, Source},
-    store::{StoreError, Table, Write},
+    store::{StoreError, StoreHandle, Table, Write},
     streams::{
         connection::Connection,
         consume::{Cursor, Inbox, InboxSpec, Resumption},
@@ -24,8 +24,8 @@ use crate::{
 
 /// What is saved beside the fold's own parts: they are worth nothing without.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Standing {
-    pub(super) version: String,
+pub(in crate::actors) struct Standing {
+    pub(in crate::actors) version: String,
     pub(super) cursor: Option<Cursor>,
     /// Of the stream that has what was said; older versions did not save it.
     #[serde(default)]
@@ -227,8 +227,7 @@ impl<F: Folding> FoldActor<F> {
     /// time of a block, seconds since the Unix epoch.
     async fn applied_before(&self, owner: &str) -> Result<u64, StoreError> {
         let store = &self.shared.store;
-        let standing = store.get(Table::Positions, owner.as_bytes()).await?;
-        let standing: Option<Standing> = standing.and_then(|it| serde_json::from_slice(&it).ok());
+        let standing = standing(store, owner).await?;
         let mark = store.get(Table::Positions, &recompute_key(owner)).await?;
         let mark: Option<Recompute> = mark.and_then(|it| serde_json::from_slice(&it).ok());
         let (reached, before) = (standing.map(|it| it.applied_time), mark.map(|it| it.at));
@@ -368,6 +367,20 @@ pub(super) fn table_of(area: Area) -> Table {
         Area::Inbox => Table::Inbox,
         Area::Journal => Table::Journal,
     }
+}
+
+/// What is saved beside the parts of somebody's fold, if this version reads it.
+pub(in crate::actors) async fn standing(
+    store: &StoreHandle,
+    owner: &str,
+) -> Result<Option<Standing>, StoreError> {
+    let saved = store.get(Table::Positions, owner.as_bytes()).await?;
+    Ok(saved.and_then(|saved| serde_json::from_slice(&saved).ok()))
+}
+
+/// Where a fold's state has a value.
+pub(in crate::actors) fn state_key(owner: &str, key: &[u8]) -> Vec<u8> {
+    area_key(owner, Area::State, key)
 }
 
 /// Where the mark of a recomputation is.
