@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use alloy::primitives::Address;
 use meritd::{
     domain::{EventSchema, FieldSchema, FieldType, Name},
+    governance::Counting,
     rules::{Catalog, CatalogContract, RuleSet},
 };
 
@@ -104,6 +105,7 @@ fn catalog() -> Outcome<Catalog> {
         address: Address::repeat_byte(byte),
         created: false,
         clock: None,
+        counting: Counting::Standard,
         votes: None,
         kind: kind.to_owned(),
         events,

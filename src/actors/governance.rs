@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::{Address, U256},
+    primitives::{Address, Bytes, U256},
     sol,
     sol_types::SolCall,
 };
@@ -29,7 +29,7 @@ use crate::{
     chain::rpc::RpcError,
     domain::Name,
     fold::{Emission, Emitted, Engine, Source},
-    governance::{Benefits, Governance, Output, ProposalState, queries},
+    governance::{Ask, Benefits, Governance, Output, ProposalState, queries},
     streams::{
         envelope::{Envelope, UnixTime},
         setup::BENEFITS_BUCKET,
@@ -42,6 +42,9 @@ sol! {
     // OpenZeppelin Governor; the quorum at a past timepoint is read from
     // checkpoints, so the answer is a function of the canonical chain.
     function quorum(uint256 timepoint) external view returns (uint256);
+    // Governor Bravo and Alpha have a constant, Nouns one of each proposal.
+    function quorumVotes() external view returns (uint256);
+    function quorumVotes(uint256 proposalId) external view returns (uint256);
     function state(uint256 proposalId) external view returns (uint8);
 }
 
@@ -52,21 +55,48 @@ pub struct Known {
     checks: Checks,
 }
 
-/// A governor's quorum at a past timepoint.
-pub(super) async fn quorum(
+/// What a governor says of a proposal.
+pub(super) async fn answer(
     link: &ChainLink,
     governor: &Name,
     address: Address,
-    timepoint: u64,
+    (proposal, ask): (U256, Ask),
 ) -> Result<U256, RpcError> {
-    let call = quorumCall { timepoint: U256::from(timepoint) };
-    let calldata = call.abi_encode().into();
-    let answer = link.call(None, address, &calldata, BlockNumberOrTag::Latest).await?;
-    quorumCall::abi_decode_returns(&answer).map_err(|_| RpcError::Wrong {
+    let (calldata, at) = question(proposal, ask);
+    let answer = link.call(None, address, &calldata, at).await?;
+    read_answer(&answer).ok_or_else(|| RpcError::Wrong {
         endpoint: link.name.as_str().into(),
         method: "eth_call".to_owned(),
-        reason: format!("governor {governor} has no quorum({timepoint})"),
+        reason: format!("governor {governor} does not answer {ask} of proposal {proposal}"),
     })
+}
+
+/// The call by which a governor is asked about a proposal, and as of which block.
+#[must_use]
+pub fn question(proposal: U256, ask: Ask) -> (Bytes, BlockNumberOrTag) {
+    let latest = BlockNumberOrTag::Latest;
+    let (calldata, at) = match ask {
+        Ask::Quorum { snapshot } => {
+            let call = quorumCall { timepoint: U256::from(snapshot) };
+            (call.abi_encode(), latest)
+        }
+        Ask::QuorumVotes => (quorumVotes_0Call {}.abi_encode(), latest),
+        Ask::QuorumVotesOf => {
+            let call = quorumVotes_1Call { proposalId: proposal };
+            (call.abi_encode(), latest)
+        }
+        Ask::State { block } => {
+            let call = stateCall { proposalId: proposal };
+            (call.abi_encode(), BlockNumberOrTag::Number(block))
+        }
+    };
+    (calldata.into(), at)
+}
+
+/// What a governor answered: one word, whatever was asked.
+#[must_use]
+pub fn read_answer(answer: &[u8]) -> Option<U256> {
+    U256::try_from_be_slice(answer).filter(|_| answer.len() == 32)
 }
 
 /// The actor.
@@ -121,11 +151,6 @@ impl Governor {
         let differing = i64::try_from(checks.differing().count()).unwrap_or(i64::MAX);
         let governor = [self.name.as_str()];
         self.metrics.governance_differing_proposals.with_label_values(&governor).set(differing);
-    }
-
-    /// The quorum at a past timepoint.
-    async fn quorum(&self, timepoint: u64) -> Result<U256, RpcError> {
-        quorum(&self.link, &self.name, self.address, timepoint).await
     }
 
     fn envelope<T: serde::Serialize>(
@@ -225,7 +250,7 @@ impl Folding for Governor {
                 Ok(vec![messages::dead_letter(&writer, &id, why, &origin)?])
             }
             Output::Unreadable { .. } => Ok(Vec::new()),
-            Output::ProposalState(_) | Output::Vote(_) => {
+            Output::ProposalState(_) | Output::Vote(_) | Output::VoteReduced(_) => {
                 let what = output.subject_token();
                 let data = json!({
                     "governor": self.name,
@@ -253,14 +278,17 @@ impl Folding for Governor {
         engine: &mut Engine<Governance>,
     ) -> Result<bool, RpcError> {
         self.check(checks, engine).await;
-        let wanted = queries::quorums_needed(engine.state());
-        let answers = asking.ask(&wanted, Instant::now, |timepoint| self.quorum(timepoint)).await;
+        let wanted = queries::asks(engine.state(), self.fold.counting());
+        let ask = async |proposal, ask| {
+            answer(&self.link, &self.name, self.address, (proposal, ask)).await
+        };
+        let answers = asking.ask(&wanted, Instant::now, ask).await;
         for (proposal, why) in answers.refused {
-            tracing::warn!(governor = %self.name, %proposal, "its quorum is not to be had: {why}");
+            tracing::warn!(governor = %self.name, %proposal, "what decides it is not to be had: {why}");
         }
         let mut learned = false;
-        for (proposal, quorum) in answers.learned {
-            learned |= engine.amend(|fold, state| fold.learn_quorum(state, proposal, quorum));
+        for (proposal, answer) in answers.learned {
+            learned |= engine.amend(|fold, state| fold.learn(state, proposal, answer));
         }
         match answers.failed {
             // It is told with the next round, which asks nobody.
@@ -314,6 +342,43 @@ impl Folding for Governor {
             let state = json!(proposal.state).as_str().unwrap_or_default().to_owned();
             *states.entry(state).or_default() += 1;
         }
-        json!({ "proposals": states, "quorums_needed": queries::quorums_needed(engine.state()).len() })
+        let asks = queries::asks(engine.state(), self.fold.counting());
+        json!({ "proposals": states, "quorums_needed": asks.len() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_governor_is_asked_by_the_selectors_of_its_make() {
+        let id = U256::from(7);
+        let latest = BlockNumberOrTag::Latest;
+        for (ask, selector, words, at) in [
+            (Ask::Quorum { snapshot: 9 }, "f8ce560a", vec![9], latest),
+            (Ask::QuorumVotes, "24bc1a64", vec![], latest),
+            (Ask::QuorumVotesOf, "0f7b1f08", vec![7], latest),
+            (Ask::State { block: 21 }, "3e4f49e6", vec![7], BlockNumberOrTag::Number(21)),
+        ] {
+            let (calldata, asked_at) = question(id, ask);
+            let words: Vec<u8> = words
+                .into_iter()
+                .flat_map(|word: u64| U256::from(word).to_be_bytes::<32>())
+                .collect();
+            let expected = [alloy::hex::decode(selector).unwrap(), words].concat();
+            assert_eq!((calldata.to_vec(), asked_at), (expected, at), "{ask}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_one_word() {
+        let word = U256::from(5).to_be_bytes::<32>();
+        assert_eq!(read_answer(&word), Some(U256::from(5)));
+        for other in [&word[1..], &[], &[word, word].concat()] {
+            assert_eq!(read_answer(other), None);
+        }
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::{
     fold::{Change, FoldActor, Folding},
-    governance::{asking::Asking, quorum},
+    governance::{answer, asking::Asking},
     messages::{self, MessageError},
     outbox::Outgoing,
     shared::{ChainLink, Shared},
@@ -242,23 +242,20 @@ impl Rules {
         for (governor, (address, link)) in &self.governors {
             for is_time in [false, true] {
                 let wanted = questions.iter().filter(|question| question.governor == *governor);
-                let wanted = wanted.filter_map(|question| match question.asked {
-                    Asked::Quorum { snapshot } if !is_time => Some((question, snapshot)),
-                    Asked::BlockTime { block } if is_time => Some((question, block)),
-                    _ => None,
-                });
-                let wanted: Vec<(&Question, u64)> = wanted.collect();
-                let points: Vec<(U256, u64)> =
-                    wanted.iter().map(|(question, at)| (question.proposal_id, *at)).collect();
+                let is_time_of = |asked: Asked| matches!(asked, Asked::BlockTime { .. });
+                let wanted: Vec<&Question> =
+                    wanted.filter(|question| is_time_of(question.asked) == is_time).collect();
+                let asks: Vec<(U256, Asked)> =
+                    wanted.iter().map(|question| (question.proposal_id, question.asked)).collect();
                 let asked = asking.asking.entry((governor.clone(), is_time)).or_default();
-                let call = async |at: u64| match is_time {
-                    true => {
-                        let header = link.block(BlockNumberOrTag::Number(at)).await?;
+                let call = async |proposal, asked| match asked {
+                    Asked::BlockTime { block } => {
+                        let header = link.block(BlockNumberOrTag::Number(block)).await?;
                         Ok(U256::from(header.block.time))
                     }
-                    false => quorum(link, governor, *address, at).await,
+                    Asked::Governor(ask) => answer(link, governor, *address, (proposal, ask)).await,
                 };
-                let answers = asked.ask(&points, Instant::now, call).await;
+                let answers = asked.ask(&asks, Instant::now, call).await;
                 for (proposal, why) in answers.refused {
                     let set = self.set.id();
                     tracing::warn!(
@@ -267,12 +264,12 @@ impl Rules {
                     asking.refused = Some(why);
                 }
                 let of = |proposal: U256| {
-                    wanted.iter().find(|(question, _)| question.proposal_id == proposal)
+                    wanted.iter().find(|question| question.proposal_id == proposal)
                 };
                 let learned = answers.learned.into_iter();
                 answered.extend(
                     learned
-                        .filter_map(|(proposal, answer)| Some((of(proposal)?.0.clone(), answer))),
+                        .filter_map(|(proposal, answer)| Some(((*of(proposal)?).clone(), answer))),
                 );
                 failed = failed.or(answers.failed);
             }

@@ -4,6 +4,7 @@
 use std::{cell::Cell, sync::Arc, time::Duration};
 
 use alloy::{
+    eips::BlockNumberOrTag,
     primitives::{Address, Bytes, U64, U128},
     rpc::{client::RpcClient, types::Log},
 };
@@ -88,8 +89,13 @@ impl Asker {
     }
 
     /// What a contract answers now.
-    pub(super) async fn call(&self, to: Address, data: &Bytes) -> Result<Bytes, RpcError> {
-        let params = json!([{ "to": to, "data": data }, "latest"]);
+    pub(super) async fn call(
+        &self,
+        to: Address,
+        data: &Bytes,
+        at: BlockNumberOrTag,
+    ) -> Result<Bytes, RpcError> {
+        let params = json!([{ "to": to, "data": data }, at]);
         self.any(async |index| self.ask(index, "eth_call", &params, TRIES).await).await
     }
 

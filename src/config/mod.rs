@@ -36,7 +36,8 @@ pub use load::load;
 pub use presets::Preset;
 pub use problem::{ConfigError, Problem};
 pub use raw::{
-    Completeness, Confirmations, ContractKind, Delivery, GovernorClock, LogFormat, StackKind,
+    Completeness, Confirmations, ContractKind, Delivery, GovernorClock, GovernorCounting,
+    LogFormat, StackKind,
 };
 pub use secret::{Secret, SecretError, SecretRef};
 pub use signers::{KmsService, KmsSource, Signer, SignerKeySource};
@@ -218,6 +219,10 @@ pub struct Contract {
     pub confirmations: Confirmations,
     /// How a governor counts time (ERC-6372).
     pub clock: GovernorClock,
+    /// How a governor decides.
+    pub counting: GovernorCounting,
+    /// Seconds after its eta at which what a governor queued expires, if anything does.
+    pub grace_period_s: Option<u64>,
     /// Whose votes a governor counts: a watched contract with votes (ERC-5805).
     pub votes: Option<Name>,
     /// Whether events of blocks that are not confirmed yet are told, too, on

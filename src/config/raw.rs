@@ -200,6 +200,8 @@ pub(super) struct RawContract {
     pub start_block: Option<u64>,
     pub confirmations: Option<Confirmations>,
     pub clock: Option<GovernorClock>,
+    pub counting: Option<GovernorCounting>,
+    pub grace_period_s: Option<u64>,
     pub votes: Option<String>,
     #[serde(default)]
     pub provisional: bool,
@@ -293,6 +295,20 @@ impl ContractKind {
                 | Self::OptimismGovernor
         )
     }
+}
+
+/// How a governor decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GovernorCounting {
+    /// For and abstain reach `quorum(snapshot)`.
+    Standard,
+    /// For reaches `quorumVotes()`.
+    Bravo,
+    /// For reaches `quorumVotes(proposal)`, which is known when voting is over.
+    Nouns,
+    /// As `state(proposal)` says.
+    Word,
 }
 
 /// How a governor counts time (ERC-6372 `CLOCK_MODE`).

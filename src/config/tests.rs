@@ -233,6 +233,55 @@ fn bad_values_about_factories_and_groups_get_key_value_and_remedy() {
 }
 
 #[test]
+fn how_a_governor_decides_follows_from_its_kind_unless_it_is_said() {
+    use super::GovernorCounting::{Bravo, Nouns, Standard, Word};
+    let dao = |kind: &str, more: &str| {
+        let dao = DAO.replace("kind = \"governor\"", &format!("kind = \"{kind}\""));
+        assert!(kind == "governor" || dao != DAO);
+        format!("{CHAIN}{dao}{more}\n")
+    };
+    let grace = Some(1_209_600);
+    for (kind, counting, grace_period_s) in [
+        ("governor", Standard, None),
+        ("governor_bravo", Bravo, grace),
+        ("governor_alpha", Bravo, grace),
+        ("nouns", Nouns, None),
+        ("optimism_governor", Word, None),
+    ] {
+        let config = read(&dao(kind, "")).unwrap();
+        let contract = &config.contracts[0];
+        assert_eq!(
+            (contract.counting, contract.grace_period_s),
+            (counting, grace_period_s),
+            "{kind}"
+        );
+    }
+    let said = read(&dao("governor", "counting = \"bravo\"\ngrace_period_s = 3600")).unwrap();
+    assert_eq!(
+        (said.contracts[0].counting, said.contracts[0].grace_period_s),
+        (Bravo, Some(3_600))
+    );
+
+    for (text, parts) in [
+        (dao("governor", "counting = \"majority\""), ["contracts[0].counting", "majority"]),
+        (dao("governor", "counting = 3"), ["contracts[0].counting", "found signed int"]),
+        (dao("erc721", "counting = \"bravo\""), ["contracts[0].counting", "only governors"]),
+        (dao("erc721", "grace_period_s = 3600"), ["contracts[0].grace_period_s", "only governors"]),
+        (dao("nouns", "grace_period_s = 0"), ["contracts[0].grace_period_s", "minute to a year"]),
+        (dao("nouns", "grace_period_s = -1"), ["contracts[0].grace_period_s", "-1"]),
+        (
+            dao("governor", "counting = \"word\"\nclock = \"timestamp\""),
+            ["contracts[0].counting", "first after a deadline"],
+        ),
+    ] {
+        let said = problems(&text);
+        for part in parts {
+            assert!(said.contains(part), "`{part}` is not in:\n{said}\nfor:\n{text}");
+        }
+    }
+}
+
+#[test]
 fn whose_votes_a_governor_counts_is_a_contract_with_votes_on_its_chain() {
     let token = |kind: &str| {
         format!(
@@ -249,7 +298,7 @@ fn whose_votes_a_governor_counts_is_a_contract_with_votes_on_its_chain() {
         (counting("3") + &token("votes"), ["contracts[0].votes", "string"]),
         (
             format!("{CHAIN}{DAO}{}votes = \"dao\"\n", token("votes")),
-            ["contracts[1].votes", "only kind `governor`"],
+            ["contracts[1].votes", "count the votes at a proposal's start"],
         ),
     ] {
         let said = problems(&text);

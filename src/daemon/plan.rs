@@ -8,11 +8,11 @@ use zeroize::Zeroizing;
 use crate::{
     chain::adapters::{Adapter, AdapterError, Kind},
     config::{
-        self, Config, ContractKind, GovernorClock, KmsService, Place, SecretError, SignerKeySource,
-        StackKind,
+        self, Config, ContractKind, GovernorClock, GovernorCounting, KmsService, Place,
+        SecretError, SignerKeySource, StackKind,
     },
     domain::{FieldType, Name, OnRetract},
-    governance::{BenefitRule, Clock, Governance, InvalidSettings, Settings, Stack},
+    governance::{BenefitRule, Clock, Counting, Governance, InvalidSettings, Settings, Stack},
     rules::{Catalog, CatalogContract, RuleError, RuleSet, outcome_events},
     signing::{
         calls::{BadCall, Calls, Signatures},
@@ -89,8 +89,7 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
     }
     let mut governors = BTreeMap::new();
     // The proposals of many governors under one name can't be told apart.
-    let followed =
-        |c: &&config::Contract| c.kind == ContractKind::Governor && c.address().is_some();
+    let followed = |c: &&config::Contract| c.kind.is_governor() && c.address().is_some();
     for contract in config.contracts.iter().filter(followed) {
         match governance(config, contract) {
             Ok(governance) => {
@@ -278,8 +277,7 @@ fn adapter_kind(kind: ContractKind) -> Kind {
 fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
     let contract = |contract: &config::Contract| {
         let adapter = adapters.get(&contract.name)?;
-        // Others count otherwise, or have no `quorum(uint256)`.
-        let follows = contract.kind == ContractKind::Governor && contract.address().is_some();
+        let follows = contract.kind.is_governor() && contract.address().is_some();
         let clock = follows.then(|| clock_of(contract));
         let mut events = adapter.schemas();
         if follows {
@@ -290,6 +288,7 @@ fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
             address: config.root_of(contract)?,
             created: contract.address().is_none(),
             clock,
+            counting: counting_of(contract),
             votes: contract.votes.clone(),
             kind: adapter.kind().as_str().to_owned(),
             events,
@@ -319,6 +318,15 @@ fn clock_of(governor: &config::Contract) -> Clock {
     }
 }
 
+fn counting_of(governor: &config::Contract) -> Counting {
+    match governor.counting {
+        GovernorCounting::Standard => Counting::Standard,
+        GovernorCounting::Bravo => Counting::Bravo,
+        GovernorCounting::Nouns => Counting::Nouns,
+        GovernorCounting::Word => Counting::Word,
+    }
+}
+
 fn governance(config: &Config, governor: &config::Contract) -> Result<Governance, InvalidSettings> {
     let on_chain = |benefit: &&config::Benefit| {
         config.contract(&benefit.nft).is_some_and(|nft| nft.chain == governor.chain)
@@ -340,7 +348,8 @@ fn governance(config: &Config, governor: &config::Contract) -> Result<Governance
         chain_id: config.chain(&governor.chain).map(|chain| chain.chain_id).unwrap_or_default(),
         governor: governor.name.clone(),
         clock: clock_of(governor),
-        grace_period_s: None,
+        grace_period_s: governor.grace_period_s,
+        counting: counting_of(governor),
         benefits: config.benefits.iter().filter(on_chain).map(rule).collect(),
     })
 }

@@ -10,6 +10,7 @@
 //! that leaves it a pure function of the chain, is in `proposal.rs`.
 
 mod benefits;
+mod counting;
 mod fields;
 mod holdings;
 mod keys;
@@ -28,7 +29,8 @@ mod tests;
 use alloy::primitives::{B256, U256, keccak256};
 
 pub use benefits::{BenefitRule, BenefitSource, Benefits, Stack};
-pub use output::{BenefitsChange, CountedVote, Output, ProposalChange};
+pub use counting::{Ask, Counting};
+pub use output::{BenefitsChange, CountedVote, Output, ProposalChange, ReducedVote};
 pub use proposal::ProposalState;
 pub use settings::{Clock, InvalidSettings, Settings};
 pub use votes::{Tallies, VoterRecord, Weights};
@@ -43,25 +45,46 @@ use unusable::Unusable;
 /// Events of governors that say nothing of a proposal or a vote.
 const WITHOUT_MEANING: &[&str] = &[
     "admin_changed",
+    // Alligator's: the governor tells the same votes.
+    "alligator_vote_cast",
+    "alligator_votes_cast",
     "beacon_upgraded",
     "eip712_domain_changed",
     "initialized",
     "late_quorum_vote_extension_set",
+    "new_admin",
     "new_implementation",
+    "new_pending_admin",
     "ownership_transfer_started",
     "ownership_transferred",
     "paused",
+    // Nouns: of candidates, and beside `proposal_created`.
+    "candidate_feedback_sent",
+    "feedback_sent",
+    "proposal_candidate_canceled",
+    "proposal_candidate_created",
+    "proposal_candidate_updated",
+    "proposal_created_on_timelock_v1",
+    "proposal_created_with_requirements",
+    "proposal_description_updated",
     "proposal_guardian_set",
     "proposal_threshold_set",
+    "proposal_transactions_updated",
+    "proposal_type_updated",
+    "proposal_updated",
     "quorum_numerator_updated",
     "quorum_updated",
+    "refundable_vote",
     "role_admin_changed",
     "role_granted",
     "role_revoked",
     "super_quorum_numerator_updated",
     "timelock_change",
     "unpaused",
+    "signature_added",
     "upgraded",
+    // Beside `vote_cast`.
+    "vote_cast_with_client_id",
     "voting_delay_set",
     "voting_period_set",
 ];
@@ -90,35 +113,28 @@ impl Governance {
         keccak256(serde_json::to_vec(&self.settings).unwrap_or_default())
     }
 
-    /// Remembers the governor's answer to [`Output::QuorumNeeded`]; to be
+    /// How it decides.
+    #[must_use]
+    pub fn counting(&self) -> Counting {
+        self.settings.counting
+    }
+
+    /// Remembers the governor's answer to what [`queries::asks`] lists; to be
     /// called where the fold's changes are recorded, between two blocks. What
     /// waited for it is announced when the next block begins.
     ///
     /// True when the answer was needed: for another proposal, or a second
     /// time, it changes nothing.
-    pub fn learn_quorum(&self, state: &mut dyn PathsMut, proposal_id: U256, quorum: U256) -> bool {
-        let output = &mut Vec::new();
-        Timeline { settings: &self.settings, state, output }.learn_quorum(
-            proposal_id,
-            quorum,
-            Told::WhenAsked,
-        )
+    pub fn learn(&self, state: &mut dyn PathsMut, proposal_id: U256, answer: U256) -> bool {
+        let (settings, output) = (&self.settings, &mut Vec::new());
+        Timeline { settings, state, output }.learn(proposal_id, answer, Told::WhenAsked)
     }
 
-    /// Remembers a quorum before voting opens, so that nothing ever waits for
-    /// it: for whoever asks about each proposal of [`queries::due_before`].
-    pub fn learn_quorum_ahead(
-        &self,
-        state: &mut dyn PathsMut,
-        proposal_id: U256,
-        quorum: U256,
-    ) -> bool {
-        let output = &mut Vec::new();
-        Timeline { settings: &self.settings, state, output }.learn_quorum(
-            proposal_id,
-            quorum,
-            Told::BeforeOpening,
-        )
+    /// Remembers an answer before the clock moves a proposal on, so that nothing ever
+    /// waits for it: for whoever asks about each proposal of [`queries::due_before`].
+    pub fn learn_ahead(&self, state: &mut dyn PathsMut, proposal_id: U256, answer: U256) -> bool {
+        let (settings, output) = (&self.settings, &mut Vec::new());
+        Timeline { settings, state, output }.learn(proposal_id, answer, Told::Ahead)
     }
 
     /// As [`Fold::begin_block`].
@@ -150,8 +166,12 @@ impl Governance {
         match event.name.as_str() {
             "vote_cast" | "vote_cast_with_params" => votes::cast(event, state, output),
             "proposal_created" => Timeline { settings, state, output }.create(event),
-            "proposal_extended" => Timeline { settings, state, output }.extend(event),
-            "proposal_queued" | "proposal_executed" | "proposal_canceled" => {
+            "override_vote_cast" => votes::cast(event, state, output),
+            "vote_reduced" => votes::reduce(event, state, output),
+            "proposal_extended" | "proposal_objection_period_set" | "proposal_deadline_updated" => {
+                Timeline { settings, state, output }.extend(event)
+            }
+            "proposal_queued" | "proposal_executed" | "proposal_canceled" | "proposal_vetoed" => {
                 Timeline { settings, state, output }.log(event)
             }
             name if WITHOUT_MEANING.contains(&name) => Ok(()),

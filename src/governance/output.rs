@@ -20,17 +20,18 @@ pub enum Output {
     ProposalState(Box<ProposalChange>),
     /// A vote was counted.
     Vote(Box<CountedVote>),
+    /// A delegate's vote weighs less: somebody voted with a part of it.
+    VoteReduced(Box<ReducedVote>),
     /// A holder has other benefits than before.
     BenefitsChanged(BenefitsChange),
-    /// Ask the governor for `quorum(snapshot)` and hand the answer to
-    /// [`super::Governance::learn_quorum`]. Said once; what is still
-    /// unanswered, also after an undo or a restart, is in
-    /// [`super::queries::quorums_needed`].
+    /// The governor must be asked, as a rule for `quorum(snapshot)`. Said once; what
+    /// is to be asked, also after an undo or a restart, is in
+    /// [`super::queries::asks`].
     QuorumNeeded {
         /// The proposal.
         #[serde(with = "decimal")]
         proposal_id: U256,
-        /// The point of the governor's clock to ask for.
+        /// The point of the governor's clock at which weights are read.
         snapshot: u64,
     },
     /// An event that changed nothing: a dead letter.
@@ -55,6 +56,7 @@ impl Output {
         match self {
             Self::ProposalState(change) => change.to.subject_token(),
             Self::Vote(_) => "vote",
+            Self::VoteReduced(_) => "vote_reduced",
             Self::BenefitsChanged(_) => "benefits",
             Self::QuorumNeeded { .. } => "quorum_needed",
             Self::Unreadable { .. } => "unreadable",
@@ -80,7 +82,8 @@ pub struct ProposalChange {
     pub title: String,
     /// Votes so far.
     pub tallies: Tallies,
-    /// What for and abstain had to reach; from the decision on.
+    /// What the votes had to reach; from the decision on. None where the governor
+    /// says itself how it decided.
     #[serde(with = "optional_decimal", skip_serializing_if = "Option::is_none", default)]
     pub quorum: Option<U256>,
     /// The block of the log that said so; for what follows from a block clock
@@ -119,6 +122,27 @@ pub struct CountedVote {
     /// The counted weights times the multiplier, each rounded down, summed.
     #[serde(with = "decimal")]
     pub effective_weight: U256,
+    /// The log's event.
+    pub event: EventId,
+    /// Where the log stands.
+    pub position: Position,
+    /// The log's block.
+    pub block_hash: B256,
+    /// The log's transaction.
+    pub transaction_hash: B256,
+}
+
+/// A delegate's vote after somebody voted with what had been delegated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReducedVote {
+    /// The proposal.
+    #[serde(with = "decimal")]
+    pub proposal_id: U256,
+    /// Whose vote.
+    #[serde(with = "checksummed")]
+    pub delegate: Address,
+    /// What it weighs less.
+    pub taken: Weights,
     /// The log's event.
     pub event: EventId,
     /// Where the log stands.

@@ -20,7 +20,7 @@ use alloy::primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Tallies,
+    Counting, Tallies,
     wire::{checksummed, optional_decimal},
 };
 
@@ -45,12 +45,15 @@ pub enum ProposalState {
     Executed,
     /// Called off.
     Canceled,
+    /// Called off by who may (Nouns).
+    Vetoed,
     /// Queued and not executed within the grace period.
     Expired,
 }
 
 impl ProposalState {
-    /// What OpenZeppelin's `state(uint256)` answers (`IGovernor.ProposalState`).
+    /// What `state(uint256)` answers: OpenZeppelin's `IGovernor.ProposalState`, which
+    /// Bravo's is too, and beyond it that of Nouns.
     #[must_use]
     pub fn of_contract(state: u8) -> Option<Self> {
         match state {
@@ -62,6 +65,10 @@ impl ProposalState {
             5 => Some(Self::Queued),
             6 => Some(Self::Expired),
             7 => Some(Self::Executed),
+            8 => Some(Self::Vetoed),
+            // Its objection period; and before that, while it may be updated.
+            9 => Some(Self::Active),
+            10 => Some(Self::Pending),
             _ => None,
         }
     }
@@ -78,6 +85,7 @@ impl ProposalState {
             Self::Queued => "queued",
             Self::Executed => "executed",
             Self::Canceled => "canceled",
+            Self::Vetoed => "vetoed",
             Self::Expired => "expired",
         }
     }
@@ -106,6 +114,8 @@ pub(super) enum Step {
     Executed,
     /// A log: canceled.
     Canceled,
+    /// A log: vetoed.
+    Vetoed,
     /// The block time is past the grace period.
     Expired,
 }
@@ -138,6 +148,13 @@ pub(super) struct Turn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CannotFollow(pub(super) ProposalState);
 
+/// By what a vote is decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Votes<'t> {
+    pub(super) counting: Counting,
+    pub(super) tallies: &'t Tallies,
+}
+
 /// What is remembered of a proposal beside its votes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Proposal {
@@ -152,8 +169,14 @@ pub(super) struct Proposal {
     pub(super) deadline: u64,
     pub(super) state: ProposalState,
     pub(super) eta: Option<u64>,
-    #[serde(with = "optional_decimal", skip_serializing_if = "Option::is_none", default)]
-    pub(super) quorum: Option<U256>,
+    /// What the governor answered: as a rule the quorum. See [`Counting`].
+    #[serde(
+        with = "optional_decimal",
+        skip_serializing_if = "Option::is_none",
+        default,
+        rename = "quorum"
+    )]
+    pub(super) answer: Option<U256>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(super) held: Vec<Held>,
 }
@@ -165,7 +188,7 @@ impl Proposal {
             ProposalState::Pending => Some(self.snapshot),
             ProposalState::Active => Some(self.deadline),
             // Overdue: decided as soon as the quorum is there.
-            ProposalState::AwaitingQuorum => self.quorum.map(|_| 0),
+            ProposalState::AwaitingQuorum => self.answer.map(|_| 0),
             _ => None,
         }
     }
@@ -180,10 +203,13 @@ impl Proposal {
         }
     }
 
-    /// Whether the governor must be asked for the quorum.
-    pub(super) fn needs_quorum(&self) -> bool {
-        self.quorum.is_none()
-            && matches!(self.state, ProposalState::Active | ProposalState::AwaitingQuorum)
+    /// Whether the governor must be asked.
+    pub(super) fn needs_answer(&self, counting: Counting) -> bool {
+        self.answer.is_none()
+            && match self.state {
+                ProposalState::Active => !counting.is_known_late(),
+                state => state == ProposalState::AwaitingQuorum,
+            }
     }
 
     /// Takes one step, or holds it back until the quorum is known.
@@ -191,63 +217,72 @@ impl Proposal {
         &mut self,
         step: Step,
         at: Moment,
-        tallies: &Tallies,
+        votes: Votes<'_>,
         turns: &mut Vec<Turn>,
     ) -> Result<(), CannotFollow> {
         use ProposalState::{
             Active, AwaitingQuorum, Canceled, Defeated, Executed, Expired, Pending, Queued,
-            Succeeded,
+            Succeeded, Vetoed,
+        };
+        let counting = votes.counting;
+        let turn = |proposal: &mut Self, to, turns: &mut Vec<Turn>| {
+            proposal.turn(counting, to, at, turns);
         };
         match (self.state, step) {
             (AwaitingQuorum, _) => return self.hold(step, at),
-            (Pending, Step::Opened) => self.turn(Active, at, turns),
-            (Pending | Active, Step::Canceled) => {
+            (Pending, Step::Opened) => turn(self, Active, turns),
+            (Pending | Active, Step::Canceled | Step::Vetoed) => {
                 // Never decided: whether the answer came in time must not show.
-                self.quorum = None;
-                self.turn(Canceled, at, turns);
+                self.answer = None;
+                turn(self, if step == Step::Vetoed { Vetoed } else { Canceled }, turns);
             }
             (Succeeded | Defeated | Queued | Expired, Step::Canceled) => {
-                self.turn(Canceled, at, turns);
+                turn(self, Canceled, turns);
             }
-            (Queued, Step::Expired) => self.turn(Expired, at, turns),
-            (Active, Step::Deadline) => match self.quorum {
+            (Succeeded | Defeated | Queued | Expired | Canceled, Step::Vetoed) => {
+                turn(self, Vetoed, turns);
+            }
+            (Queued, Step::Expired) => turn(self, Expired, turns),
+            (Active, Step::Deadline) => match self.answer {
                 None => self.wait(step, at),
-                Some(quorum) if tallies.succeeds(quorum) => self.turn(Succeeded, at, turns),
-                Some(_) => self.turn(Defeated, at, turns),
+                Some(answer) if counting.succeeds(votes.tallies, answer) => {
+                    turn(self, Succeeded, turns);
+                }
+                Some(_) => turn(self, Defeated, turns),
             },
             // Before the deadline: a super quorum (OpenZeppelin 5.3). After a
             // defeat: the governor counts otherwise than we do.
             (Pending | Active | Defeated, Step::Queued { .. } | Step::Executed) => {
-                if self.quorum.is_none() {
+                if self.answer.is_none() {
                     self.wait(step, at);
                 } else {
-                    self.turn(Succeeded, at, turns);
-                    return self.advance(step, at, tallies, turns);
+                    turn(self, Succeeded, turns);
+                    return self.advance(step, at, votes, turns);
                 }
             }
             (Succeeded | Expired, Step::Queued { eta }) => {
                 self.eta = Some(eta);
-                self.turn(Queued, at, turns);
+                turn(self, Queued, turns);
             }
-            (Succeeded | Queued | Expired, Step::Executed) => self.turn(Executed, at, turns),
+            (Succeeded | Queued | Expired, Step::Executed) => turn(self, Executed, turns),
             (state, _) => return Err(CannotFollow(state)),
         }
         Ok(())
     }
 
     /// Takes the steps that waited for the quorum, in their order.
-    pub(super) fn resume(&mut self, tallies: &Tallies, turns: &mut Vec<Turn>) {
-        if self.state == ProposalState::AwaitingQuorum && self.quorum.is_some() {
+    pub(super) fn resume(&mut self, votes: Votes<'_>, turns: &mut Vec<Turn>) {
+        if self.state == ProposalState::AwaitingQuorum && self.answer.is_some() {
             self.state = ProposalState::Active;
             for held in std::mem::take(&mut self.held) {
                 // `hold` took nothing that can't follow upon the one before.
-                let _ = self.advance(held.step, held.at, tallies, turns);
+                let _ = self.advance(held.step, held.at, votes, turns);
             }
         }
     }
 
-    fn turn(&mut self, to: ProposalState, at: Moment, turns: &mut Vec<Turn>) {
-        turns.push(Turn { from: self.state, to, quorum: self.quorum, at });
+    fn turn(&mut self, by: Counting, to: ProposalState, at: Moment, turns: &mut Vec<Turn>) {
+        turns.push(Turn { from: self.state, to, quorum: by.quorum(self.answer), at });
         self.state = to;
     }
 
@@ -258,7 +293,7 @@ impl Proposal {
 
     fn hold(&mut self, step: Step, at: Moment) -> Result<(), CannotFollow> {
         let excludes = |held: &Held| {
-            matches!(held.step, Step::Executed | Step::Canceled)
+            matches!(held.step, Step::Executed | Step::Canceled | Step::Vetoed)
                 || std::mem::discriminant(&held.step) == std::mem::discriminant(&step)
         };
         if self.held.iter().any(excludes) {

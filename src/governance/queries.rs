@@ -5,7 +5,7 @@ use alloy::primitives::{Address, U256};
 use serde::Serialize;
 
 use super::{
-    Benefits, ProposalState, Tallies, VoterRecord, keys,
+    Ask, Benefits, Counting, ProposalState, Tallies, VoterRecord, keys,
     proposal::Proposal,
     wire::{checksummed, optional_decimal},
 };
@@ -36,7 +36,7 @@ pub struct ProposalView {
     /// When it may be executed, in seconds since the Unix epoch; 0 without a
     /// timelock.
     pub eta: Option<u64>,
-    /// What for and abstain have to reach, once known.
+    /// What the votes have to reach, once known.
     #[serde(with = "optional_decimal")]
     pub quorum: Option<U256>,
     /// Votes so far.
@@ -106,12 +106,16 @@ pub fn holders(state: &dyn Paths) -> Vec<HolderView> {
         .collect()
 }
 
-/// The quorums that are needed and not known: (proposal, snapshot). What
+/// What governors must be asked for, by the proposals: what
 /// [`super::Output::QuorumNeeded`] asked for and an undo or a crash before
 /// the commit took back stands here again.
 #[must_use]
-pub fn quorums_needed(state: &dyn Paths) -> Vec<(U256, u64)> {
-    keys::after(state, keys::ASKED).filter_map(|(key, id)| Some((id, state.get(key)?))).collect()
+pub fn asks(state: &dyn Paths, counting: Counting) -> Vec<(U256, Ask)> {
+    let asked = keys::after(state, keys::ASKED).filter_map(|(_, id)| {
+        let proposal: Proposal = state.get(&keys::proposal(id))?;
+        Some((id, counting.ask(proposal.snapshot, proposal.deadline)))
+    });
+    asked.collect()
 }
 
 /// The proposals that the governor's clock moves on before it shows `now`, in
@@ -137,7 +141,7 @@ fn view(state: &dyn Paths, proposal_id: U256, proposal: Proposal) -> ProposalVie
         snapshot: proposal.snapshot,
         deadline: proposal.deadline,
         eta: proposal.eta,
-        quorum: proposal.quorum,
+        quorum: proposal.answer,
         tallies: state.get(&keys::tallies(proposal_id)).unwrap_or_default(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::BenefitRule;
+use super::{BenefitRule, Counting};
 use crate::domain::Name;
 
 /// What the governor counts time in (ERC-6372's `CLOCK_MODE()`).
@@ -41,9 +41,12 @@ pub struct Settings {
     /// What it counts time in.
     pub clock: Clock,
     /// For governors behind a Compound timelock: a queued proposal expires
-    /// this many seconds after its eta. Without it nothing expires, as behind
+    /// this many seconds after its eta (`GRACE_PERIOD()`). Without it nothing expires, as behind
     /// OpenZeppelin's `TimelockController`.
     pub grace_period_s: Option<u64>,
+    /// How it decides.
+    #[serde(default, skip_serializing_if = "Counting::is_standard")]
+    pub counting: Counting,
     /// What tokens and achievements give to their holders.
     pub benefits: Vec<BenefitRule>,
 }

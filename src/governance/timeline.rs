@@ -8,7 +8,7 @@ use super::{
     fields::Fields,
     keys,
     output::ProposalChange,
-    proposal::{CannotFollow, Moment, Proposal, Step, Turn},
+    proposal::{CannotFollow, Moment, Proposal, Step, Turn, Votes},
     unusable::Unusable,
 };
 use crate::{
@@ -19,13 +19,14 @@ use crate::{
 /// Longest title, in characters.
 const TITLE_CHARS: usize = 200;
 
-/// When a quorum is told.
+/// When an answer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     /// Voting is open, or over.
     WhenAsked,
-    /// The clock is past the snapshot, and no block after it has begun.
-    BeforeOpening,
+    /// The clock is past the point at which it can be asked, and no block after it
+    /// has begun.
+    Ahead,
 }
 
 /// One governor's proposals while something is applied to them.
@@ -48,7 +49,7 @@ impl Timeline<'_> {
             deadline: fields.timepoint("vote_end")?,
             state: ProposalState::Pending,
             eta: None,
-            quorum: None,
+            answer: None,
             held: Vec::new(),
         };
         if self.state.get::<Proposal>(&keys::proposal(id)).is_some() {
@@ -67,30 +68,41 @@ impl Timeline<'_> {
         let step = match event.name.as_str() {
             "proposal_queued" => Step::Queued { eta: fields.timepoint("eta")? },
             "proposal_executed" => Step::Executed,
+            "proposal_vetoed" => Step::Vetoed,
             _ => Step::Canceled,
         };
         let mut proposal = self.known(id)?;
         let before = proposal.clone();
         let (tallies, mut turns) = (self.tallies(id), Vec::new());
-        proposal.advance(step, moment_of(event), &tallies, &mut turns).map_err(
+        let votes = self.votes(&tallies);
+        proposal.advance(step, moment_of(event), votes, &mut turns).map_err(
             |CannotFollow(state)| Unusable::CannotFollow { id, state, name: event.name.clone() },
         )?;
         self.finish(id, &before, &proposal, &tallies, turns);
         Ok(())
     }
 
-    /// Takes `proposal_extended` (`GovernorPreventLateQuorum`): a deadline
-    /// only ever moves later, as the contract's `max` has it.
+    /// Takes what moves a deadline: `proposal_extended` (`GovernorPreventLateQuorum`)
+    /// and the objection period of Nouns only ever move it later, as the contract's
+    /// `max` has it; Optimism's manager sets it.
     pub(super) fn extend(&mut self, event: &Event) -> Result<(), Unusable> {
         let fields = Fields(event);
         let id = fields.uint("proposal_id")?;
-        let extended = fields.timepoint("extended_deadline")?;
+        let moved = match event.name.as_str() {
+            "proposal_objection_period_set" => "objection_period_end_block",
+            "proposal_deadline_updated" => "deadline",
+            _ => "extended_deadline",
+        };
+        let moved_to = fields.timepoint(moved)?;
         let before = self.known(id)?;
         let state = before.state;
         if !matches!(state, ProposalState::Pending | ProposalState::Active) {
             return Err(Unusable::CannotFollow { id, state, name: event.name.clone() });
         }
-        let deadline = before.deadline.max(extended);
+        let deadline = match moved {
+            "deadline" => moved_to,
+            _ => before.deadline.max(moved_to),
+        };
         let after = Proposal { deadline, ..before.clone() };
         self.store(id, Some(&before), &after);
         Ok(())
@@ -128,18 +140,20 @@ impl Timeline<'_> {
     }
 
     /// Remembers an answer that was asked for. The next block acts on it.
-    pub(super) fn learn_quorum(&mut self, id: U256, quorum: U256, when: Told) -> bool {
+    pub(super) fn learn(&mut self, id: U256, answer: U256, when: Told) -> bool {
         let Ok(before) = self.known(id) else { return false };
+        let counting = self.settings.counting;
         let is_due = match when {
-            Told::WhenAsked => before.needs_quorum(),
-            Told::BeforeOpening => {
-                before.state == ProposalState::Pending && before.quorum.is_none()
+            Told::WhenAsked => before.needs_answer(counting),
+            Told::Ahead => {
+                let is_open = before.state == ProposalState::Active && counting.is_known_late();
+                before.answer.is_none() && (before.state == ProposalState::Pending || is_open)
             }
         };
         if !is_due {
             return false;
         }
-        let after = Proposal { quorum: Some(quorum), ..before.clone() };
+        let after = Proposal { answer: Some(answer), ..before.clone() };
         self.store(id, Some(&before), &after);
         true
     }
@@ -149,8 +163,11 @@ impl Timeline<'_> {
         let before = proposal.clone();
         let (tallies, mut turns) = (self.tallies(id), Vec::new());
         if proposal.state == ProposalState::AwaitingQuorum {
-            proposal.resume(&tallies, &mut turns);
-        } else if proposal.advance(step(proposal.state), at, &tallies, &mut turns).is_err() {
+            proposal.resume(self.votes(&tallies), &mut turns);
+        } else if proposal
+            .advance(step(proposal.state), at, self.votes(&tallies), &mut turns)
+            .is_err()
+        {
             // The indexes name only proposals in a state that the step fits.
             return;
         }
@@ -163,6 +180,10 @@ impl Timeline<'_> {
 
     fn tallies(&self, id: U256) -> Tallies {
         self.state.get(&keys::tallies(id)).unwrap_or_default()
+    }
+
+    fn votes<'t>(&self, tallies: &'t Tallies) -> Votes<'t> {
+        Votes { counting: self.settings.counting, tallies }
     }
 
     fn finish(
@@ -226,7 +247,8 @@ impl Timeline<'_> {
         for key in indexed(after).into_iter().flatten() {
             self.state.put(&key, &());
         }
-        match (before.is_some_and(Proposal::needs_quorum), after.needs_quorum()) {
+        let needs = |proposal: &Proposal| proposal.needs_answer(self.settings.counting);
+        match (before.is_some_and(needs), needs(after)) {
             (false, true) => {
                 self.state.put(&keys::asked(id), &after.snapshot);
                 let snapshot = after.snapshot;

@@ -48,6 +48,12 @@ pub(super) enum Unusable {
          (fractional) with 48 bytes of params"
     )]
     UnknownSupport { id: U256, support: u64 },
+    #[error("the vote of {voter} on proposal {id} weighs less, and was never seen")]
+    NeverVoted { id: U256, voter: Address },
+    #[error(
+        "the vote of {voter} on proposal {id} is to weigh {weight} less, which is more than it weighs"
+    )]
+    ReducedBelowZero { id: U256, voter: Address, weight: U256 },
     #[error("the parts of a fractional vote on proposal {id} exceed its weight {weight}")]
     SplitExceedsWeight { id: U256, weight: U256 },
 }

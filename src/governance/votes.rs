@@ -1,10 +1,14 @@
 //! Counting votes, each voter once.
 
-use alloy::primitives::{Bytes, U256};
+use alloy::primitives::{Bytes, U256, U512};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Benefits, Output, ProposalState, fields::Fields, keys, output::CountedVote, proposal::Proposal,
+    Benefits, Output, ProposalState,
+    fields::Fields,
+    keys,
+    output::{CountedVote, ReducedVote},
+    proposal::Proposal,
     unusable::Unusable,
 };
 use crate::{
@@ -72,6 +76,32 @@ impl Weights {
         }
     }
 
+    /// Without another; `None` where that is more.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Option<Self> {
+        Some(Self {
+            against: self.against.checked_sub(other.against)?,
+            in_favour: self.in_favour.checked_sub(other.in_favour)?,
+            abstain: self.abstain.checked_sub(other.abstain)?,
+        })
+    }
+
+    /// Each times one of another over one of a third, rounded down.
+    fn scaled(&self, by: &Self, over: &Self) -> Self {
+        let part = |number: U256, by: U256, over: U256| {
+            if over.is_zero() {
+                return number;
+            }
+            let product = U512::from(number) * U512::from(by);
+            (product / U512::from(over)).saturating_to()
+        };
+        Self {
+            against: part(self.against, by.against, over.against),
+            in_favour: part(self.in_favour, by.in_favour, over.in_favour),
+            abstain: part(self.abstain, by.abstain, over.abstain),
+        }
+    }
+
     fn with(&self, benefits: &Benefits) -> Self {
         Self {
             against: benefits.apply_to(self.against),
@@ -115,7 +145,54 @@ pub struct VoterRecord {
     pub last: Position,
 }
 
-/// Takes `vote_cast` and `vote_cast_with_params`.
+/// Takes `vote_reduced` (OpenZeppelin's `GovernorCountingOverridable`): somebody voted
+/// with what a delegate had voted with. The vote itself is told as
+/// `override_vote_cast`.
+pub(super) fn reduce(
+    event: &Event,
+    state: &mut dyn PathsMut,
+    output: &mut Vec<Output>,
+) -> Result<(), Unusable> {
+    let fields = Fields(event);
+    let id = fields.uint("proposal_id")?;
+    let delegate = fields.address("delegate")?;
+    let weight = fields.uint("weight")?;
+    let support = fields.small("support", u8::MAX.into())?;
+    let taken = Weights::of_vote(id, u8::try_from(support).unwrap_or(u8::MAX), weight, None)?;
+    let key = keys::vote(id, delegate);
+    let Some(before) = state.get::<VoterRecord>(&key) else {
+        return Err(Unusable::NeverVoted { id, voter: delegate });
+    };
+    let Some(cast) = before.cast.minus(&taken) else {
+        return Err(Unusable::ReducedBelowZero { id, voter: delegate, weight });
+    };
+    // Of what counts with benefits the same part.
+    let effective = before.effective.scaled(&cast, &before.cast);
+    let tallies_key = keys::tallies(id);
+    let tallies: Tallies = state.get(&tallies_key).unwrap_or_default();
+    // What a voter cast is among all, so that nothing falls below zero.
+    let without =
+        |all: Weights, gone: Option<Weights>| gone.and_then(|gone| all.minus(&gone)).unwrap_or(all);
+    let tallies = Tallies {
+        cast: without(tallies.cast, Some(taken)),
+        effective: without(tallies.effective, before.effective.minus(&effective)),
+        ..tallies
+    };
+    state.put(&tallies_key, &tallies);
+    state.put(&key, &VoterRecord { cast, effective, ..before });
+    output.push(Output::VoteReduced(Box::new(ReducedVote {
+        proposal_id: id,
+        delegate,
+        taken,
+        event: event.id,
+        position: event.position,
+        block_hash: event.block.hash,
+        transaction_hash: event.origin.transaction_hash,
+    })));
+    Ok(())
+}
+
+/// Takes `vote_cast`, `vote_cast_with_params` and `override_vote_cast`.
 pub(super) fn cast(
     event: &Event,
     state: &mut dyn PathsMut,

@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 use alloy::primitives::{B256, Keccak256, keccak256};
 
+use crate::governance::Counting;
+
 use super::{
     again::Every,
     meter::{Measure, Meter, Signal, Window},
@@ -29,7 +31,12 @@ fn form(set: &RuleSet) -> String {
         form.contract("reads", contract);
     }
     for followed in &set.followed {
-        form.line(0, format_args!("follows {} by {:?}", followed.governor, followed.clock));
+        let counting = match followed.governance.counting() {
+            Counting::Standard => String::new(),
+            other => format!(" counting {other:?}"),
+        };
+        let (governor, clock) = (&followed.governor, followed.clock);
+        form.line(0, format_args!("follows {governor} by {clock:?}{counting}"));
         if let Some(votes) = &followed.votes {
             form.line(1, format_args!("votes of {votes}"));
         }

@@ -9,7 +9,7 @@ use alloy::primitives::Address;
 
 use crate::{
     domain::{EventSchema, Name},
-    governance::Clock,
+    governance::{Clock, Counting},
 };
 
 /// The names that configuration defines.
@@ -38,6 +38,8 @@ pub struct CatalogContract {
     /// What a governor counts time in, where it can be told how its votes end:
     /// the events are then those of [`super::outcome_events`] too.
     pub clock: Option<Clock>,
+    /// How a governor decides.
+    pub counting: Counting,
     /// Whose votes a governor counts, if that is known.
     pub votes: Option<Name>,
     /// Its kind, as configured.

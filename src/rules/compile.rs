@@ -256,7 +256,9 @@ fn followed(
             chain_id: known.chain_id,
             governor: governor.clone(),
             clock,
+            // Voting is over before anything expires.
             grace_period_s: None,
+            counting: known.counting,
             benefits: Vec::new(),
         };
         let governance = Governance::new(settings).ok()?;

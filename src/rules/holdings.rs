@@ -9,7 +9,7 @@ use super::{
     decide::Touched,
     facts::Facts,
     index::Looking,
-    memory::{Counted, Key, State, keep_log, read, write_or_remove},
+    memory::{Counted, Key, State, read, write, write_or_remove},
     model::{Having, Holding, RuleSet},
 };
 use crate::domain::{FieldType, Name, Value};
@@ -44,7 +44,7 @@ pub(super) fn held(state: &State, place: u32, user: Address) -> U256 {
 /// By what a user came to it, in position order.
 pub(super) fn receipts(state: &State, place: u32, user: Address) -> Vec<Counted> {
     let all = Key::Token(place, user, U256::ZERO)..=Key::Token(place, user, U256::MAX);
-    let logs = state.listed(all).filter_map(|(_, value)| value.log().cloned());
+    let logs = state.listed(all).filter_map(|(_, value)| postcard::from_bytes(value.bytes()?).ok());
     let mut logs: Vec<Counted> = logs.collect();
     logs.sort_by_key(Counted::position);
     logs
@@ -74,8 +74,8 @@ fn shift(
         false => before.saturating_sub(amount),
     };
     match piece {
-        Some(_) => keep_log(state, key, comes.then_some(by)),
-        None if comes => keep_log(state, key, Some(by)),
+        Some(_) => write_or_remove(state, key, comes.then_some(by)),
+        None if comes => write(state, key, by),
         None if after.is_zero() => state.set(key, None),
         None => {}
     }

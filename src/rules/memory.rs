@@ -104,7 +104,7 @@ impl fold::Key for Key {
         match self {
             Self::User(_) => return Ok(Kept::User(Arc::new(postcard::from_bytes(value)?))),
             Self::Log(..) | Self::Token(..) | Self::Unlocked(..) | Self::Proposed(..) => {
-                return Ok(Kept::Log(postcard::from_bytes(value)?));
+                drop(postcard::from_bytes::<Counted>(value)?);
             }
             Self::Due(..) | Self::Member(..) => drop(postcard::from_bytes::<()>(value)?),
             Self::Seen(..) => drop(postcard::from_bytes::<Vec<u32>>(value)?),
@@ -127,14 +127,12 @@ impl fold::Key for Key {
     }
 }
 
-/// A value as it is kept in memory: nearly every event reads and changes a user,
-/// and unlocks name logs again and again.
+/// A value as it is kept in memory: nearly every event reads and changes a user. All
+/// else is bytes, which take a third of the room.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kept {
     /// Of [`Key::User`].
     User(Arc<User>),
-    /// Of all keys of a [`Counted`].
-    Log(Counted),
     /// Of all others.
     Bytes(Box<[u8]>),
 }
@@ -143,7 +141,6 @@ impl fold::Kept for Kept {
     fn to_bytes(&self) -> Vec<u8> {
         let bytes = match self {
             Self::User(user) => postcard::to_extend(&**user, Vec::with_capacity(1024)),
-            Self::Log(log) => postcard::to_extend(log, Vec::with_capacity(256)),
             Self::Bytes(bytes) => return bytes.to_vec(),
         };
         // As for `Key`.
@@ -156,14 +153,7 @@ impl Kept {
     pub(super) fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
-            Self::User(_) | Self::Log(_) => None,
-        }
-    }
-
-    pub(super) fn log(&self) -> Option<&Counted> {
-        match self {
-            Self::Log(log) => Some(log),
-            Self::User(_) | Self::Bytes(_) => None,
+            Self::User(_) => None,
         }
     }
 }
@@ -236,7 +226,7 @@ impl<'s> View<'s> {
 
     /// One of the user's logs.
     pub(super) fn log(&self, number: u32) -> Option<Counted> {
-        log(self.state, &Key::Log(self.address, number))
+        read(self.state, &Key::Log(self.address, number))
     }
 
     /// The log with which an achievement was requested, if it was: it is once.
@@ -248,16 +238,6 @@ impl<'s> View<'s> {
 /// What was written under a key. Restoring has checked it.
 pub(super) fn read<T: DeserializeOwned>(state: &State, key: &Key) -> Option<T> {
     postcard::from_bytes(state.value(key)?.bytes()?).ok()
-}
-
-/// The log under a key.
-pub(super) fn log(state: &State, key: &Key) -> Option<Counted> {
-    state.value(key)?.log().cloned()
-}
-
-/// Keeps a log, or none any more.
-pub(super) fn keep_log(state: &mut State, key: Key, log: Option<&Counted>) {
-    state.set(key, log.cloned().map(Kept::Log));
 }
 
 /// Writes a value. As for [`Key`]; it would keep what it was.
@@ -293,7 +273,7 @@ pub(super) fn user(state: &State, address: Address) -> Arc<User> {
 
 /// The confirmation on chain that the user has an achievement.
 pub(super) fn unlocked(state: &State, user: Address, achievement: usize) -> Option<Counted> {
-    log(state, &Key::Unlocked(place(achievement), user))
+    read(state, &Key::Unlocked(place(achievement), user))
 }
 
 pub(super) fn is_unlocked(state: &State, user: Address, achievement: usize) -> bool {
@@ -306,7 +286,7 @@ pub(super) fn set_unlocked(
     achievement: usize,
     by: Option<&Counted>,
 ) {
-    keep_log(state, Key::Unlocked(place(achievement), user), by);
+    write_or_remove(state, Key::Unlocked(place(achievement), user), by);
 }
 
 /// How many users have an achievement that only the first get.

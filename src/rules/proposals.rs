@@ -18,7 +18,9 @@ use super::{
 use crate::{
     domain::{Event, Name},
     fold::{Paths, PathsMut},
-    governance::{Clock, CountedVote, Governance, Output, ProposalState, Weights, queries},
+    governance::{
+        Ask, Clock, CountedVote, Governance, Output, ProposalState, ReducedVote, Weights, queries,
+    },
 };
 
 /// A governor whose proposals a set follows.
@@ -46,13 +48,10 @@ pub struct Question {
 }
 
 /// See [`Question`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Asked {
-    /// `quorum(snapshot)` of the governor.
-    Quorum {
-        /// The point of the governor's clock.
-        snapshot: u64,
-    },
+    /// What the governor says of the proposal.
+    Governor(Ask),
     /// The time of a block of the governor's chain, in seconds since the Unix
     /// epoch.
     BlockTime {
@@ -120,12 +119,13 @@ impl Followed {
             let mut ask = |asked| {
                 questions.push(Question { governor: self.governor.clone(), proposal_id, asked });
             };
-            if proposal.quorum.is_none() {
-                ask(Asked::Quorum { snapshot: proposal.snapshot });
+            let counting = self.governance.counting();
+            let is_over = proposal.deadline < now;
+            if proposal.quorum.is_none() && (is_over || !counting.is_known_late()) {
+                ask(Asked::Governor(counting.ask(proposal.snapshot, proposal.deadline)));
             }
             let ends = Key::Ends(self.place, proposal_id);
-            if self.clock == Clock::Block && proposal.deadline < now && state.value(&ends).is_none()
-            {
+            if self.clock == Clock::Block && is_over && state.value(&ends).is_none() {
                 ask(Asked::BlockTime { block: proposal.deadline + 1 });
             }
         }
@@ -158,9 +158,10 @@ impl Followed {
         for said in &said {
             match said {
                 Output::Vote(vote) => self.note(vote, log, state),
+                Output::VoteReduced(vote) => self.reduce(vote, state),
                 Output::ProposalState(change) if change.to == ProposalState::Pending => {
                     let key = Key::Proposed(self.place, change.proposal_id);
-                    memory::keep_log(state, key, Some(log));
+                    memory::write(state, key, log);
                     self.note_snapshot(change.proposal_id, state);
                 }
                 _ => {}
@@ -206,6 +207,16 @@ impl Followed {
         memory::write(state, key, &Ballot { log: log.clone(), against, in_favour, abstain });
     }
 
+    fn reduce(&self, vote: &ReducedVote, state: &mut State) {
+        let key = Key::Ballot(self.place, vote.proposal_id, vote.delegate);
+        let Some(ballot) = memory::read::<Ballot>(state, &key) else { return };
+        let Ballot { log, against, in_favour, abstain } = ballot;
+        let cast = Weights { against, in_favour, abstain };
+        // The governance fold has checked it.
+        let Weights { against, in_favour, abstain } = cast.minus(&vote.taken).unwrap_or(cast);
+        memory::write(state, key, &Ballot { log, against, in_favour, abstain });
+    }
+
     fn settled(&self, state: &mut State, said: Vec<Output>) -> Vec<Settlement> {
         let mut settlements = Vec::new();
         for said in said {
@@ -229,7 +240,7 @@ impl Followed {
                     });
                 }
                 // It had no outcome, or has had it.
-                ProposalState::Canceled => {
+                ProposalState::Canceled | ProposalState::Vetoed => {
                     self.ballots(proposal_id, state);
                     self.take_snapshot(state, proposal_id);
                 }
@@ -271,9 +282,9 @@ impl RuleSet {
         let Some(followed) = followed else { return };
         let (place, proposal_id) = (followed.place, question.proposal_id);
         match question.asked {
-            Asked::Quorum { .. } => {
+            Asked::Governor(_) => {
                 let paths = &mut Within { state, place };
-                followed.governance.learn_quorum_ahead(paths, proposal_id, answer);
+                followed.governance.learn_ahead(paths, proposal_id, answer);
             }
             Asked::BlockTime { .. } => {
                 let time: u64 = answer.saturating_to();

@@ -59,7 +59,7 @@ impl Who {
 
     fn add(&mut self, state: &mut State, log: &Counted) -> u32 {
         let number = self.user_mut().next_log();
-        memory::keep_log(state, Key::Log(self.address, number), Some(log));
+        memory::write(state, Key::Log(self.address, number), log);
         number
     }
 

@@ -1,4 +1,4 @@
-//! When which proposal's quorum is asked for: one that the governor refuses
+//! When what a governor must say of its proposals is asked for: one that it refuses
 //! must not keep the others waiting, and a chain that does not answer is not
 //! asked all the time.
 
@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use crate::chain::rpc::RpcError;
 
-/// Quorums asked for in one round.
+/// Proposals asked for in one round.
 const ASK_AT_ONCE: usize = 16;
 /// Pause after the chain did not answer.
 const CHAIN_PAUSE: Duration = Duration::from_secs(3);
-/// First and longest pause of a proposal whose quorum was refused: the node
+/// First and longest pause of a proposal that was refused: the node
 /// may be a block behind, or the contract may never tell.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ pub struct Asking {
 /// What came of a round.
 #[derive(Debug, Default)]
 pub(in crate::actors) struct Answers {
-    /// Quorums by their proposals.
+    /// Answers by their proposals.
     pub(in crate::actors) learned: Vec<(U256, U256)>,
     /// Proposals that were refused for the first time, and why.
     pub(in crate::actors) refused: Vec<(U256, RpcError)>,
@@ -39,13 +39,13 @@ pub(in crate::actors) struct Answers {
 }
 
 impl Asking {
-    /// Asks for those of `wanted`, proposals with their timepoints, that are
+    /// Asks for those of `wanted`, proposals with what is asked of each, that are
     /// due. While the chain is left alone its failure is told again.
-    pub(in crate::actors) async fn ask(
+    pub(in crate::actors) async fn ask<T: Copy>(
         &mut self,
-        wanted: &[(U256, u64)],
+        wanted: &[(U256, T)],
         now: impl Fn() -> Instant,
-        quorum: impl AsyncFn(u64) -> Result<U256, RpcError>,
+        ask: impl AsyncFn(U256, T) -> Result<U256, RpcError>,
     ) -> Answers {
         let mut answers = Answers::default();
         if wanted.is_empty() {
@@ -60,17 +60,17 @@ impl Asking {
         }
         self.failed = None;
         self.refused.retain(|refused, _| wanted.iter().any(|(proposal, _)| proposal == refused));
-        let due: Vec<(U256, u64)> = wanted
+        let due: Vec<(U256, T)> = wanted
             .iter()
             .filter(|(proposal, _)| self.refused.get(proposal).is_none_or(|put| put.0 <= now()))
             .take(ASK_AT_ONCE)
             .copied()
             .collect();
-        for (proposal, timepoint) in due {
-            match quorum(timepoint).await {
-                Ok(quorum) => {
+        for (proposal, what) in due {
+            match ask(proposal, what).await {
+                Ok(answer) => {
                     self.refused.remove(&proposal);
-                    answers.learned.push((proposal, quorum));
+                    answers.learned.push((proposal, answer));
                 }
                 // About this proposal, or this contract: others may be answered.
                 Err(error) if is_about_the_call(&error) => {
@@ -121,7 +121,7 @@ mod tests {
             .ask(
                 &wanted,
                 || now,
-                async |timepoint| {
+                async |_, timepoint| {
                     asked.borrow_mut().push(timepoint);
                     if down {
                         return Err(RpcError::NoEndpoint { chain: "chain".to_owned() });

@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy::{
-    primitives::{Address, Bytes, U256},
-    sol,
-    sol_types::SolCall as _,
-};
+use alloy::primitives::{Address, U256};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -16,6 +12,7 @@ use super::{
     trial::Trial,
 };
 use crate::{
+    actors::governance,
     chain::{
         adapters::{Adapter, Decoded, LogContext, ordinals},
         answers::LogFilter,
@@ -25,10 +22,6 @@ use crate::{
     fold::Input,
     rules::{Asked, Question},
 };
-
-sol! {
-    function quorum(uint256 timepoint) external view returns (uint256);
-}
 
 /// Headers asked for at once.
 const HEADERS_AT_ONCE: usize = 16;
@@ -216,7 +209,7 @@ pub(super) struct Answers<'s> {
     config: &'s Config,
     askers: BTreeMap<Name, Asker>,
     /// By the governor, and what was asked: sets ask alike.
-    known: BTreeMap<(Name, u64, bool), U256>,
+    known: BTreeMap<(Name, U256, Asked), U256>,
 }
 
 impl<'s> Answers<'s> {
@@ -249,12 +242,8 @@ impl<'s> Answers<'s> {
     }
 
     async fn answer(&mut self, question: &Question) -> Result<U256, Failure> {
-        let Question { governor, asked, .. } = question;
-        let (point, is_time) = match asked {
-            Asked::Quorum { snapshot } => (*snapshot, false),
-            Asked::BlockTime { block } => (*block, true),
-        };
-        let key = (governor.clone(), point, is_time);
+        let Question { governor, asked, proposal_id } = question;
+        let key = (governor.clone(), *proposal_id, *asked);
         if let Some(answer) = self.known.get(&key) {
             return Ok(*answer);
         }
@@ -266,16 +255,18 @@ impl<'s> Answers<'s> {
             self.askers.insert(chain.name.clone(), asker);
         }
         let asker = self.askers.get(&chain.name).ok_or_else(unknown)?;
-        let answer = if is_time {
-            U256::from(asker.block(point).await.map_err(Failure::failed)?.time)
-        } else {
-            let address = contract.address().ok_or_else(unknown)?;
-            let call = quorumCall { timepoint: U256::from(point) };
-            let data: Bytes = call.abi_encode().into();
-            let answer = asker.call(address, &data).await.map_err(Failure::failed)?;
-            quorumCall::abi_decode_returns(&answer).map_err(|_| {
-                Failure::Failed(format!("governor {governor} has no quorum({point})"))
-            })?
+        let answer = match asked {
+            Asked::BlockTime { block } => {
+                U256::from(asker.block(*block).await.map_err(Failure::failed)?.time)
+            }
+            Asked::Governor(ask) => {
+                let address = contract.address().ok_or_else(unknown)?;
+                let (data, at) = governance::question(*proposal_id, *ask);
+                let answer = asker.call(address, &data, at).await.map_err(Failure::failed)?;
+                governance::read_answer(&answer).ok_or_else(|| {
+                    Failure::Failed(format!("governor {governor} does not answer {ask}"))
+                })?
+            }
         };
         self.known.insert(key, answer);
         Ok(answer)

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -10,8 +11,8 @@ use alloy::primitives::Address;
 use super::{Checker, chains::check_confirmations};
 use crate::{
     config::{
-        Calls, Chain, Confirmations, Contract, Creation, Delivery, GovernorClock, GovernorGroup,
-        Place,
+        Calls, Chain, Confirmations, Contract, Creation, Delivery, GovernorClock, GovernorCounting,
+        GovernorGroup, Place,
         files::{Unusable, read_bounded},
         raw::{ContractKind, RawContract, RawCreation, RawGroup},
     },
@@ -65,6 +66,32 @@ pub(super) fn check_contracts(
         if contract.clock.is_some() && contract.kind != ContractKind::Governor {
             c.problem(&key("clock"), None, "only kind `governor` has a clock", "remove the key");
         }
+        let of_governors = [
+            ("counting", contract.counting.is_some()),
+            ("grace_period_s", contract.grace_period_s.is_some()),
+        ];
+        for (part, _) in of_governors.iter().filter(|(_, given)| *given) {
+            if !contract.kind.is_governor() {
+                c.problem(&key(part), None, "only governors have proposals", "remove the key");
+            }
+        }
+        if let Some(seconds) = contract.grace_period_s.filter(|it| !GRACE_S.contains(it)) {
+            let why = "a grace period is from a minute to a year";
+            let remedy = "write what GRACE_PERIOD() of its timelock says, in seconds: 1209600";
+            c.problem(&key("grace_period_s"), Some(&seconds.to_string()), why, remedy);
+        }
+        let clock = contract.clock.unwrap_or(GovernorClock::Block);
+        let counting = contract.counting.unwrap_or(match contract.kind {
+            ContractKind::GovernorBravo | ContractKind::GovernorAlpha => GovernorCounting::Bravo,
+            ContractKind::Nouns => GovernorCounting::Nouns,
+            ContractKind::OptimismGovernor => GovernorCounting::Word,
+            _ => GovernorCounting::Standard,
+        });
+        if counting == GovernorCounting::Word && clock == GovernorClock::Timestamp {
+            let why = "which block is the first after a deadline in seconds, nothing tells";
+            let remedy = "choose another counting, or clock = \"block\"";
+            c.problem(&key("counting"), Some("word"), why, remedy);
+        }
         if contract.provisional && matches!(place, Some(Place::CreatedBy(_))) {
             let why = "what a factory creates is known only once it is confirmed";
             c.problem(&key("provisional"), Some("true"), why, "remove the key");
@@ -105,7 +132,9 @@ pub(super) fn check_contracts(
                 abi,
                 start_block: contract.start_block.unwrap_or(0),
                 confirmations,
-                clock: contract.clock.unwrap_or(GovernorClock::Block),
+                clock,
+                counting,
+                grace_period_s: contract.grace_period_s.or_else(|| usual_grace(contract.kind)),
                 votes: None,
                 provisional: contract.provisional,
                 calls,
@@ -116,6 +145,15 @@ pub(super) fn check_contracts(
     check_factories(c, &mut contracts, &places, &names);
     check_votes(c, &mut contracts, votes, &names);
     (contracts, names)
+}
+
+/// How long a queued proposal may wait: from a minute to a year.
+const GRACE_S: RangeInclusive<u64> = 60..=31_536_000;
+
+/// `GRACE_PERIOD()` of Compound's timelock, and of those that were made from it.
+fn usual_grace(kind: ContractKind) -> Option<u64> {
+    let has = matches!(kind, ContractKind::GovernorBravo | ContractKind::GovernorAlpha);
+    has.then_some(14 * 24 * 60 * 60)
 }
 
 /// Resolves whose votes governors count.
@@ -134,8 +172,14 @@ fn check_votes(
         let fits = |it: &&Contract| {
             matches!(it.kind, ContractKind::Votes | ContractKind::Erc721) && it.address().is_some()
         };
-        let problem = if governor.kind != ContractKind::Governor {
-            Some(("only kind `governor` counts votes", "remove the key"))
+        let counts = matches!(
+            governor.kind,
+            ContractKind::Governor | ContractKind::GovernorBravo | ContractKind::GovernorAlpha
+        );
+        let problem = if !counts {
+            let why = "only kinds `governor`, `governor_bravo` and `governor_alpha` count the \
+                       votes at a proposal's start";
+            Some((why, "remove the key"))
         } else if !named.is_some_and(|it| fits(&it)) {
             Some(("it has no votes", "name a contract of kind `votes` or `erc721` with an address"))
         } else if named.is_some_and(|it| it.chain != governor.chain) {

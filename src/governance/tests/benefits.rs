@@ -244,6 +244,7 @@ fn rules_that_can_not_mean_what_they_say_are_refused() {
             governor: name("dao"),
             clock: Clock::Block,
             grace_period_s: None,
+            counting: Counting::Standard,
             benefits: rules,
         };
         Governance::new(settings).unwrap_err()

@@ -67,7 +67,7 @@ fn voting_opens_in_the_block_after_the_snapshot() {
     let mut history = History::of(Vec::new());
     history.begin(1).create(7, 10, 20).begin(10);
     assert_eq!(state_of(&history, 7), ProposalState::Pending);
-    assert!(queries::quorums_needed(&history.state).is_empty());
+    assert!(queries::asks(&history.state, Counting::Standard).is_empty());
     history.begin(11).vote(7, 1, 1, 5);
     assert_eq!(state_of(&history, 7), ProposalState::Active);
     assert_eq!(history.votes().len(), 1);
@@ -198,11 +198,14 @@ fn the_quorum_is_asked_for_once_and_listed_until_it_is_known() {
         history.output.iter().filter(is).count()
     };
     assert_eq!(asked(&history), 1);
-    assert_eq!(queries::quorums_needed(&history.state), [(U256::from(7), 10)]);
+    assert_eq!(
+        queries::asks(&history.state, Counting::Standard),
+        [(U256::from(7), Ask::Quorum { snapshot: 10 })]
+    );
     assert_eq!(state_of(&history, 7), ProposalState::AwaitingQuorum);
     assert!(history.learn(7, 1));
     assert!(!history.learn(7, 2), "the first answer stands");
-    assert!(queries::quorums_needed(&history.state).is_empty());
+    assert!(queries::asks(&history.state, Counting::Standard).is_empty());
     assert_eq!(state_of(&history, 7), ProposalState::AwaitingQuorum);
     history.begin(32);
     assert_eq!(asked(&history), 1);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod benefits;
+mod counting;
 mod lifecycle;
 mod properties;
 mod unreadable;
@@ -13,8 +14,8 @@ use alloy::primitives::{Address, B256, U256};
 use serde_json::{Value as Json, json};
 
 use super::{
-    BenefitRule, BenefitsChange, Clock, CountedVote, Governance, Output, ProposalChange, Settings,
-    Stack,
+    Ask, BenefitRule, BenefitsChange, Clock, CountedVote, Counting, Governance, Output,
+    ProposalChange, Settings, Stack,
 };
 use crate::{
     domain::{BlockRef, Event, EventId, Name, Origin, Position},
@@ -39,8 +40,17 @@ impl History {
     }
 
     fn with(clock: Clock, grace_period_s: Option<u64>, benefits: Vec<BenefitRule>) -> Self {
-        let governor = name("dao");
-        let settings = Settings { chain_id: CHAIN, governor, clock, grace_period_s, benefits };
+        Self::counting(Counting::Standard, clock, grace_period_s, benefits)
+    }
+
+    fn counting(
+        counting: Counting,
+        clock: Clock,
+        grace_period_s: Option<u64>,
+        benefits: Vec<BenefitRule>,
+    ) -> Self {
+        let (governor, chain_id) = (name("dao"), CHAIN);
+        let settings = Settings { chain_id, governor, clock, grace_period_s, counting, benefits };
         let governance = Governance::new(settings).unwrap();
         Self { governance, state: State::default(), output: Vec::new(), block: 0, log: 0 }
     }
@@ -89,7 +99,7 @@ impl History {
     }
 
     fn learn(&mut self, id: u64, quorum: u64) -> bool {
-        self.governance.learn_quorum(&mut self.state, U256::from(id), U256::from(quorum))
+        self.governance.learn(&mut self.state, U256::from(id), U256::from(quorum))
     }
 
     /// The announced states as (name, block).

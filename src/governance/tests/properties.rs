@@ -185,7 +185,7 @@ proptest! {
         let mut history = begun();
         for log in &logs {
             play(&mut history, log);
-            let asked: Vec<_> = queries::quorums_needed(&history.state);
+            let asked: Vec<_> = queries::asks(&history.state, Counting::Standard);
             for proposal in queries::proposals(&history.state) {
                 use crate::governance::ProposalState::{Active, AwaitingQuorum, Pending};
                 let due = match proposal.state {
@@ -203,7 +203,7 @@ proptest! {
                 prop_assert_eq!(keys, expected);
                 let needs = matches!(proposal.state, Active | AwaitingQuorum)
                     && proposal.quorum.is_none();
-                prop_assert_eq!(asked.contains(&(id, proposal.snapshot)), needs);
+                prop_assert_eq!(asked.contains(&(id, Ask::Quorum { snapshot: proposal.snapshot })), needs);
             }
         }
     }

@@ -24,7 +24,7 @@ fn whatever_is_malformed_changes_nothing_and_is_told() {
             fields["support"] = json!("256");
             fields
         }),
-        ("dao", "proposal_vetoed", json!({ "proposal_id": "7" })),
+        ("dao", "proposal_hidden", json!({ "proposal_id": "7" })),
         ("badge", "minted", json!({ "to": person(2) })),
         ("badge", "transferred", json!({ "to": person(2), "token_id": [] })),
         ("badge", "achievement_unlocked", json!({ "user": person(2), "id": null })),

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::Watermark,
     fold::{Emitted, Engine, Input, SavedParts},
-    governance::Clock,
+    governance::{Ask, Clock, Counting},
 };
 
 /// The demo's contracts, with a governor whose outcomes can be told.
@@ -92,7 +92,7 @@ impl Story {
             assert!(!questions.is_empty());
             for question in questions {
                 let answer = match question.asked {
-                    Asked::Quorum { .. } => self.quorum,
+                    Asked::Governor(_) => self.quorum,
                     Asked::BlockTime { block: number } => block(number, 0).time,
                 };
                 self.engine.amend(|set, state| set.learn(state, &question, U256::from(answer)));
@@ -191,10 +191,57 @@ fn what_must_be_asked_is_asked_once() {
     let mut story = Story::of(rules(WON, Clock::Block), 50);
     story.tell(plain(Clock::Block));
     let asked: Vec<Asked> = story.asked.iter().map(|question| question.asked).collect();
-    assert_eq!(asked, [Asked::Quorum { snapshot: 2 }, Asked::BlockTime { block: 7 }]);
+    assert_eq!(
+        asked,
+        [Asked::Governor(Ask::Quorum { snapshot: 2 }), Asked::BlockTime { block: 7 }]
+    );
     let mut story = Story::of(rules(WON, Clock::Timestamp), 50);
     story.tell(plain(Clock::Timestamp));
     assert_eq!(story.asked.len(), 1, "its clock says the time");
+}
+
+#[test]
+fn governors_that_decide_otherwise_are_asked_otherwise() {
+    let of = |counting: Counting, answer: u64| {
+        let mut catalog = following(Clock::Block);
+        catalog.contracts.get_mut("dao").unwrap().counting = counting;
+        let text = set_of(&format!("[achievements.when]\n{PROPOSED}"));
+        let set = RuleSet::compile("rules.toml", &text, &catalog).unwrap();
+        let version = set.version();
+        let mut story = Story::of(set, answer);
+        story.tell(plain(Clock::Block));
+        let asked: Vec<Asked> = story.asked.iter().map(|question| question.asked).collect();
+        (story.said.len(), asked, version)
+    };
+    let ends = Asked::BlockTime { block: 7 };
+    let asks = |ask: Ask| vec![Asked::Governor(ask), ends];
+    let (earned, asked, bravo) = of(Counting::Bravo, 60);
+    assert_eq!((earned, asked), (1, asks(Ask::QuorumVotes)));
+    assert_eq!(of(Counting::Bravo, 61).0, 0);
+    // Both when voting is over.
+    assert_eq!(of(Counting::Nouns, 60), (1, asks(Ask::QuorumVotesOf), of(Counting::Nouns, 1).2));
+    let state = Ask::State { block: 7 };
+    assert_eq!(of(Counting::Word, 4), (1, asks(state), of(Counting::Word, 3).2));
+    assert_eq!(of(Counting::Word, 3).0, 0);
+    assert_ne!(bravo, of(Counting::Standard, 1).2, "it means something else");
+}
+
+#[test]
+fn with_what_others_took_back_a_vote_weighs_less() {
+    let when = format!("{}\nwhere = \"weight >= 50\"", WON.split("\nwhere").next().unwrap());
+    for (taken, earned) in [("10", vec![(true, 1, vec![4])]), ("11", vec![])] {
+        let fields = json!({
+            "delegate": user(1).to_checksum(None), "proposal_id": "7", "support": "1",
+            "weight": taken,
+        });
+        let mut told = plain(Clock::Timestamp);
+        told.insert(2, happens(5, 0, ("dao.vote_reduced", fields)));
+        // The log of that comes before another one in the same block.
+        told.remove(3);
+        let mut story = Story::of(rules(&when, Clock::Timestamp), 1);
+        story.tell(told);
+        assert_eq!(story.said, earned, "{taken}");
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn settle(world: &mut World, time: u64) {
     let block = world.next_block();
     for question in world.set.questions(&world.state, 1, block, time) {
         let answer = match question.asked {
-            Asked::Quorum { .. } => 1,
+            Asked::Governor(_) => 1,
             Asked::BlockTime { block } => 1_001 + block,
         };
         let answer = alloy::primitives::U256::from(answer);

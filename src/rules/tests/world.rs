@@ -12,6 +12,7 @@ use crate::{
         Watermark,
     },
     fold::{Fold, Input},
+    governance::Counting,
     rules::memory::State,
 };
 
@@ -39,6 +40,7 @@ fn contract(chain_id: u64, address: u8, kind: &str, events: Vec<EventSchema>) ->
         address: user(address),
         created: false,
         clock: None,
+        counting: Counting::Standard,
         votes: None,
         kind: kind.to_owned(),
         events,

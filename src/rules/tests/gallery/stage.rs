@@ -13,7 +13,7 @@ use crate::{
     chain::adapters::{Adapter, Kind},
     domain::{BlockRef, Position},
     fold::Fold,
-    governance::Clock,
+    governance::{Clock, Counting},
     rules::{Asked, Catalog, CatalogContract, RuleSet, Unlock, memory::State, outcome_events},
 };
 
@@ -48,7 +48,16 @@ fn catalog() -> Catalog {
         }
         let (kind, address) = (kind.as_str().to_owned(), Address::repeat_byte(byte));
         let votes = clock.is_some().then(|| name("token"));
-        CatalogContract { chain_id, address, created: false, clock, votes, kind, events }
+        CatalogContract {
+            chain_id,
+            address,
+            created: false,
+            clock,
+            counting: Counting::Standard,
+            votes,
+            kind,
+            events,
+        }
     };
     let team = fs::read_to_string(folder().join("team.csv")).unwrap();
     let listed = team.lines().skip(2).filter_map(|line| line.rsplit(',').next());
@@ -113,7 +122,7 @@ impl Stage {
         while self.set.waits(chain, self.block, self.now, &self.state) {
             for question in self.set.questions(&self.state, chain, self.block, self.now) {
                 let answer = match question.asked {
-                    Asked::Quorum { .. } => U256::from(10).pow(U256::from(18)),
+                    Asked::Governor(_) => U256::from(10).pow(U256::from(18)),
                     Asked::BlockTime { .. } => panic!("the clock is the time"),
                 };
                 self.set.learn(&mut self.state, &question, answer);
