@@ -8,6 +8,7 @@
 mod broker;
 mod build;
 mod contracts;
+mod facts;
 mod letters;
 mod operator;
 mod pauses;

@@ -16,6 +16,7 @@ pub mod config;
 pub mod daemon;
 pub mod domain;
 pub mod evidence;
+pub mod facts;
 pub mod failpoints;
 pub mod fold;
 pub mod governance;

@@ -150,6 +150,7 @@ fn catalog() -> Outcome<Catalog> {
         ]),
         groups: BTreeMap::new(),
         signers: [Name::new("awards")?].into(),
+        links: BTreeMap::new(),
         lists: BTreeMap::new(),
     })
 }

@@ -4,6 +4,7 @@
 pub mod benefits;
 pub mod contract;
 pub mod endpoint;
+pub mod facts;
 pub mod feed;
 pub mod fold;
 pub mod governance;

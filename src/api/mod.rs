@@ -5,6 +5,7 @@
 //! built: it is handed an [`Operator`].
 
 mod codes;
+mod facts;
 mod letters;
 mod pause;
 mod problem;
@@ -76,6 +77,13 @@ pub trait Operator: Send + Sync + 'static {
         &self,
         governor: &str,
         holder: Address,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
+    /// Takes in a fact that no chain has, as it was sent with the HMAC beside it.
+    fn say_fact(
+        &self,
+        source: &str,
+        body: Vec<u8>,
+        mac: Option<String>,
     ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>>;
     /// Has a frozen chain go on with the endpoints' branch from a block on.
     fn resume(
@@ -172,6 +180,7 @@ impl Api {
                 .route("/api/v1/fees/quote", web::get().to(quote))
                 .route("/api/v1/codes", web::get().to(codes::all))
                 .route("/api/v1/codes/{code}", web::get().to(codes::one))
+                .route("/api/v1/facts/{source}", web::post().to(facts::say))
                 .route("/api/v1/pause", web::post().to(pause::pause))
                 .route("/api/v1/resume", web::post().to(pause::resume))
                 .route("/api/v1/signers/{signer}/repair", web::post().to(repair::repair))

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{Failure, client::DaemonArgs, print};
-use crate::streams::envelope::UnixTime;
+use crate::{domain::off_chain::is_off_chain, streams::envelope::UnixTime};
 
 /// What to explain.
 #[derive(Debug, Args)]
@@ -184,6 +184,14 @@ fn condition_lines(condition: &Json, depth: usize, lines: &mut Vec<String>) {
 }
 
 fn place(log: &Json) -> String {
+    if log.get("chain_id").and_then(Json::as_u64).is_some_and(is_off_chain) {
+        return format!(
+            "{}.{}, said off chain (fact {})",
+            text(log, "contract"),
+            text(log, "name"),
+            text(log, "transaction_hash"),
+        );
+    }
     format!(
         "{}.{} in block {}, log {}, transaction {}",
         text(log, "contract"),

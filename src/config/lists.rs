@@ -1,6 +1,11 @@
-//! Lists of people: `rules/*.csv`, of which rules can ask who is on them.
+//! Lists of people: `rules/*.csv`, of which rules can ask who is on them, and whose
+//! wallets are whose.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use alloy::primitives::Address;
 
@@ -11,6 +16,8 @@ use crate::domain::Name;
 pub(super) const MAX_LIST_BYTES: u64 = 16 << 20;
 /// The heading of the column with the addresses.
 const COLUMN: &str = "address";
+/// That of the column which says whose they are.
+const MEMBER: &str = "member";
 const REMEDY: &str = "write one address a line, or a column with the heading `address`; lines that begin \
                       with # are comments";
 
@@ -21,6 +28,9 @@ pub struct List {
     pub name: Name,
     /// Who is on it.
     pub users: Arc<BTreeSet<Address>>,
+    /// Who else's wallet an address is, if it says so: the member's own is not among
+    /// them.
+    pub members: Option<Arc<BTreeMap<Address, Address>>>,
 }
 
 /// Reads the text of a list.
@@ -37,41 +47,76 @@ pub(super) fn read(path: &Path, text: &str) -> Result<List, Problem> {
         .comment(Some(b'#'))
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
-    let (mut users, mut column) = (BTreeSet::new(), None);
+    let (mut users, mut columns) = (BTreeSet::new(), None);
+    let mut members = BTreeMap::new();
     for record in reader.records() {
         let record = record.map_err(|error| of_file(path, error.to_string(), REMEDY.to_owned()))?;
-        let headed = || record.iter().position(|field| field.eq_ignore_ascii_case(COLUMN));
-        let at = match column {
-            Some(at) => at,
+        let headed = |name: &str| record.iter().position(|field| field.eq_ignore_ascii_case(name));
+        let (at, member_at) = match columns {
+            Some(columns) => columns,
             // The first line is a heading if it names the column.
             None => {
-                let heading = headed();
-                column = heading.or(Some(0));
+                let heading = headed(COLUMN);
+                let found = (heading.unwrap_or(0), heading.and_then(|_| headed(MEMBER)));
+                columns = Some(found);
                 if heading.is_some() {
                     continue;
                 }
-                0
+                found
             }
         };
-        let field = record.get(at).unwrap_or_default();
-        let Ok(user) = field.parse::<Address>() else {
-            let line = record.position().map_or(0, csv::Position::line);
-            let file = format!("{}:{line}", path.display());
-            let shown: String = field.chars().take(80).collect();
-            return Err(Problem {
-                file,
-                key: COLUMN.into(),
-                value: Some(shown),
-                why: "not an address: 0x and 40 hex digits".into(),
-                remedy: REMEDY.into(),
-            });
-        };
+        let line = record.position().map_or(0, csv::Position::line);
+        let user = address(path, line, COLUMN, record.get(at).unwrap_or_default())?;
         users.insert(user);
+        // Of a line without one the address is a member's own.
+        let Some(text) = member_at.and_then(|at| record.get(at)).filter(|it| !it.is_empty()) else {
+            continue;
+        };
+        let member = address(path, line, MEMBER, text)?;
+        let before = members.insert(user, (member, line));
+        if let Some((other, before)) = before.filter(|(other, _)| *other != member) {
+            let why = format!("{user} is {other}'s by line {before}");
+            return Err(at_line(path, line, MEMBER, text, why, "an address is one member's"));
+        }
     }
     if users.is_empty() {
         return Err(of_file(path, "nobody is on the list".into(), REMEDY.to_owned()));
     }
-    Ok(List { name, users: Arc::new(users) })
+    for (member, line) in members.values() {
+        if let Some((other, _)) = members.get(member).filter(|(other, _)| other != member) {
+            let why = format!("{member} is itself {other}'s");
+            let remedy = "name the member's own address, to which nobody else's is a member";
+            return Err(at_line(path, *line, MEMBER, &member.to_string(), why, remedy));
+        }
+    }
+    let says = columns.is_some_and(|(_, member)| member.is_some());
+    let members = members.into_iter().map(|(user, (member, _))| (user, member));
+    let members = members.filter(|(user, member)| user != member).collect();
+    Ok(List { name, users: Arc::new(users), members: says.then(|| Arc::new(members)) })
+}
+
+fn address(path: &Path, line: u64, column: &str, field: &str) -> Result<Address, Problem> {
+    field.parse().map_err(|_| {
+        let why = "not an address: 0x and 40 hex digits".to_owned();
+        at_line(path, line, column, field, why, REMEDY)
+    })
+}
+
+fn at_line(
+    path: &Path,
+    line: u64,
+    column: &str,
+    field: &str,
+    why: String,
+    remedy: &str,
+) -> Problem {
+    Problem {
+        file: format!("{}:{line}", path.display()),
+        key: column.into(),
+        value: Some(field.chars().take(80).collect()),
+        why,
+        remedy: remedy.into(),
+    }
 }
 
 #[cfg(test)]
@@ -112,5 +157,32 @@ mod tests {
         assert!(refused("name,wallet\nada,0x12\n").contains("founders.csv:1"));
         let bad = read(Path::new("rules/The Founders.csv"), ONE).unwrap_err().to_string();
         assert!(bad.contains("founders.csv"), "{bad}");
+    }
+
+    #[test]
+    fn a_list_may_say_whose_the_addresses_are() {
+        let text = format!("address,member,note\n{ONE},{TWO},phone\n{TWO},,\n");
+        let list = read(Path::new("rules/wallets.csv"), &text).unwrap();
+        let [one, two] = [ONE, TWO].map(|it| it.parse::<Address>().unwrap());
+        assert_eq!(*list.users, [one, two].into());
+        assert_eq!(*list.members.unwrap(), [(one, two)].into());
+        let plain = read(Path::new("rules/wallets.csv"), ONE).unwrap();
+        assert_eq!(plain.members, None, "nothing is said");
+        let own = read(Path::new("rules/w.csv"), &format!("address,member\n{ONE},{ONE}")).unwrap();
+        assert_eq!(*own.members.unwrap(), [].into());
+    }
+
+    #[test]
+    fn whose_an_address_is_must_be_clear() {
+        const THREE: &str = "0x3333333333333333333333333333333333333333";
+        let told = |lines: &str| refused(&format!("address,member\n{lines}"));
+        let two_members = told(&format!("{ONE},{TWO}\n{ONE},{THREE}"));
+        assert!(two_members.contains("founders.csv:3") && two_members.contains("by line 2"));
+        let chain = told(&format!("{ONE},{TWO}\n{TWO},{THREE}"));
+        assert!(chain.contains("is itself"), "{chain}");
+        let circle = told(&format!("{ONE},{TWO}\n{TWO},{ONE}"));
+        assert!(circle.contains("is itself"), "{circle}");
+        let bad = told(&format!("{ONE},ada"));
+        assert!(bad.contains("founders.csv:2") && bad.contains("member"), "{bad}");
     }
 }

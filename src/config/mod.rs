@@ -42,7 +42,10 @@ pub use raw::{
 pub use secret::{Secret, SecretError, SecretRef};
 pub use signers::{KmsService, KmsSource, Signer, SignerKeySource};
 
-use crate::{domain::Name, failpoints::Doom};
+use crate::{
+    domain::{EventSchema, Name},
+    failpoints::Doom,
+};
 
 /// Everything the daemon is told.
 #[derive(Clone, Debug)]
@@ -71,6 +74,8 @@ pub struct Config {
     pub signers: Vec<Signer>,
     /// What held tokens change in governance.
     pub benefits: Vec<Benefit>,
+    /// Who says facts that no chain has.
+    pub facts: Vec<Facts>,
     /// Rule files as they were read, not yet compiled.
     pub rules: Vec<RuleFile>,
     /// Lists of people that rules can name.
@@ -198,6 +203,21 @@ pub struct Rate {
     pub costs: BTreeMap<String, u32>,
     /// See `costs`.
     pub default_cost: u32,
+}
+
+/// Who says facts that no chain has.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Its name, as rules name contracts.
+    pub name: Name,
+    /// Whose signatures are taken.
+    pub signers: Vec<Address>,
+    /// Where the secret of its webhook's HMAC is.
+    pub hmac: Option<SecretRef>,
+    /// Longest time without a watermark.
+    pub heartbeat: Duration,
+    /// What it tells.
+    pub events: Vec<EventSchema>,
 }
 
 /// One watched contract.

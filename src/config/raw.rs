@@ -23,6 +23,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub contracts: Vec<RawContract>,
     #[serde(default)]
+    pub facts: Vec<RawFacts>,
+    #[serde(default)]
     pub governor_groups: Vec<RawGroup>,
     #[serde(default)]
     pub signers: Vec<RawSigner>,
@@ -239,6 +241,19 @@ pub(super) struct RawCreation {
     pub contract: String,
     pub event: String,
     pub field: String,
+}
+
+/// Who says facts that no chain has.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFacts {
+    pub name: String,
+    #[serde(default)]
+    pub signers: Vec<String>,
+    pub hmac: Option<String>,
+    pub heartbeat_s: Option<u64>,
+    /// Fields with their types, by the event.
+    pub events: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Deserialize)]

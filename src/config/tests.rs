@@ -233,6 +233,58 @@ fn bad_values_about_factories_and_groups_get_key_value_and_remedy() {
 }
 
 #[test]
+fn a_source_of_facts_says_who_may_say_what() {
+    const FORUM: &str = "[[facts]]\nname = \"forum\"\n\
+        signers = [\"0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512\"]\n\
+        events.posted = { author = \"address\", likes = \"uint\" }\n";
+    let config = read(&format!("{CHAIN}{DAO}{FORUM}hmac = \"env:FORUM\"\n")).unwrap();
+    let facts = &config.facts[0];
+    assert_eq!((facts.name.as_str(), facts.signers.len()), ("forum", 1));
+    assert_eq!(facts.heartbeat, Duration::from_secs(15));
+    assert_eq!(facts.events[0].fields.len(), 2);
+    let changed = |from: &str, to: &str| {
+        let text = FORUM.replace(from, to);
+        assert_ne!(text, FORUM);
+        format!("{CHAIN}{DAO}{text}")
+    };
+    let and = |more: &str| format!("{CHAIN}{DAO}{FORUM}{more}\n");
+    let signers = "signers = [\"0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512\"]";
+    for (text, parts) in [
+        (changed("\"forum\"", "\"dao\""), ["facts[0].name", "a contract has this name"]),
+        (changed("\"forum\"", "\"The Forum\""), ["facts[0].name", "not a name"]),
+        (and(FORUM), ["facts[1].name", "two have this name"]),
+        (changed(signers, ""), ["facts[0].signers", "anybody could say anything"]),
+        (changed("0xe7f1", "0x"), ["facts[0].signers", "not an address"]),
+        (
+            changed("0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512", &"0".repeat(40)),
+            ["facts[0].signers", "not an address"],
+        ),
+        (and("hmac = \"hunter2\""), ["facts[0].hmac", "never stands in a file"]),
+        (and("heartbeat_s = 0"), ["facts[0].heartbeat_s", "from 1 to 3600"]),
+        (and("heartbeat_s = \"often\""), ["facts[0].heartbeat_s", "string"]),
+        (changed("\"uint\"", "\"uint256\""), ["facts[0].events.posted.likes", "not a type"]),
+        (changed("likes", "fact_id"), ["facts[0].events.posted.fact_id", "can't have this name"]),
+        (changed("\"address\"", "\"text\""), ["facts[0].events.posted", "nobody can earn"]),
+        (changed("events.posted", "events.\"a b\""), ["facts[0].events.a b", "not a name"]),
+        (
+            changed("events.posted = { author = \"address\", likes = \"uint\" }", "events = {}"),
+            ["facts[0].events", "it tells nothing"],
+        ),
+        (changed("name = \"forum\"", "names = \"forum\""), ["facts[0]", "names"]),
+        (
+            format!("{}{FORUM}", CHAIN.replace("\"local\"", "\"offchain\"")),
+            ["chains[0].name", "off chain"],
+        ),
+    ] {
+        let said = problems(&text);
+        for part in parts {
+            assert!(said.contains(part), "`{part}` is not in:\n{said}\nfor:\n{text}");
+        }
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn how_a_governor_decides_follows_from_its_kind_unless_it_is_said() {
     use super::GovernorCounting::{Bravo, Nouns, Standard, Word};
     let dao = |kind: &str, more: &str| {

@@ -4,6 +4,7 @@
 mod benefits;
 mod chains;
 mod contracts;
+mod facts;
 mod signers;
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
@@ -13,6 +14,7 @@ use figment::Figment;
 use benefits::check_benefits;
 use chains::check_chains;
 use contracts::{check_contracts, check_groups};
+use facts::check_facts;
 use signers::check_signers;
 
 use super::{
@@ -187,6 +189,7 @@ pub(super) fn check(
         }
         parsed
     });
+    let facts = check_facts(&mut c, raw.facts, &contracts);
     let signers = check_signers(&mut c, raw.signers, &chain_names);
     let benefits = check_benefits(&mut c, raw.benefits, &contracts, &contract_names);
     match (environment, listen, nats) {
@@ -200,6 +203,7 @@ pub(super) fn check(
             supervisor,
             chains,
             contracts,
+            facts,
             governor_groups,
             signers,
             benefits,
@@ -207,7 +211,7 @@ pub(super) fn check(
             lists,
             fault_injection: raw.debug.fault_injection,
             failpoint,
-            said_by: ["chains", "nats", "contracts", "signers"]
+            said_by: ["chains", "nats", "contracts", "facts", "signers"]
                 .map(|section| (section, said_by(figment, section, fallback)))
                 .into(),
         }),

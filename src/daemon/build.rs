@@ -14,6 +14,7 @@ use super::{
     DaemonState, Plan, StartError,
     broker::Broker,
     contracts::spawn_contracts,
+    facts::FactDesk,
     letters::{LetterDesk, Signers},
     pauses::PauseDesk,
     proofs::ProofDesk,
@@ -23,6 +24,7 @@ use crate::{
     actors::{
         benefits::BenefitsReader,
         endpoint::{Endpoint, EndpointError, EndpointHandle},
+        facts::FactsActor,
         governance::{GovernanceActor, Governor},
         head::{HeadActor, HeadSpec},
         notices::NoticeActor,
@@ -41,7 +43,7 @@ use crate::{
         transport::{EndpointUrl, HttpLimits},
     },
     config::{self, Config, Confirmations, ContractKind, SecretError},
-    domain::{Name, OnRetract},
+    domain::{Name, OnRetract, off_chain},
     fold::Source,
     signing::{
         calls::{Calls, Role},
@@ -158,6 +160,7 @@ pub(super) fn spawn_all(
     state.benefits_from(BenefitsReader::new(shared.clone(), versions.collect()));
     let contracts = Arc::new(spawn_contracts(config, &plan, tree, &shared)?);
     state.replayed_by(Arc::clone(&contracts));
+    state.told_facts_at(spawn_facts(config, &plan, tree, &shared)?);
     spawn_folds(config, &plan, tree, &shared, state)?;
     let signers = Arc::new(spawn_signers(config, &plan, tree, &shared)?);
     let connection = shared.connection.clone();
@@ -218,6 +221,29 @@ fn patience(chain: &config::Chain) -> Trust {
     Trust { patience: trust.patience.max(chain.block_time * 4), ..trust }
 }
 
+/// Facts of one source that wait at once.
+const FACTS_QUEUED: usize = 1_024;
+
+fn spawn_facts(
+    config: &Config,
+    plan: &Plan,
+    tree: &Tree,
+    shared: &Shared,
+) -> Result<FactDesk, StartError> {
+    let mut desk = FactDesk::new(shared.metrics.clone());
+    for (facts, source) in config.facts.iter().zip(&plan.facts) {
+        let (sender, queue) = mpsc::channel(FACTS_QUEUED);
+        let queue = Arc::new(Mutex::new(queue));
+        let (shared, name, heartbeat) = (shared.clone(), facts.name.clone(), facts.heartbeat);
+        let spec = child(config, &format!("facts/{name}"), ArbiterClass::Listen);
+        tree.spawn_steps(spec, StepLimits::default(), move || {
+            FactsActor::new(shared.clone(), name.clone(), heartbeat, Arc::clone(&queue))
+        })?;
+        desk.add(source.clone(), sender);
+    }
+    Ok(desk)
+}
+
 fn spawn_folds(
     config: &Config,
     plan: &Plan,
@@ -225,8 +251,10 @@ fn spawn_folds(
     shared: &Shared,
     state: &DaemonState,
 ) -> Result<(), StartError> {
-    let names: Arc<BTreeMap<u64, Name>> =
-        Arc::new(config.chains.iter().map(|c| (c.chain_id, c.name.clone())).collect());
+    let chains = config.chains.iter().map(|chain| (chain.chain_id, chain.name.clone()));
+    let facts =
+        config.facts.iter().map(|it| (off_chain::chain_id(&it.name), off_chain::off_chain()));
+    let names: Arc<BTreeMap<u64, Name>> = Arc::new(chains.chain(facts).collect());
     let mut explainers = BTreeMap::new();
     for set in &plan.rule_sets {
         let followed = set.followed().filter_map(|name| {

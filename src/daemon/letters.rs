@@ -115,7 +115,10 @@ impl LetterDesk {
                      counted by rules, start over"
                 )
             }
-            WriterKind::RuleSet | WriterKind::Governor | WriterKind::Notifier => {
+            WriterKind::RuleSet
+            | WriterKind::Governor
+            | WriterKind::Notifier
+            | WriterKind::Facts => {
                 return Err(not_replayable(&actor));
             }
         };

@@ -10,6 +10,7 @@ use futures::future::LocalBoxFuture;
 use serde_json::{Value as Json, json};
 
 use super::{
+    facts::FactDesk,
     letters::LetterDesk,
     pauses::PauseDesk,
     proofs::ProofDesk,
@@ -44,6 +45,7 @@ pub struct DaemonState {
     guards: OnceLock<Vec<Guard>>,
     chains: OnceLock<Vec<ChainClient>>,
     benefits: OnceLock<BenefitsReader>,
+    facts: OnceLock<FactDesk>,
     /// Rule sets by the achievements they award.
     rule_sets: OnceLock<BTreeMap<Name, ActorRef<Stepper<RuleSetActor>>>>,
     heads: OnceLock<Heads>,
@@ -78,6 +80,7 @@ impl DaemonState {
             guards: OnceLock::new(),
             chains: OnceLock::new(),
             benefits: OnceLock::new(),
+            facts: OnceLock::new(),
             rule_sets: OnceLock::new(),
             heads: OnceLock::new(),
             contracts,
@@ -130,6 +133,10 @@ impl DaemonState {
 
     pub(super) fn benefits_from(&self, reader: BenefitsReader) {
         let _ = self.benefits.set(reader);
+    }
+
+    pub(super) fn told_facts_at(&self, desk: FactDesk) {
+        let _ = self.facts.set(desk);
     }
 
     pub(super) fn explained_by(&self, by: BTreeMap<Name, ActorRef<Stepper<RuleSetActor>>>) {
@@ -292,6 +299,16 @@ impl Operator for DaemonState {
                 "known_by": known.level.word(),
             }))
         })
+    }
+
+    fn say_fact(
+        &self,
+        source: &str,
+        body: Vec<u8>,
+        mac: Option<String>,
+    ) -> LocalBoxFuture<'static, Result<Json, ApiProblem>> {
+        let (desk, source) = (started(&self.facts), source.to_owned());
+        Box::pin(async move { desk?.say(&source, &body, mac.as_deref()).await })
     }
 
     fn resume(

@@ -5,13 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use zeroize::Zeroizing;
 
+use alloy::primitives::Address;
+
 use crate::{
     chain::adapters::{Adapter, AdapterError, Kind},
     config::{
         self, Config, ContractKind, GovernorClock, GovernorCounting, KmsService, Place,
         SecretError, SignerKeySource, StackKind,
     },
-    domain::{FieldType, Name, OnRetract},
+    domain::{FieldSchema, FieldType, Name, OnRetract, off_chain::chain_id},
+    facts::{FactSource, ID_FIELD, KIND, WebhookSecret},
     governance::{BenefitRule, Clock, Counting, Governance, InvalidSettings, Settings, Stack},
     rules::{Catalog, CatalogContract, RuleError, RuleSet, outcome_events},
     signing::{
@@ -29,6 +32,8 @@ pub struct Plan {
     pub rule_sets: Vec<Arc<RuleSet>>,
     /// Governance folds by governor.
     pub governors: BTreeMap<Name, Governance>,
+    /// Who says facts, in the configuration's order.
+    pub facts: Vec<Arc<FactSource>>,
     /// Keys by signer.
     pub keys: BTreeMap<Name, Arc<SignerKey>>,
     /// How achievements contracts are called.
@@ -103,6 +108,24 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
             )),
         }
     }
+    let mut facts = Vec::new();
+    for (i, source) in config.facts.iter().enumerate() {
+        let secret = source.hmac.as_ref().map(config::SecretRef::resolve).transpose();
+        match secret {
+            Ok(secret) => facts.push(Arc::new(FactSource {
+                name: source.name.clone(),
+                events: source.events.clone(),
+                signers: source.signers.clone(),
+                secret: secret.map(|secret| WebhookSecret::new(secret.expose())),
+            })),
+            Err(error) => problems.push(format!(
+                "{}: facts[{i}].hmac (`{}`): {}",
+                config.said_by("facts"),
+                source.name,
+                whole(&error)
+            )),
+        }
+    }
     let mut keys = BTreeMap::new();
     for (i, signer) in config.signers.iter().enumerate() {
         match load_key(&signer.key) {
@@ -118,7 +141,7 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
         }
     }
     if problems.is_empty() {
-        Ok(Plan { adapters, rule_sets, governors, keys, calls })
+        Ok(Plan { adapters, rule_sets, governors, facts, keys, calls })
     } else {
         Err(PlanError { problems })
     }
@@ -295,14 +318,36 @@ fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
         };
         Some((contract.name.clone(), known))
     };
+    let said = |facts: &config::Facts| {
+        let mut events = facts.events.clone();
+        let id = FieldSchema { name: ID_FIELD.to_owned(), field_type: FieldType::Text };
+        events.iter_mut().for_each(|event| event.fields.push(id.clone()));
+        let known = CatalogContract {
+            chain_id: chain_id(&facts.name),
+            address: Address::ZERO,
+            created: false,
+            clock: None,
+            counting: Counting::Standard,
+            votes: None,
+            kind: KIND.to_owned(),
+            events,
+        };
+        (facts.name.clone(), known)
+    };
+    let contracts = config.contracts.iter().filter_map(contract);
     Catalog {
-        contracts: config.contracts.iter().filter_map(contract).collect(),
+        contracts: contracts.chain(config.facts.iter().map(said)).collect(),
         groups: config
             .governor_groups
             .iter()
             .map(|group| (group.name.clone(), group.members.clone()))
             .collect(),
         signers: config.signers.iter().map(|signer| signer.name.clone()).collect(),
+        links: config
+            .lists
+            .iter()
+            .filter_map(|list| Some((list.name.clone(), Arc::clone(list.members.as_ref()?))))
+            .collect(),
         lists: config
             .lists
             .iter()

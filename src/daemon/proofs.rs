@@ -15,7 +15,7 @@ use crate::{
     breakers::{Classify as _, FailureClass},
     chain::rpc::RpcError,
     config::Config,
-    domain::{EventId, Evidence, EvidenceItem, Name, UnlockId},
+    domain::{EventId, Evidence, EvidenceItem, Name, UnlockId, off_chain::is_off_chain},
     evidence::{self, EvidenceFile, Landing, LogProof, Proof},
     signing::{calls, item::Item, ledger::item_key},
     store::{StoreHandle, Table},
@@ -151,7 +151,10 @@ impl ProofDesk {
             proof: Proof::Unproven(why.to_owned()),
         };
         let Some(link) = self.chains.get(chain_id) else {
-            return Ok(nowhere("its chain is not configured any more"));
+            return Ok(nowhere(match is_off_chain(*chain_id) {
+                true => "it was said off chain, which no block proves",
+                false => "its chain is not configured any more",
+            }));
         };
         let receipt = link.client.backfill().receipt(*transaction_hash).await;
         let Some(found) = receipt.map_err(unavailable)? else {
@@ -224,6 +227,9 @@ impl ProofDesk {
     /// not know its transaction (any more).
     async fn is_there(&self, item: &EvidenceItem) -> Result<Option<bool>, ApiProblem> {
         let EvidenceItem { chain_id, block_hash, transaction_hash, log_index, .. } = item;
+        if is_off_chain(*chain_id) {
+            return Ok(None);
+        }
         let id = EventId::of(*chain_id, *block_hash, *transaction_hash, *log_index);
         let Some(link) = self.chains.get(chain_id).filter(|_| id == item.event) else {
             return Ok(Some(false));

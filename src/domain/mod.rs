@@ -5,6 +5,7 @@
 mod block;
 mod event;
 mod names;
+pub mod off_chain;
 mod rewind;
 mod transaction;
 pub(crate) mod unlock;

@@ -41,6 +41,9 @@ fn form(set: &RuleSet) -> String {
             form.line(1, format_args!("votes of {votes}"));
         }
     }
+    if let Some((list, members)) = set.links.meaning() {
+        form.line(0, format_args!("links {list} {members:#x}"));
+    }
     if set.since > 0 {
         form.line(0, format_args!("since {}", set.since));
     }

@@ -22,6 +22,8 @@ pub struct Catalog {
     pub groups: BTreeMap<Name, Vec<Name>>,
     /// Names of the signers.
     pub signers: BTreeSet<Name>,
+    /// Whose wallet is whose, by the list that says so.
+    pub links: BTreeMap<Name, Arc<BTreeMap<Address, Address>>>,
     /// Who is on which list.
     pub lists: BTreeMap<Name, Arc<BTreeSet<Address>>>,
 }

@@ -1,6 +1,9 @@
 //! Compiling a rule file against a catalog, reporting all that is wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use alloy::primitives::{B256, U256};
 use toml::de::DeTable;
@@ -14,7 +17,9 @@ use super::{
     error::{Problem, RuleError, suggest},
     fields::event,
     index::Index,
-    limits, literal, memory,
+    limits,
+    links::Links,
+    literal, memory,
     meter::{Meter, Meters},
     model::{Achievement, ContractRef, EventKind, Leaf, Number, OnChange, Over, RuleSet, Tally},
     outcomes, prerequisites,
@@ -28,7 +33,7 @@ use crate::{
     governance::{Clock, Governance, Settings},
 };
 
-pub(super) const SET_KEYS: [&str; 8] = [
+pub(super) const SET_KEYS: [&str; 9] = [
     "id",
     "signer",
     "achievements_contract",
@@ -36,6 +41,7 @@ pub(super) const SET_KEYS: [&str; 8] = [
     "on_change",
     "since",
     "shadow",
+    "links",
     "achievements",
 ];
 
@@ -86,6 +92,10 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         None => Some(None),
     };
     let changes = changes(root, errors);
+    let links = match root.get("links") {
+        Some(node) => Links::compile(&node, catalog, errors),
+        None => Some(Links::default()),
+    };
     let remedy_list = "add [[achievements]] with name, id and when";
     let nodes = root
         .require("achievements", errors, remedy_list)
@@ -120,6 +130,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     prerequisites::check(&seen.requires, &seen.names, errors);
     let (id, contract, daily_budget) = (id?, contract?, daily_budget?);
     let Changes { on_change, since, shadow } = changes?;
+    let links = links?;
     if !whole || !errors.list.is_empty() {
         return None;
     }
@@ -135,7 +146,11 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
                     *meter = moved_to(*meter);
                 }
             }
-            Leaf::Holds(_) | Leaf::Listed(_) => {}
+            // Whoever has a wallet on it is on it.
+            Leaf::Listed(leaf) => {
+                leaf.users = Arc::new(leaf.users.iter().map(|user| links.member(*user)).collect());
+            }
+            Leaf::Holds(_) => {}
         }
     }
     let tallies = ratio::tallies(&mut meters, &mut achievements);
@@ -174,6 +189,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         since,
         on_change,
         shadow,
+        links,
         achievements,
         meters,
         read,

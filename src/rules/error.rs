@@ -94,6 +94,12 @@ pub enum Problem {
         /// The name.
         list: String,
     },
+    /// A list that does not say who is whose.
+    #[error("the list `{list}` has no column `member`")]
+    NoMembers {
+        /// The name.
+        list: String,
+    },
     /// A sequence of one.
     #[error("one step is no sequence")]
     OneStep,

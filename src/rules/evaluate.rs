@@ -69,7 +69,7 @@ impl Fold for RuleSet {
     }
 
     fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Unlock>) {
-        let facts = Facts::of(event);
+        let facts = Facts::of(event, &self.links);
         let settlements = self.ended_by(&facts, state);
         self.happen(facts, state, output);
         for settlement in &settlements {
@@ -85,7 +85,7 @@ impl RuleSet {
         for (event, log) in self.outcome(settlement, state) {
             // The first one is told of the proposal itself.
             created.get_or_insert_with(|| log.clone());
-            let mut event = self.note(Facts::from_log(&event, log), state);
+            let mut event = self.note(Facts::from_log(&event, log, &self.links), state);
             touched.append(event.touched);
             tallied.append(&mut event.tallied);
             for who in event.people {
@@ -149,7 +149,7 @@ impl RuleSet {
             name if name == revoked => None,
             _ => return,
         };
-        let (Some(user), Some(id)) = (facts.address("user"), facts.uint("id")) else { return };
+        let (Some(user), Some(id)) = (facts.member("user"), facts.uint("id")) else { return };
         let Some((required, achievements)) = self.index.by_prerequisite.get(&id) else { return };
         memory::set_unlocked(state, user, *required, by);
         happening.touched.touch(user, achievements);
@@ -178,7 +178,7 @@ impl RuleSet {
                 continue;
             }
             let signal = &first.meter.signal;
-            let Some(user) = happening.facts.address(&signal.subject) else { continue };
+            let Some(user) = happening.facts.member(&signal.subject) else { continue };
             if !signal.filter.is_met(&happening.facts) || !self.has_held(state, signal, user) {
                 continue;
             }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::domain::{
     EvidenceItem, Name,
+    off_chain::is_off_chain,
     unlock::{checksummed, decimal},
 };
 
@@ -49,6 +50,9 @@ pub struct Explanation {
     /// The condition with what counted. Counting ends where nobody asks for
     /// more; windows and tokens held are those of now, whatever was requested.
     pub condition: ConditionReport,
+    /// Of what counts, what was said off chain: no chain can be asked about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub off_chain: Vec<Name>,
     /// What is missing, in words; empty once requested.
     pub missing: Vec<String>,
     /// The votes that are still open to the user for it, the soonest first, of
@@ -202,7 +206,7 @@ impl RuleSet {
                 remedy: suggest(achievement, known, "it has none"),
             });
         };
-        let view = &View::of(state, user, now);
+        let view = &View::of(state, self.links.member(user), now);
         let place = self.place(&achievement.name);
         let requested = place.and_then(|place| view.requested(place));
         let requires = achievement.requires.iter().map(|name| PrerequisiteReport {
@@ -239,12 +243,19 @@ impl RuleSet {
             earned_from: verdict.later(),
             requires,
             condition,
+            off_chain: self.off_chain(),
             chances: match missing.is_empty() {
                 true => Vec::new(),
                 false => self.chances(state, achievement, user),
             },
             missing,
         })
+    }
+
+    /// Sources of facts that no chain has.
+    fn off_chain(&self) -> Vec<Name> {
+        let off = |contract: &&super::model::ContractRef| is_off_chain(contract.chain_id);
+        self.read.values().filter(off).map(|contract| contract.name.clone()).collect()
     }
 
     fn report(

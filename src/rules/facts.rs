@@ -6,7 +6,7 @@ use alloy::primitives::{Address, B128, U256, keccak256};
 use serde_json::Value as Json;
 use smallvec::SmallVec;
 
-use super::{memory::Counted, meter::Signal, model::Number};
+use super::{links::Links, memory::Counted, meter::Signal, model::Number};
 use crate::domain::{Event, FieldType, Value};
 
 /// An event as rules see it.
@@ -14,6 +14,7 @@ pub(super) struct Facts<'e> {
     pub(super) event: &'e Event,
     /// It as a log that counts.
     pub(super) log: Counted,
+    links: &'e Links,
     /// In order of their names.
     fields: SmallVec<[Field<'e>; 8]>,
 }
@@ -27,19 +28,19 @@ struct Field<'e> {
 }
 
 impl<'e> Facts<'e> {
-    pub(super) fn of(event: &'e Event) -> Self {
-        Self::from_log(event, Counted::of(event))
+    pub(super) fn of(event: &'e Event, links: &'e Links) -> Self {
+        Self::from_log(event, Counted::of(event), links)
     }
 
     /// Of an event that follows from a log.
-    pub(super) fn from_log(event: &'e Event, log: Counted) -> Self {
+    pub(super) fn from_log(event: &'e Event, log: Counted, links: &'e Links) -> Self {
         let field = |(name, json): (&'e String, &'e Json)| Field {
             name,
             json,
             read: OnceCell::new(),
             mark: OnceCell::new(),
         };
-        Self { event, log, fields: event.fields.iter().map(field).collect() }
+        Self { event, log, links, fields: event.fields.iter().map(field).collect() }
     }
 
     fn field(&self, name: &str) -> Option<&Field<'e>> {
@@ -58,7 +59,13 @@ impl<'e> Facts<'e> {
         }
     }
 
-    /// An address. The zero address stands for nobody and earns nothing.
+    /// Whom an address belongs to. The zero address stands for nobody and earns
+    /// nothing.
+    pub(super) fn member(&self, name: &str) -> Option<Address> {
+        self.address(name).map(|address| self.links.member(address))
+    }
+
+    /// An address itself.
     pub(super) fn address(&self, name: &str) -> Option<Address> {
         match *self.value(name, &FieldType::Address)? {
             Value::Address(address) => (!address.is_zero()).then_some(address),
@@ -72,7 +79,7 @@ impl<'e> Facts<'e> {
         signals: impl Iterator<Item = &'s Signal>,
     ) -> SmallVec<[Address; 4]> {
         let mut users = SmallVec::new();
-        for user in signals.filter_map(|signal| self.address(&signal.subject)) {
+        for user in signals.filter_map(|signal| self.member(&signal.subject)) {
             if !users.contains(&user) {
                 users.push(user);
             }

@@ -150,9 +150,9 @@ impl RuleSet {
             }
         }
         if facts.event.name.as_str() == DELEGATED
-            && let Some(delegator) = facts.address("delegator")
+            && let Some(delegator) = facts.member("delegator")
         {
-            let to = facts.address("to_delegate");
+            let to = facts.member("to_delegate");
             let key = Key::Delegate(looking.place, delegator);
             let before: Option<Address> = read(state, &key);
             write_or_remove(state, key, to.as_ref());
@@ -210,11 +210,11 @@ fn moved(facts: &Facts<'_>) -> SmallVec<[Moved; 1]> {
         Some(_) => return SmallVec::new(),
     };
     let (from, to) = match kind {
-        "minted" => (None, facts.address("to")),
-        "transferred" => (facts.address("from"), facts.address("to")),
-        "burned" => (facts.address("from"), None),
-        "attested" => (None, facts.address("recipient")),
-        "revoked" => (facts.address("recipient"), None),
+        "minted" => (None, facts.member("to")),
+        "transferred" => (facts.member("from"), facts.member("to")),
+        "burned" => (facts.member("from"), None),
+        "attested" => (None, facts.member("recipient")),
+        "revoked" => (facts.member("recipient"), None),
         _ => return SmallVec::new(),
     };
     let of = |id: Option<U256>, amount: U256| Moved { from, to, id, attested: None, amount };

@@ -22,6 +22,7 @@ mod fields;
 mod holdings;
 mod index;
 mod lasting;
+mod links;
 mod literal;
 mod memory;
 mod meter;

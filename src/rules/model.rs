@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     again::Every,
     index::Index,
+    links::Links,
     meter::{Meter, Window},
     proposals::Followed,
 };
@@ -37,6 +38,8 @@ pub struct RuleSet {
     pub(super) on_change: Option<OnChange>,
     /// It is evaluated, and asks for nothing.
     pub(super) shadow: bool,
+    /// Whose wallets are taken for one.
+    pub(super) links: Links,
     /// In order of their names, so that the order in the file means nothing.
     pub(super) achievements: Vec<Achievement>,
     /// What is counted of users' events, each once however many look at it.

@@ -192,7 +192,7 @@ impl Signal {
         let event = facts.event;
         let mut kinds = self.events.iter();
         kinds.any(|kind| kind.contract == event.contract && kind.event == event.name)
-            && facts.address(&self.subject) == Some(user)
+            && facts.member(&self.subject) == Some(user)
             && self.filter.is_met(facts)
     }
 }

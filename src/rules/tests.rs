@@ -10,6 +10,7 @@ mod gallery;
 mod groups;
 mod holdings;
 mod lasting;
+mod links;
 mod lists;
 mod outcomes;
 mod powers;

@@ -106,6 +106,8 @@ pub enum WriterKind {
     Signer,
     /// Delivers to one sink.
     Notifier,
+    /// Takes in the facts of one source.
+    Facts,
 }
 
 /// One actor, as subjects and durable consumers name it: a rule set and a
@@ -136,6 +138,7 @@ impl fmt::Display for Writer {
             WriterKind::Governor => "governor",
             WriterKind::Signer => "signer",
             WriterKind::Notifier => "notifier",
+            WriterKind::Facts => "facts",
         };
         write!(f, "{kind}-{}", self.name)
     }
@@ -157,6 +160,7 @@ impl FromStr for Writer {
             WriterKind::Governor,
             WriterKind::Signer,
             WriterKind::Notifier,
+            WriterKind::Facts,
         ];
         let name = text.split_once('-').and_then(|(_, name)| Name::new(name).ok());
         let name = name.ok_or(InvalidWriter)?;

@@ -309,6 +309,8 @@ metrics! {
         "Changes of a holder's benefits.";
     cache_reads_total: IntCounterVec ["cache", "level"],
         "Reads of something that is cached, by who knew it: `process`, `bucket`, `store` or `nobody`.";
+    facts_total: IntCounterVec ["source", "outcome"],
+        "Facts sent from off chain, by what became of them: `taken`, `known`, `differs` or `refused`.";
     governance_differing_proposals: IntGaugeVec ["governor"],
         "Proposals that are in other states by their events than by the contract's word.";
     votes_total: IntCounterVec ["governor"],

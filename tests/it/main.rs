@@ -17,6 +17,7 @@ mod escalation;
 mod evidence;
 mod explain;
 mod factories;
+mod facts;
 mod governance;
 mod handover;
 mod kills;

@@ -46,6 +46,12 @@ pub(super) async fn read(
 ) -> Result<(), Failure> {
     let names: BTreeSet<Name> =
         trials.iter().flat_map(|trial| trial.set.sources()).map(|it| it.contract).collect();
+    if let Some(facts) = setting.config.facts.iter().find(|it| names.contains(&it.name)) {
+        return Err(Failure::Failed(format!(
+            "`{}` says facts that no chain has: read the daemon's stream, with --source stream",
+            facts.name
+        )));
+    }
     let mut readings = readings(setting, args, &names).await?;
     let mut answers = Answers::of(setting);
     let blocks = readings.iter().map(|it| (it.to + 1).saturating_sub(it.next)).sum();

@@ -16,7 +16,7 @@ use crate::{
         messages,
     },
     daemon,
-    domain::{BlockRef, Name, Rewind, Watermark},
+    domain::{BlockRef, Name, Rewind, Watermark, off_chain::off_chain},
     fold::{Account, Counts, Input},
     streams::{
         StreamError,
@@ -47,6 +47,9 @@ pub(super) async fn read(
     let contracts: BTreeSet<Name> =
         trials.iter().flat_map(|trial| trial.set.sources()).map(|it| it.contract).collect();
     let of_chain = |name: &Name| {
+        if setting.config.facts.iter().any(|facts| facts.name == *name) {
+            return Some((off_chain(), name.clone()));
+        }
         let contract = setting.config.contract(name)?;
         Some((contract.chain.clone(), name.clone()))
     };

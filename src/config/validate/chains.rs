@@ -13,7 +13,10 @@ use crate::{
         Chain, Completeness, Confirmations, Endpoint, Preset, Rate, Secret, SecretRef, presets,
         raw::{RawChain, RawEndpoint},
     },
-    domain::Name,
+    domain::{
+        Name,
+        off_chain::{is_off_chain, off_chain},
+    },
 };
 
 /// `GasPriceOracle`, the same on every chain of the OP Stack.
@@ -33,7 +36,11 @@ pub(super) fn check_chains(
         let key = |part: &str| format!("chains[{i}].{part}");
         let name = c.name(&key("name"), &chain.name, &mut names);
         let shown = chain.chain_id.to_string();
-        if chain.chain_id == 0 || !ids.insert(chain.chain_id) {
+        if name.as_ref() == Some(&off_chain()) {
+            let why = "what is said off chain is told under this name";
+            c.problem(&key("name"), Some(&chain.name), why, "choose another name");
+        }
+        if chain.chain_id == 0 || is_off_chain(chain.chain_id) || !ids.insert(chain.chain_id) {
             let why = "not an EIP-155 id of its own";
             c.problem(&key("chain_id"), Some(&shown), why, "give each chain its id");
         }

@@ -136,6 +136,8 @@ pub(super) fn catalog() -> Catalog {
         ]),
         groups: BTreeMap::new(),
         signers: [name("awards"), name("treasury")].into(),
+        links: [(name("wallets"), Arc::new([(user(3), user(1)), (user(4), user(1))].into()))]
+            .into(),
         lists: [(name("founders"), Arc::new([user(1), user(2)].into()))].into(),
     }
 }

@@ -74,6 +74,7 @@ fn catalog() -> Catalog {
         ]),
         groups: BTreeMap::new(),
         signers: [name("awards")].into(),
+        links: BTreeMap::new(),
         lists: [(name("team"), Arc::new(listed.map(|it| it.parse().unwrap()).collect()))].into(),
     }
 }
