@@ -92,6 +92,7 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
             Err(errors) => problems.extend(errors.iter().map(RuleError::to_string)),
         }
     }
+    problems.extend(indistinct(&calls, config, &rule_sets));
     let mut governors = BTreeMap::new();
     // The proposals of many governors under one name can't be told apart.
     let followed = |c: &&config::Contract| c.kind.is_governor() && c.address().is_some();
@@ -196,6 +197,29 @@ fn calls_of(contract: &config::Contract) -> Result<Calls, (&'static str, BadCall
         return Ok(Calls::default());
     };
     Calls::custom(&Signatures { unlock, batch, has, revoke })
+}
+
+/// Where calls don't say which achievement they are about, two would be one.
+fn indistinct(
+    calls: &BTreeMap<Name, Arc<Calls>>,
+    config: &Config,
+    sets: &[Arc<RuleSet>],
+) -> Vec<String> {
+    let unnamed = calls.iter().filter(|(_, calls)| !calls.names_ids());
+    let told = unnamed.filter_map(|(contract, _)| {
+        let of_contract = sets.iter().filter(|set| set.achievements_contract() == contract);
+        let mut ids = of_contract
+            .flat_map(|set| set.achievements())
+            .flat_map(|it| (1..=it.cap()).map(|time| it.id_of(time)));
+        let (first, second) = (ids.next()?, ids.next()?);
+        Some(format!(
+            "{}: contract `{contract}`: its calls don't say which achievement they are about, and \
+             rule sets give several there ({first}, {second}, …): name an argument `id`, or give \
+             each a contract of its own",
+            config.said_by("contracts"),
+        ))
+    });
+    told.collect()
 }
 
 /// What can't be taken back must not be promised to be.

@@ -10,6 +10,7 @@ mod artifacts;
 mod backtest;
 mod bad_input;
 mod broker;
+mod calling;
 mod contracts;
 mod dead_letters;
 mod endpoint;

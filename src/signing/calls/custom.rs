@@ -1,9 +1,12 @@
 //! Calls of a contract of somebody else's making, as the configuration writes
 //! them: `mint(address user, uint256 id)`. What an argument gets follows from
-//! its name.
+//! its name, or is said: `setBonus(address user, uint256 bps = 12000)`. A question may
+//! say the answer that means yes: `bonusOf(address user) == 12000`.
+
+use std::collections::BTreeMap;
 
 use alloy::{
-    dyn_abi::{DynSolValue, JsonAbiExt},
+    dyn_abi::{DynSolType, DynSolValue, JsonAbiExt},
     json_abi::Function,
     primitives::{Bytes, U256},
 };
@@ -11,12 +14,14 @@ use alloy::{
 use super::Target;
 
 /// What an argument gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Part {
     User,
     Id,
     /// The commitment to the evidence: `bytes` or `bytes32`.
     Proof,
+    /// What is said.
+    Said(DynSolValue),
 }
 
 /// A function and what its arguments get.
@@ -25,6 +30,8 @@ pub(super) struct Form {
     function: Function,
     parts: Vec<Part>,
     is_batch: bool,
+    /// The answer that means yes, where it is said.
+    yes: Option<U256>,
 }
 
 /// Why a signature is no call that meritd can make.
@@ -48,6 +55,24 @@ pub enum BadCall {
         /// What it must be.
         needed: &'static str,
     },
+    /// What an argument is said to be is not of its type.
+    #[error("argument `{name}` = {text}: {why}; it is of type {ty}")]
+    Value {
+        /// Its name.
+        name: String,
+        /// Its type.
+        ty: String,
+        /// What is said.
+        text: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// What a question's answer is compared with is no word.
+    #[error("`== {0}`: compare the answer with a number, an address, or true or false")]
+    Answer(String),
+    /// Only a question has an answer.
+    #[error("only `has` is compared with something; remove `==`")]
+    NoQuestion,
     /// An argument is missing, or there twice.
     #[error("argument `{0}` must stand there once")]
     Once(&'static str),
@@ -56,9 +81,15 @@ pub enum BadCall {
 impl Form {
     /// Reads the signature of a call about one item, or about several.
     pub(super) fn parse(text: &str, is_batch: bool) -> Result<Self, BadCall> {
-        let function = Function::parse(text).map_err(|error| BadCall::Syntax(error.to_string()))?;
+        let (text, said) = without_values(text)?;
+        let function =
+            Function::parse(&text).map_err(|error| BadCall::Syntax(error.to_string()))?;
         let mut parts = Vec::new();
-        for input in &function.inputs {
+        for (place, input) in function.inputs.iter().enumerate() {
+            if let Some(text) = said.get(&place) {
+                parts.push(Part::Said(value(&input.name, &input.ty, text)?));
+                continue;
+            }
             let singular = |name: &str| match is_batch {
                 true => name.strip_suffix('s').map(str::to_owned),
                 false => Some(name.to_owned()),
@@ -82,8 +113,8 @@ impl Form {
                     (Part::User, true) => "address[]",
                     (Part::Id, false) => "uint256",
                     (Part::Id, true) => "uint256[]",
-                    (Part::Proof, false) => "bytes or bytes32",
-                    (Part::Proof, true) => "bytes[] or bytes32[]",
+                    (_, false) => "bytes or bytes32",
+                    (_, true) => "bytes[] or bytes32[]",
                 };
                 let (name, found) = (input.name.clone(), input.ty.clone());
                 return Err(BadCall::Type { name, found, needed });
@@ -91,19 +122,56 @@ impl Form {
             parts.push(part);
         }
         let count = |part: Part| parts.iter().filter(|it| **it == part).count();
+        // A contract may have one achievement only: see `names_id`.
         for (part, name, least) in
-            [(Part::User, "user", 1), (Part::Id, "id", 1), (Part::Proof, "proof", 0)]
+            [(Part::User, "user", 1), (Part::Id, "id", 0), (Part::Proof, "proof", 0)]
         {
             if !(least..=1).contains(&count(part)) {
                 return Err(BadCall::Once(name));
             }
         }
-        Ok(Self { function, parts, is_batch })
+        Ok(Self { function, parts, is_batch, yes: None })
+    }
+
+    /// Reads the signature of something that is done.
+    pub(super) fn parse_deed(text: &str, is_batch: bool) -> Result<Self, BadCall> {
+        match text.split_once("==") {
+            Some(_) => Err(BadCall::NoQuestion),
+            None => Self::parse(text, is_batch),
+        }
+    }
+
+    /// Reads a question: a signature, and what answers yes.
+    pub(super) fn parse_question(text: &str) -> Result<Self, BadCall> {
+        let Some((text, yes)) = text.rsplit_once("==") else {
+            return Self::parse(text, false);
+        };
+        let yes = yes.trim();
+        let word = ["uint256", "address", "bool", "int256", "bytes32"].into_iter().find_map(|ty| {
+            let word = ty.parse::<DynSolType>().ok()?.coerce_str(yes).ok()?.as_word()?;
+            Some(U256::from_be_bytes(word.0))
+        });
+        let word = word.ok_or_else(|| BadCall::Answer(yes.to_owned()))?;
+        Ok(Self { yes: Some(word), ..Self::parse(text.trim_end(), false)? })
+    }
+
+    /// Whether it says which achievement it is about.
+    pub(super) fn names_id(&self) -> bool {
+        self.parts.contains(&Part::Id)
+    }
+
+    /// A yes or no: whether it is the answer that means yes, or else a `bool` or a
+    /// number that is not 0, such as a balance.
+    pub(super) fn decode_answer(&self, answer: &[u8]) -> Option<bool> {
+        let word: [u8; 32] = answer.try_into().ok()?;
+        let word = U256::from_be_bytes(word);
+        Some(self.yes.map_or(word != U256::ZERO, |yes| word == yes))
     }
 
     /// Calldata for these items; of a single call, for the first.
     pub(super) fn encode(&self, targets: &[Target]) -> Bytes {
-        let word = |part: Part, target: &Target, ty: &str| match part {
+        let word = |part: &Part, target: &Target, ty: &str| match part {
+            Part::Said(value) => value.clone(),
             Part::User => DynSolValue::Address(target.user),
             Part::Id => DynSolValue::Uint(target.achievement_id, 256),
             Part::Proof if ty.starts_with("bytes32") => DynSolValue::FixedBytes(target.proof, 32),
@@ -115,8 +183,13 @@ impl Form {
             .iter()
             .zip(&self.parts)
             .filter_map(|(input, part)| {
-                let mut all = targets.iter().map(|target| word(*part, target, &input.ty));
-                if self.is_batch { Some(DynSolValue::Array(all.collect())) } else { all.next() }
+                let mut all = targets.iter().map(|target| word(part, target, &input.ty));
+                let is_said = matches!(part, Part::Said(_));
+                if self.is_batch && !is_said {
+                    Some(DynSolValue::Array(all.collect()))
+                } else {
+                    all.next()
+                }
             })
             .collect();
         // The values have the types that were checked when it was read; what can't
@@ -125,9 +198,58 @@ impl Form {
     }
 }
 
-/// A yes or no of a contract: a `bool`, or a number that is not 0, such as a
-/// balance.
-pub(super) fn decode_answer(answer: &[u8]) -> Option<bool> {
-    let word: [u8; 32] = answer.try_into().ok()?;
-    Some(U256::from_be_bytes(word) != U256::ZERO)
+/// A value as it is said for a type.
+fn value(name: &str, ty: &str, text: &str) -> Result<DynSolValue, BadCall> {
+    let bad = |why: String| BadCall::Value {
+        name: name.to_owned(),
+        ty: ty.to_owned(),
+        text: text.to_owned(),
+        why,
+    };
+    let parsed = ty.parse::<DynSolType>().map_err(|error| bad(error.to_string()))?;
+    parsed.coerce_str(text).map_err(|error| bad(error.to_string()))
+}
+
+/// A signature without what it says of its arguments, and that by their places.
+fn without_values(text: &str) -> Result<(String, BTreeMap<usize, String>), BadCall> {
+    let syntax = |why: &str| BadCall::Syntax(why.to_owned());
+    let Some((head, rest)) = text.split_once('(') else {
+        return Ok((text.to_owned(), BTreeMap::new()));
+    };
+    let (mut plain, mut said) = (format!("{head}("), BTreeMap::new());
+    let (mut place, mut depth, mut quoted, mut value) = (0, 0_u32, false, None::<String>);
+    for c in rest.chars() {
+        let ends = depth == 0 && !quoted && matches!(c, ',' | ')');
+        if ends {
+            if let Some(text) = value.take() {
+                let text = text.trim();
+                if text.is_empty() {
+                    return Err(syntax("nothing is said after `=`"));
+                }
+                said.insert(place, text.trim_matches('"').to_owned());
+            }
+            place += 1;
+            plain.push(c);
+            continue;
+        }
+        match c {
+            '"' if value.is_some() => quoted = !quoted,
+            '(' | '[' if !quoted => depth += 1,
+            ')' | ']' if !quoted => depth = depth.saturating_sub(1),
+            '=' if depth == 0 && !quoted && value.is_none() => {
+                plain.truncate(plain.trim_end().len());
+                value = Some(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        match &mut value {
+            Some(value) => value.push(c),
+            None => plain.push(c),
+        }
+    }
+    match value {
+        Some(_) => Err(syntax("a bracket or a quote is not closed")),
+        None => Ok((plain, said)),
+    }
 }

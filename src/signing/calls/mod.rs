@@ -91,7 +91,8 @@ struct Custom {
 }
 
 /// The signatures of a contract's calls. Arguments are named `user`, `id` and
-/// `proof`, those of the batch `users`, `ids` and `proofs`.
+/// `proof`, those of the batch `users`, `ids` and `proofs`; others say what they
+/// get, as `uint256 bps = 12000`, and `has` may say what answers yes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signatures {
     /// Gives one achievement.
@@ -111,15 +112,17 @@ impl Calls {
     /// The first that is wrong, with its key.
     pub fn custom(signatures: &Signatures) -> Result<Self, (&'static str, BadCall)> {
         let optional = |key, text: &Option<String>, is_batch| {
-            let form = text.as_deref().map(|text| Form::parse(text, is_batch)).transpose();
+            let form = text.as_deref().map(|text| Form::parse_deed(text, is_batch)).transpose();
             form.map_err(|error| (key, error))
         };
-        let unlock = Form::parse(&signatures.unlock, false).map_err(|error| ("unlock", error))?;
+        let has = signatures.has.as_deref().map(Form::parse_question).transpose();
+        let unlock =
+            Form::parse_deed(&signatures.unlock, false).map_err(|error| ("unlock", error))?;
         Ok(Self {
             custom: Some(Custom {
                 unlock,
                 batch: optional("batch", &signatures.batch, true)?,
-                has: optional("has", &signatures.has, false)?,
+                has: has.map_err(|error| ("has", error))?,
                 revoke: optional("revoke", &signatures.revoke, false)?,
             }),
         })
@@ -141,6 +144,16 @@ impl Calls {
     #[must_use]
     pub fn can_revoke(&self) -> bool {
         self.custom.as_ref().is_none_or(|custom| custom.revoke.is_some())
+    }
+
+    /// Whether every call says which achievement it is about. Where one doesn't, all
+    /// of the contract are the same to it.
+    #[must_use]
+    pub fn names_ids(&self) -> bool {
+        self.custom.as_ref().is_none_or(|Custom { unlock, batch, has, revoke }| {
+            let others = [batch, has, revoke].into_iter().flatten();
+            std::iter::once(unlock).chain(others).all(Form::names_id)
+        })
     }
 
     /// Whether they are the reference contract's, with its roles and events.
@@ -186,7 +199,7 @@ impl Calls {
     pub fn decode_has(&self, answer: &[u8]) -> Option<bool> {
         match &self.custom {
             None => decode_bool(answer),
-            Some(_) => custom::decode_answer(answer),
+            Some(custom) => custom.has.as_ref()?.decode_answer(answer),
         }
     }
 

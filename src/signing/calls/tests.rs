@@ -134,13 +134,21 @@ fn signatures_that_say_nothing_are_refused_by_what_is_wrong() {
         ("", "not a signature"),
         ("mint", "not a signature"),
         ("mint(address user, uint256 id", "not a signature"),
-        ("mint(address user)", "argument `id` must stand there once"),
+        ("mint(uint256 id)", "argument `user` must stand there once"),
+        ("mint(address user, uint256 id, uint256 tokenId)", "argument `id` must stand there once"),
         ("mint(address user, address to, uint256 id)", "argument `user` must stand there once"),
         ("mint(address user, uint256 id, uint256 amount)", "argument `amount` has no meaning"),
         ("mint(address user, uint256)", "argument `` has no meaning"),
         ("mint(address user, uint8 id)", "is of type uint8, not uint256"),
         ("mint(address[] user, uint256 id)", "is of type address[], not address"),
         ("mint(address user, uint256 id, string proof)", "not bytes or bytes32"),
+        ("set(address user, uint256 bps = many)", "argument `bps` = many"),
+        ("set(address user, uint8 bps = 256)", "it is of type uint8"),
+        ("set(address user, uint256 bps = )", "nothing is said after `=`"),
+        ("set(address user, string why = \"a)", "not closed"),
+        ("set(address user = 0x12)", "argument `user` = 0x12"),
+        ("set(uint256 bps = 5)", "argument `user` must stand there once"),
+        ("set(address user, uint256 bps = 5) == 5", "only `has` is compared"),
     ] {
         let (key, error) = Calls::custom(&signatures(text)).unwrap_err();
         assert!(key == "unlock" && error.to_string().contains(says), "{text}: {error}");
@@ -155,6 +163,85 @@ fn signatures_that_say_nothing_are_refused_by_what_is_wrong() {
     ] {
         let (key, error) = Calls::custom(&batch(text)).unwrap_err();
         assert!(key == "batch" && error.to_string().contains(says), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_is_said_of_arguments_goes_into_the_call() {
+    let calls = |unlock: &str, has: &str, batch: Option<&str>| {
+        Calls::custom(&Signatures {
+            unlock: unlock.to_owned(),
+            batch: batch.map(str::to_owned),
+            has: Some(has.to_owned()),
+            revoke: None,
+        })
+        .unwrap()
+    };
+    alloy::sol! {
+        function setBonus(address user, uint256 bps, string why);
+        function setBonuses(address[] users, uint256 bps);
+        function hasRole(bytes32 role, address account);
+    }
+    let bonus = calls(
+        "setBonus(address user, uint256 bps = 12000, string why = \"held a badge (90 days), twice\")",
+        "bonusOf(address user) == 12000",
+        Some("setBonuses(address[] users, uint256 bps = 1000)"),
+    );
+    let [one, two] = [1, 2].map(|n| Target {
+        id: UnlockId(B256::repeat_byte(n)),
+        user: Address::repeat_byte(n),
+        achievement_id: U256::from(n),
+        proof: B256::repeat_byte(9),
+    });
+    let expected = setBonusCall {
+        user: one.user,
+        bps: U256::from(12_000),
+        why: "held a badge (90 days), twice".to_owned(),
+    };
+    assert_eq!(bonus.unlock(&[one]), Bytes::from(expected.abi_encode()));
+    let users = vec![one.user, two.user];
+    let expected = setBonusesCall { users, bps: U256::from(1_000) };
+    assert_eq!(bonus.unlock(&[one, two]), Bytes::from(expected.abi_encode()));
+    assert!(!bonus.names_ids(), "it is the same whichever achievement");
+
+    let word = |number: u64| U256::from(number).to_be_bytes::<32>();
+    let answers = [12_000, 10_000, 0].map(|answer| bonus.decode_has(&word(answer)));
+    assert_eq!(answers, [Some(true), Some(false), Some(false)]);
+    assert_eq!(bonus.decode_has(&[]), None);
+
+    let role = format!("{:#x}", keccak256("CURATOR_ROLE"));
+    let roles = calls(
+        &format!("grantRole(bytes32 role = {role}, address account)"),
+        &format!("hasRole(bytes32 role = {role}, address account)"),
+        None,
+    );
+    let expected = hasRoleCall { role: keccak256("CURATOR_ROLE"), account: one.user };
+    assert_eq!(roles.has(&one), Some(Bytes::from(expected.abi_encode())));
+    assert_eq!([1, 0].map(|it| roles.decode_has(&word(it))), [Some(true), Some(false)]);
+}
+
+#[test]
+fn a_question_says_what_answers_yes_or_is_refused() {
+    let has = |text: &str| {
+        let signatures = Signatures {
+            unlock: "set(address user, uint256 bps = 5)".to_owned(),
+            batch: None,
+            has: Some(text.to_owned()),
+            revoke: None,
+        };
+        Calls::custom(&signatures)
+    };
+    for text in ["of(address user) == 5", "of(address user)==true", "of(address user)"] {
+        assert!(has(text).is_ok(), "{text}");
+    }
+    for (text, says) in [
+        ("of(address user) == ", "compare the answer"),
+        ("of(address user) == five", "compare the answer"),
+        ("== 5", "not a signature"),
+        ("of(address user", "not a signature"),
+    ] {
+        let (key, error) = has(text).unwrap_err();
+        assert!(key == "has" && error.to_string().contains(says), "{text}: {error}");
     }
 }
 

@@ -150,4 +150,13 @@ when = { holds = { nft = "badge" } }
     place.refused().says(2, &["rules/a.toml", "achievement `b`", "no call to take it back"]);
     place.write("rules/a.toml", rules.replace("id = 1", "id = 1\non_retract = \"keep\""));
     place.meritd(&["check", "--offline"]).says(0, &[]);
+
+    // Two achievements that the contract can't tell apart would be one there.
+    let unlock = "unlock = \"setBonus(address user, uint256 bps = 12000)\"";
+    let place = Place::new(called(&format!("delivery = \"at-most-once\"\ncalls = {{ {unlock} }}")));
+    let one = rules.replace("id = 1", "id = 1\non_retract = \"keep\"");
+    place.write("rules/a.toml", &one);
+    place.meritd(&["check", "--offline"]).says(0, &[]);
+    place.write("rules/b.toml", one.replace("\"a\"", "\"b\"").replace("id = 1\n", "id = 2\n"));
+    place.refused().says(2, &["don't say which achievement", "(1, 2, …)", "an argument `id`"]);
 }
