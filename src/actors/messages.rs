@@ -182,6 +182,33 @@ pub fn unlock(message: &UnlockMessage, mark: &str) -> Result<Outgoing, MessageEr
     outgoing(StreamId::Unlocks, subject, &envelope)
 }
 
+/// That an achievement was earned which is told and never lands, or that it is so no
+/// more. `mark` as in [`unlock`].
+///
+/// # Errors
+/// When it can't be written as JSON.
+pub fn earned(message: &UnlockMessage, mark: &str) -> Result<Outgoing, MessageError> {
+    let request = &message.request;
+    let (user, achievement) = (request.user.to_checksum(None), &request.achievement);
+    let retracted = message.state != UnlockState::Requested;
+    let notice = match (retracted, &message.reason) {
+        (false, _) => format!("{user} has earned {achievement}"),
+        (true, Some(reason)) => format!("{user} has {achievement} no more: {reason}"),
+        (true, None) => format!("{user} has not earned {achievement}: its evidence was orphaned"),
+    };
+    let data = json!({ "notice": notice, "unlock": request, "retracted": retracted });
+    let envelope = Envelope::new(
+        format!("{}/notice/{}/{mark}", request.id, message.state.as_str()),
+        format!("/meritd/rule-sets/{}", request.rule_set),
+        "merit.v1.notice",
+        UnixTime(unix_s()),
+        data,
+    )
+    .about(user)
+    .schema(schema("notice"));
+    outgoing(StreamId::Operations, subjects::notice(&request.rule_set), &envelope)
+}
+
 /// What becomes of a transaction. `mark` as in [`unlock`].
 ///
 /// # Errors

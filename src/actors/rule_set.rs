@@ -139,7 +139,7 @@ impl Folding for Rules {
             code: Some(CHANGED.to_owned()),
             reason: Some(format!("version {version} of the rule set does not give it")),
         };
-        messages::unlock(&message, &format!("{}/recompute/{older}", self.mark())).map(Some)
+        self.message(&message, &format!("{}/recompute/{older}", self.mark())).map(Some)
     }
 
     fn sources(&self) -> Vec<(Name, Source)> {
@@ -163,7 +163,7 @@ impl Folding for Rules {
         let code = lapse.map(|_| LAPSED.to_owned());
         let reason = lapse.map(Lapse::to_string);
         let message = UnlockMessage { state, request, transaction_hash: None, code, reason };
-        Ok(vec![messages::unlock(&message, &mark)?])
+        Ok(vec![self.message(&message, &mark)?])
     }
 
     async fn learn(
@@ -198,9 +198,10 @@ impl Folding for Rules {
     fn settled(&self, shared: &Shared, _: &Engine<Arc<RuleSet>>, emissions: &[Emission<Unlock>]) {
         for emission in emissions {
             let (Unlock { request, .. }, state) = meaning(emission);
-            let state = match self.set.is_shadow() {
-                true => format!("shadow_{}", state.as_str()),
-                false => state.as_str().to_owned(),
+            let state = match (self.set.is_shadow(), self.is_told(&request.achievement)) {
+                (true, _) => format!("shadow_{}", state.as_str()),
+                (false, true) => format!("told_{}", state.as_str()),
+                (false, false) => state.as_str().to_owned(),
             };
             let labels = [request.rule_set.as_str(), state.as_str()];
             shared.metrics.unlocks_total.with_label_values(&labels).inc();
@@ -230,6 +231,18 @@ impl Rules {
             0 => self.set.version().to_string(),
             times => format!("{}/{times}", self.set.version()),
         }
+    }
+
+    /// What is said of an unlock, to its signer or to whoever wants to know.
+    fn message(&self, message: &UnlockMessage, mark: &str) -> Result<Outgoing, MessageError> {
+        match self.is_told(&message.request.achievement) {
+            true => messages::earned(message, mark),
+            false => messages::unlock(message, mark),
+        }
+    }
+
+    fn is_told(&self, achievement: &Name) -> bool {
+        self.set.achievements().iter().any(|it| it.name == *achievement && it.notify)
     }
 
     /// Asks the governors' chains. What was answered, and why something was not.

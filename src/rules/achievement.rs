@@ -18,12 +18,13 @@ use super::{
 };
 use crate::domain::Name;
 
-pub(super) const ACHIEVEMENT_KEYS: [&str; 12] = [
+pub(super) const ACHIEVEMENT_KEYS: [&str; 13] = [
     "name",
     "id",
     "signer",
     "on_retract",
     "urgency",
+    "notify",
     "requires",
     "first",
     "mode",
@@ -42,6 +43,7 @@ struct Common {
     signers: Vec<Name>,
     on_retract: OnRetract,
     urgency: Urgency,
+    notify: bool,
     requires: Vec<Name>,
     first: Option<u64>,
     mode: Mode,
@@ -80,6 +82,13 @@ pub(super) fn achievements<'a>(
         Some(node) => node.count(errors, limits::COUNT).map(Some),
         None => Some(None),
     };
+    let notify = match table.get("notify") {
+        Some(node) => match node.value.as_bool() {
+            Some(notify) => Some(notify),
+            None => node.wrong_type(errors, "true or false", "write notify = true"),
+        },
+        None => Some(false),
+    };
     let every = every(table, errors);
     let mode = mode(table, on_retract, errors);
     let required = match table.get("requires") {
@@ -91,8 +100,8 @@ pub(super) fn achievements<'a>(
             required.as_ref()?.iter().map(|(name, _)| name.clone()).collect();
         requires.sort();
         let (signers, on_retract, urgency) = (signers.clone()?, on_retract?, urgency?);
-        let (first, mode, every) = (first?, mode?, every?);
-        Some(Common { signers, on_retract, urgency, requires, first, mode, every })
+        let (notify, first, mode, every) = (notify?, first?, mode?, every?);
+        Some(Common { signers, on_retract, urgency, notify, requires, first, mode, every })
     };
     if let Some(node) = table.get("tiers") {
         let when = table.require("when", errors, WHEN_REMEDY);
@@ -136,6 +145,7 @@ impl Common {
             signers: self.signers.clone(),
             on_retract: self.on_retract,
             urgency: self.urgency,
+            notify: self.notify,
             requires: self.requires.clone(),
             first: self.first,
             mode: self.mode,

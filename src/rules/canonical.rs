@@ -144,6 +144,7 @@ impl Form<'_> {
             signers,
             on_retract,
             urgency: _,
+            notify,
             requires,
             first,
             mode,
@@ -155,6 +156,9 @@ impl Form<'_> {
         let signers: Vec<&str> = signers.iter().map(|name| name.as_str()).collect();
         let signers = signers.join(",");
         self.line(0, format_args!("achievement {name} {id} {signers} {on_retract}"));
+        if *notify {
+            self.line(1, format_args!("notify"));
+        }
         for required in requires {
             self.line(1, format_args!("requires {required}"));
         }

@@ -128,6 +128,12 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         }
     }
     prerequisites::check(&seen.requires, &seen.names, errors);
+    for (name, node) in seen.requires.values().flatten() {
+        if achievements.iter().any(|it: &Achievement| it.name == *name && it.notify) {
+            let problem = Problem::NeverLands { achievement: name.to_string() };
+            errors.report(node, problem, "let it land, or remove the prerequisite");
+        }
+    }
     let (id, contract, daily_budget) = (id?, contract?, daily_budget?);
     let Changes { on_change, since, shadow } = changes?;
     let links = links?;

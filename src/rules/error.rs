@@ -94,6 +94,12 @@ pub enum Problem {
         /// The name.
         list: String,
     },
+    /// A prerequisite that is told and never lands.
+    #[error("`{achievement}` is told and never lands (notify = true)")]
+    NeverLands {
+        /// The prerequisite.
+        achievement: String,
+    },
     /// A list that does not say who is whose.
     #[error("the list `{list}` has no column `member`")]
     NoMembers {

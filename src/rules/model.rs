@@ -103,6 +103,8 @@ pub struct Achievement {
     pub on_retract: OnRetract,
     /// How urgent its landing is.
     pub urgency: Urgency,
+    /// It is told as a notice, and never lands.
+    pub notify: bool,
     /// Achievements of this set that must be on chain first, in order of
     /// their names.
     pub requires: Vec<Name>,

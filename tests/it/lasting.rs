@@ -132,3 +132,54 @@ async fn each_time_lands_as_an_achievement_of_its_own() {
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("vote_cast"), "{told}");
 }
+
+/// What somebody else acts on: told, with its evidence, and taken back the same way.
+#[tokio::test]
+async fn what_is_told_alone_lands_nothing_and_is_told_to_be_over() {
+    let world = support::world().await;
+    let mut daemon = Daemon::of(&world).await;
+    let rules = RULES.split("[[achievements]]\nname = \"voice").next().unwrap();
+    let rules = rules.replace("mode = \"while\"", "mode = \"while\"\nnotify = true");
+    fs::write(daemon.setting.config().join("rules/lasting.toml"), rules).unwrap();
+    let (ada, bo) = (world.anvil.account(1), world.anvil.account(2));
+    world.mint_badge(ada).await.unwrap();
+    daemon.start().await;
+    let told = async |count: usize| {
+        until("it was told", PATIENCE, async || {
+            let said = daemon.stream(StreamId::Operations).await.into_iter();
+            let said = said.filter(|(subject, _)| subject == "merit.v1.notices.lasting");
+            let said: Vec<Json> =
+                said.map(|(_, payload)| serde_json::from_slice(&payload).unwrap()).collect();
+            (said.len() == count).then_some(said)
+        })
+        .await
+    };
+    told(1).await;
+    let sold = IBadge::transferFromCall { from: ada, to: bo, tokenId: U256::from(1) };
+    world.member_call("sell", ada, world.badge, sold).await.unwrap();
+    let said = told(3).await;
+    let schema = include_str!("../../docs/schemas/notice.json");
+    let schema: Json = serde_json::from_str(schema).unwrap();
+    let told: Vec<(String, bool)> = said
+        .iter()
+        .map(|message| {
+            jsonschema::validate(&schema, &message["data"]).unwrap();
+            let data = &message["data"];
+            assert_eq!(data["unlock"]["evidence"]["items"][0]["contract"], "badge");
+            let text = data["notice"].as_str().unwrap().to_owned();
+            (text, data["retracted"].as_bool().unwrap())
+        })
+        .collect();
+    // Of one event, in the order of addresses.
+    let expected = [
+        (format!("{} has earned holder", ada.to_checksum(None)), false),
+        (format!("{} has earned holder", bo.to_checksum(None)), false),
+        (format!("{} has holder no more", ada.to_checksum(None)), true),
+    ];
+    for ((text, retracted), (begins, over)) in told.iter().zip(&expected) {
+        assert!(text.starts_with(begins.as_str()) && retracted == over, "{told:?}");
+    }
+    let unlocks = daemon.stream(StreamId::Unlocks).await;
+    assert!(unlocks.iter().all(|(subject, _)| !subject.contains(".lasting.")), "nobody is asked");
+    assert!(!world.has_achievement(bo, 81).await.unwrap());
+}

@@ -102,7 +102,7 @@ fn subject_of(schema: &str, data: &Json) -> Option<String> {
         "transaction" => vec!["transactions", text("/signer"), text("/state")],
         "governance" => {
             let what = match (text("/what/kind"), text("/what/to")) {
-                ("vote", _) => "vote",
+                (vote @ ("vote" | "vote_reduced"), _) => vote,
                 (_, "pending") => "created",
                 (_, state) => state,
             };

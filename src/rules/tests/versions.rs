@@ -51,6 +51,25 @@ fn how_it_takes_its_place_is_no_part_of_what_it_means() {
 }
 
 #[test]
+fn what_is_told_and_never_lands_is_part_of_what_it_means() {
+    let told = |notify: &str| set_of(&format!("notify = {notify}\nwhen = {{ {VOTE} }}"));
+    let set = compiled(&told("true"));
+    assert!(set.achievements()[0].notify);
+    assert_eq!(World::new(set.clone()).vote(1, 1, "1"), 1, "it is earned like any other");
+    let lands = compiled(&set_of(&format!("when = {{ {VOTE} }}")));
+    assert_ne!(set.version(), lands.version());
+    assert_eq!(compiled(&told("false")).version(), lands.version());
+    let crown = "[[achievements]]\nname = \"crown\"\nid = 2\nrequires = [\"a\"]\n";
+    for (text, said) in [
+        (told("\"yes\""), "expected true or false"),
+        (format!("{}{crown}", told("true")), "`a` is told and never lands"),
+    ] {
+        let errors = RuleSet::compile("rules.toml", &text, &catalog()).unwrap_err();
+        assert!(errors[0].to_string().contains(said), "{}", errors[0]);
+    }
+}
+
+#[test]
 fn each_mistake_is_named_with_the_way_out() {
     for (more, said) in [
         ("on_change = \"keep\"", "`keep` is not one of `carry`, `recompute`, `from-now`"),
