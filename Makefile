@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench-ingest bench-signing bench-rules contracts tools
+.PHONY: help demo test check torture bench-ingest bench-signing bench-rules contracts tools
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: tools ## run all tests, on real anvil and nats-server
 check: ## formatting and lints; warnings fail
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- -D warnings
+
+torture: tools ## the real daemon under everything at once, against an oracle; SEEDS=20 (docs/reliability.md)
+	@cargo bench --locked --quiet --bench torture -- --seeds $(or $(SEEDS),20) $(ARGS)
 
 bench-ingest: tools ## measure the way from a chain to durable events; ARGS="--quick" tries it (docs/benchmarks.md)
 	@cargo bench --locked --quiet --bench ingest -- $(ARGS)

@@ -16,7 +16,7 @@ use meritd::{
 };
 use serde_json::Value as Json;
 
-use crate::support::{self, Daemon, PATIENCE, until};
+use crate::support::{self, Daemon, PATIENCE, says, until};
 
 const RULES: &str = r#"
 id = "lasting"
@@ -182,4 +182,37 @@ async fn what_is_told_alone_lands_nothing_and_is_told_to_be_over() {
     let unlocks = daemon.stream(StreamId::Unlocks).await;
     assert!(unlocks.iter().all(|(subject, _)| !subject.contains(".lasting.")), "nobody is asked");
     assert!(!world.has_achievement(bo, 81).await.unwrap());
+}
+
+/// The books that knew it had landed are lost after it was retracted and before it was
+/// taken back: whoever begins anew finds it on the chain.
+#[tokio::test]
+async fn what_lapsed_before_the_books_were_lost_is_taken_back() {
+    let world = support::world().await;
+    let mut daemon = setting(&world).await;
+    let (ada, bo) = (world.anvil.account(1), world.anvil.account(2));
+    world.mint_badge(ada).await.unwrap();
+    daemon.start().await;
+    comes_to(&world, ada, 81, true).await;
+    says(&daemon.command(&["pause", "--signer", "awards"]).await, 0, "paused");
+    let sold = IBadge::transferFromCall { from: ada, to: bo, tokenId: U256::from(1) };
+    world.member_call("sell", ada, world.badge, sold).await.unwrap();
+    until("the set has taken it back", PATIENCE, async || {
+        let said = daemon.stream(StreamId::Unlocks).await;
+        let retracted = "merit.v1.unlocks.lasting.holder.retracted";
+        said.iter().any(|(subject, _)| subject == retracted).then_some(())
+    })
+    .await;
+    for lives in 0..3 {
+        daemon.kill().await;
+        if lives == 0 {
+            fs::remove_file(daemon.setting.data().join("meritd.redb")).unwrap();
+        }
+        // However early a life ends: the next one knows that the books began anew.
+        daemon.spawn();
+        daemon.wait_listening().await;
+    }
+    daemon.wait_ready().await;
+    comes_to(&world, bo, 81, true).await;
+    comes_to(&world, ada, 81, false).await;
 }

@@ -68,8 +68,24 @@ const REMOVE_LIMIT: Duration = Duration::from_secs(5);
 const ACK_WAIT: Duration = Duration::from_secs(120);
 const SPENDING: &[u8] = b"spending";
 const GAS: &[u8] = b"gas";
+/// That these books may not know all that was signed before them.
+const FRESH: &[u8] = b"fresh";
 
 impl SignerActor {
+    /// Notes that these books may not know all that was signed before them.
+    pub(super) async fn mark_fresh(&self) -> Result<(), Trouble> {
+        let mark = Write::put(Table::Ledger, owned_key(&self.owner(), FRESH), b"1".to_vec());
+        Ok(self.spec.shared.store.commit(vec![mark]).await?)
+    }
+
+    /// Notes that it was made up for.
+    pub(super) async fn unmark_fresh(&self, books: &mut Books) -> Result<(), Trouble> {
+        let mark = Write::delete(Table::Ledger, owned_key(&self.owner(), FRESH));
+        self.spec.shared.store.commit(vec![mark]).await?;
+        books.fresh = false;
+        Ok(())
+    }
+
     /// Takes the fences, reads the books, and gives every live nonce a fresh
     /// transaction actor: one that was told something by lost books could be
     /// ahead of them.
@@ -87,18 +103,25 @@ impl SignerActor {
         let rows = shared.store.scan_all(Table::Ledger, &prefix).await?;
         let mut spending = Spending::default();
         let mut gas = GasBook::default();
+        let mut is_marked = false;
         let mut records = Vec::with_capacity(rows.len());
         for (key, value) in rows {
             let key = key.get(prefix.len()..).unwrap_or_default().to_vec();
             if key == SPENDING {
                 spending = serde_json::from_slice(&value).unwrap_or_default();
+            } else if key == FRESH {
+                is_marked = true;
             } else if key == GAS {
                 gas = serde_json::from_slice(&value).unwrap_or_default();
             } else {
                 records.push((key, value));
             }
         }
-        let fresh = records.is_empty();
+        // Until it is made up for, whatever is written and however often it begins.
+        let fresh = is_marked || records.is_empty();
+        if fresh && !is_marked {
+            self.mark_fresh().await?;
+        }
         let ledger = Ledger::restore(self.spec.key.address(), RETAIN_NONCES, records)?;
         let outbox = Outbox::restore(&shared, &owner).await?;
         let saved = shared.store.get(Table::Positions, owner.as_bytes()).await?;

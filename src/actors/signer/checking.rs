@@ -174,6 +174,23 @@ impl SignerActor {
         Ok(())
     }
 
+    /// After books were lost: what was asked for and taken back again may have landed in
+    /// between, by an earlier life's transaction. The chain is asked, and what is
+    /// there is taken back.
+    pub(super) async fn recheck_unwanted(&mut self, books: &mut Books) -> Result<(), Trouble> {
+        let settled: Vec<UnlockId> = books.ledger.archived().collect();
+        let mut all = Changes::default();
+        for id in settled {
+            self.recall(books, id, &all).await?;
+            let can_ask = self.keeper(books, id).is_some_and(|keeper| keeper.calls.can_ask());
+            all.then(books.ledger.recheck_if_absent(id, can_ask)?);
+        }
+        if !all.is_empty() {
+            self.commit(books, all, Vec::new()).await?;
+        }
+        Ok(())
+    }
+
     /// Asks the chain about items whose fate a deep reorg left open.
     pub(super) async fn check_unsure(&mut self, books: &mut Books) -> Result<(), Trouble> {
         let unsure: Vec<UnlockId> =

@@ -404,9 +404,9 @@ impl SignerActor {
         }
         if settled > 0 {
             self.doubt_all(books).await?;
+            self.recheck_unwanted(books).await?;
         }
-        books.fresh = false;
-        Ok(())
+        self.unmark_fresh(books).await
     }
 }
 

@@ -38,6 +38,12 @@ impl SignerActor {
             let nonce = record.nonce;
             let changes = books.ledger.adopt(record)?;
             if !changes.is_empty() {
+                // Books that did not know it may lack more: an older copy, or none.
+                if !books.fresh {
+                    self.mark_fresh().await?;
+                    books.fresh = true;
+                    self.reconcile = true;
+                }
                 tracing::warn!(signer = %self.name(), nonce, "adopted from the stream: the books did not know it");
                 self.commit(books, changes, Vec::new()).await?;
             }

@@ -151,6 +151,23 @@ fn what_was_there_before_lands_without_a_transaction() {
     assert_eq!(ledger.next_nonce(), 0);
 }
 
+/// Books that were lost in between: it is found to be there, and taken back.
+#[test]
+fn what_nobody_wants_any_more_is_asked_for_when_books_began_anew() {
+    let mut ledger = ledger();
+    let asked = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);
+    let changes = ledger.retract(effect_id(1), &name("first"), order(2), 0).unwrap();
+    assert!(ledger.is_archived(effect_id(1)), "nothing is to be done, as far as is known");
+    recall(&mut ledger, &changes, 1);
+    assert!(ledger.recheck_if_absent(effect_id(1), false).unwrap().is_empty(), "it can't be asked");
+    recall(&mut ledger, &changes, 1);
+    let _ = ledger.recheck_if_absent(effect_id(1), true).unwrap();
+    assert!(ledger.item(effect_id(1)).unwrap().needs_check());
+    let _ = ledger.found(effect_id(1), true, 5).unwrap();
+    assert_eq!(ledger.item(effect_id(1)).unwrap().next_work(), Some(Effect::Revoke));
+    drop(asked);
+}
+
 #[test]
 fn an_effect_in_flight_gets_no_second_nonce() {
     let mut ledger = ledger();

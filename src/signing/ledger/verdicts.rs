@@ -1,6 +1,6 @@
 //! What the chain, when it is asked, and people say of an item.
 
-use super::{Effect, Landing, Ledger, LedgerError, Rejection, changes::Changes, step::Step};
+use super::{Effect, Landing, Ledger, LedgerError, Phase, Rejection, changes::Changes, step::Step};
 use crate::domain::UnlockId;
 
 impl Ledger {
@@ -17,6 +17,24 @@ impl Ledger {
         }
         item.unsure = true;
         self.finish(Step { items: [id].into(), ..Step::default() })
+    }
+
+    /// The same for an item that nobody wants and that did not land, as far as these
+    /// books know, if it can be asked about.
+    ///
+    /// # Errors
+    /// When the item is not in memory.
+    pub fn recheck_if_absent(
+        &mut self,
+        id: UnlockId,
+        can_ask: bool,
+    ) -> Result<Changes, LedgerError> {
+        self.require_recalled(id)?;
+        let item = self.items.get(&id).ok_or(LedgerError::UnknownItem { id })?;
+        match can_ask && item.phase() == Phase::Absent {
+            true => self.recheck(id),
+            false => Ok(self.nothing(id)),
+        }
     }
 
     /// The chain was asked whether the user has the achievement: a waiting
