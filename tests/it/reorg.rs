@@ -9,9 +9,18 @@ use crate::support::{self, Daemon, PATIENCE, contribute, until};
 
 const CONTRIBUTOR: u64 = 7;
 
+/// When the unlock is orphaned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Running,
+    Down,
+    /// It knows fewer headers than the reorg is deep.
+    JustStarted,
+}
+
 /// Lands an unlock, and takes its blocks off the chain, but not the
 /// contribution that earned it. Tells how deep the reorg was.
-async fn orphan_an_unlock(world: &World, daemon: &mut Daemon, killed: bool) {
+async fn orphan_an_unlock(world: &World, daemon: &mut Daemon, when: When) {
     let story = support::story(world);
     let (gus, hal) = (story.member(6), story.member(7));
     let mut wire = daemon.listen().await;
@@ -26,13 +35,22 @@ async fn orphan_an_unlock(world: &World, daemon: &mut Daemon, killed: bool) {
         .from_block(0);
     let logs = world.anvil.provider().get_logs(&filter).await.unwrap();
     let landed = logs.last().and_then(|log| log.block_number).unwrap();
-    if killed {
+    if when != When::Running {
         daemon.kill().await;
+    }
+    if when == When::JustStarted {
+        daemon.start().await;
+        // It has asked the chain about what it does not know once, and not again soon.
+        let started = world.anvil.block_number().await.unwrap();
+        until("blocks pass", PATIENCE, async || {
+            (world.anvil.block_number().await.unwrap() >= started + 4).then_some(())
+        })
+        .await;
     }
 
     let depth = world.anvil.orphan(landed).await.unwrap();
     assert!(depth >= 2, "deeper than the signer's confirmations: {depth}");
-    if killed {
+    if when == When::Down {
         daemon.start().await;
     }
 
@@ -53,7 +71,7 @@ async fn a_confirmed_unlock_that_a_reorg_orphans_lands_again() {
     let world = support::world().await;
     let mut daemon = Daemon::of(&world).await;
     daemon.start().await;
-    orphan_an_unlock(&world, &mut daemon, false).await;
+    orphan_an_unlock(&world, &mut daemon, When::Running).await;
 }
 
 #[tokio::test]
@@ -61,5 +79,13 @@ async fn a_confirmed_unlock_orphaned_while_the_daemon_was_down_lands_again() {
     let world = support::world().await;
     let mut daemon = Daemon::of(&world).await;
     daemon.start().await;
-    orphan_an_unlock(&world, &mut daemon, true).await;
+    orphan_an_unlock(&world, &mut daemon, When::Down).await;
+}
+
+#[tokio::test]
+async fn a_confirmed_unlock_orphaned_before_the_daemon_knows_the_chain_lands_again() {
+    let world = support::world().await;
+    let mut daemon = Daemon::of(&world).await;
+    daemon.start().await;
+    orphan_an_unlock(&world, &mut daemon, When::JustStarted).await;
 }

@@ -12,6 +12,8 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 /// Members that act; account 0 is the owner's.
 const MEMBERS: usize = 9;
 const PAUSE_MS: std::ops::RangeInclusive<u64> = 20..=400;
+/// Longer than a few blocks take.
+const MINED_WITHIN: Duration = Duration::from_millis(1_500);
 /// Proposals of one seed: each vote ends only blocks later.
 const PROPOSALS: usize = 6;
 
@@ -32,8 +34,9 @@ impl<'w> Acts<'w> {
 
     pub(super) async fn play(&mut self, end: Instant) {
         while Instant::now() < end {
-            let took = self.act().await;
-            self.done += u64::from(took);
+            // A reorg may take a transaction for good while its sender waits for it.
+            let took = tokio::time::timeout(MINED_WITHIN, self.act()).await;
+            self.done += u64::from(took.unwrap_or(false));
             let pause = Duration::from_millis(self.chance.random_range(PAUSE_MS));
             tokio::time::sleep(pause).await;
         }

@@ -3,7 +3,9 @@
 //! for, who may have what is missing landed again.
 //!
 //! Nothing is repaired by itself: whoever took an achievement away may have had
-//! a reason.
+//! a reason. What was merely seen on the chain, without a transaction of ours, and was
+//! not final, is another matter: a reorg takes it away without a word, so that each
+//! reorg has it looked at again.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -19,7 +21,8 @@ use tokio::sync::oneshot;
 use super::{SignerActor, Trouble, books::Books};
 use crate::{
     actors::{messages, outbox::owned_key},
-    domain::{Name, UnlockId},
+    chain::cursor::ChainView,
+    domain::{BlockRef, Name, UnlockId},
     signing::{
         calls::Target,
         item::Item,
@@ -69,6 +72,10 @@ pub struct AuditReport {
     pub unexpected: Vec<Drifted>,
     /// What is missing is going to be landed again.
     pub repairing: bool,
+    /// They were seen on the chain, in blocks that were not final, and are not there any
+    /// more.
+    #[serde(skip)]
+    orphaned: Vec<UnlockId>,
 }
 
 /// A comparison under way.
@@ -88,6 +95,8 @@ pub(super) struct Audits {
     last: Option<Instant>,
     /// Missing ones that were told of.
     told: usize,
+    /// The newest block when it was looked at last.
+    seen: Option<BlockRef>,
 }
 
 /// Items asked about in one round.
@@ -109,7 +118,18 @@ impl Audits {
             recent: VecDeque::new(),
             last: None,
             told: 0,
+            seen: None,
         }
+    }
+
+    /// After a reorg a comparison is due.
+    fn heed(&mut self, view: &ChainView) {
+        // Not to know the block any more is as good as a reorg.
+        let is_there = |seen: BlockRef| view.header(seen.number) == Some(&seen);
+        if self.seen.is_some_and(|seen| !is_there(seen)) {
+            self.last = None;
+        }
+        self.seen = Some(view.latest);
     }
 
     /// Something landed.
@@ -128,6 +148,9 @@ impl Audits {
 impl SignerActor {
     /// Goes on with a comparison, or begins one that is due or was asked for.
     pub(super) async fn audit(&mut self, books: &mut Books) -> Result<bool, Trouble> {
+        if let Some(view) = &*self.spec.link.view.borrow() {
+            self.audits.heed(view);
+        }
         if self.audits.under_way.is_none() {
             self.audits.under_way = self.next_audit(books);
         }
@@ -172,6 +195,7 @@ impl SignerActor {
     ) -> Result<(), Trouble> {
         let head = self.spec.link.block(BlockNumberOrTag::Latest).await?.block.number;
         let deep = (head + 1).saturating_sub(self.spec.config.confirmations);
+        let finalized = self.spec.link.view.borrow().as_ref().map(|view| view.finalized);
         let mut items: BTreeMap<Name, Vec<Item>> = BTreeMap::new();
         for id in ids.iter().filter(|id| books.ledger.is_archived(**id)) {
             let key = owned_key(&self.owner(), &item_key(*id));
@@ -195,6 +219,12 @@ impl SignerActor {
                 report.checked += 1;
                 // Landed in a block that is not as deep as where it was asked.
                 let young = item.landed.is_some_and(|landing| landing.block > deep);
+                let was_seen = item.landed.filter(|it| it.tx_hash.is_none());
+                let is_final = |block| finalized.is_none_or(|finalized| block <= finalized);
+                if !young && !has && was_seen.is_some_and(|it| !is_final(it.block)) {
+                    report.orphaned.push(item.id);
+                    continue;
+                }
                 let list = match (item.landed.is_some(), has) {
                     (true, false) if !young => &mut report.missing,
                     (false, true) if item.rejected.is_none() => &mut report.unexpected,
@@ -216,6 +246,14 @@ impl SignerActor {
 
     async fn conclude(&mut self, books: &mut Books, auditing: Auditing) -> Result<(), Trouble> {
         let Auditing { mut report, repair, reply, .. } = auditing;
+        if !report.orphaned.is_empty() {
+            let mut all = Changes::default();
+            for id in std::mem::take(&mut report.orphaned) {
+                self.recall(books, id, &all).await?;
+                all.then(books.ledger.recheck(id)?);
+            }
+            self.commit(books, all, Vec::new()).await?;
+        }
         if repair && !report.missing.is_empty() {
             report.repairing = true;
             let mut all = Changes::default();

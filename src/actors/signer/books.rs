@@ -122,7 +122,10 @@ impl SignerActor {
         if fresh && !is_marked {
             self.mark_fresh().await?;
         }
-        let ledger = Ledger::restore(self.spec.key.address(), RETAIN_NONCES, records)?;
+        let mut ledger = Ledger::restore(self.spec.key.address(), RETAIN_NONCES, records)?;
+        for id in ledger.take_seen() {
+            self.audits.landed(id);
+        }
         let outbox = Outbox::restore(&shared, &owner).await?;
         let saved = shared.store.get(Table::Positions, owner.as_bytes()).await?;
         let position: Option<Cursor> =

@@ -153,6 +153,8 @@ pub struct SignerActor {
     asks_singly: AtomicBool,
     balance: Option<(U256, u64)>,
     marks: u64,
+    /// The oldest header that was known when orphaned transactions were looked for last.
+    window_began: Option<B256>,
     trouble: Option<String>,
 }
 
@@ -284,6 +286,7 @@ impl SignerActor {
             asks_singly: AtomicBool::new(false),
             balance: None,
             marks: 0,
+            window_began: None,
             trouble: None,
         }
     }

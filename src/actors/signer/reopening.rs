@@ -30,6 +30,10 @@ impl SignerActor {
             None if ask => link.block(BlockNumberOrTag::Latest).await?.block.number,
             None => return Ok(()),
         };
+        // A window that begins elsewhere than before says nothing of what it had: it was
+        // too young to reach a fork.
+        let begins = view.as_ref().and_then(|view| view.window.oldest()).map(|block| block.hash);
+        let ask = ask || begins != self.window_began;
         let oldest = head.saturating_sub(self.spec.finality_depth);
         let suspects: Vec<(NonceRecord, Mined)> = books
             .ledger
@@ -51,6 +55,7 @@ impl SignerActor {
                 self.reopen(books, &record, &mined).await?;
             }
         }
+        self.window_began = begins;
         Ok(())
     }
 

@@ -107,6 +107,18 @@ pub async fn unlock_counts(world: &World) -> Result<BTreeMap<Award, i64>, AnvilE
     Ok(counts)
 }
 
+/// What the contract has ever unlocked on the chain as it is now, whatever became of it.
+///
+/// # Errors
+/// When the logs can't be read.
+pub async fn ever_unlocked(world: &World) -> Result<BTreeSet<Award>, AnvilError> {
+    let logs = logs(world).await?.into_iter();
+    let unlocks = logs.filter(|log| log.address() == world.achievements);
+    let unlocks =
+        unlocks.filter_map(|log| IAchievements::AchievementUnlocked::decode_log(&log.inner).ok());
+    Ok(unlocks.map(|unlock| (unlock.user, unlock.id.saturating_to())).collect())
+}
+
 async fn logs(world: &World) -> Result<Vec<Log>, AnvilError> {
     let watched = [world.governor, world.badge, world.inbox, world.achievements];
     let filter = Filter::new().address(watched.to_vec()).from_block(0);

@@ -69,6 +69,9 @@ pub struct Ledger {
     items: BTreeMap<UnlockId, Item>,
     nonces: BTreeMap<u64, NonceRecord>,
     archived: HashSet<UnlockId>,
+    /// Settled ones that were found to be there without a transaction of ours, when the
+    /// ledger was restored.
+    seen: Vec<UnlockId>,
     ready: Ready,
 }
 
@@ -91,6 +94,7 @@ impl Ledger {
             items: BTreeMap::new(),
             nonces: BTreeMap::new(),
             archived: HashSet::new(),
+            seen: Vec::new(),
             ready: Ready::default(),
         }
     }
@@ -120,6 +124,9 @@ impl Ledger {
                 Some(Key::Item) => {
                     let item: Item = parse(&key, &value)?;
                     if is_settled(&item) {
+                        if item.landed.is_some_and(|landing| landing.tx_hash.is_none()) {
+                            ledger.seen.push(item.id);
+                        }
                         ledger.archived.insert(item.id);
                     } else {
                         ledger.items.insert(item.id, item);
@@ -191,6 +198,12 @@ impl Ledger {
     /// What is settled and not in memory, in no order.
     pub fn archived(&self) -> impl Iterator<Item = UnlockId> {
         self.archived.iter().copied()
+    }
+
+    /// What was found to be there without a transaction of ours, as far as the ledger
+    /// was restored with it; once.
+    pub fn take_seen(&mut self) -> Vec<UnlockId> {
+        std::mem::take(&mut self.seen)
     }
 
     /// Takes a settled item's record, read at [`item_key`], back into memory.
