@@ -70,7 +70,7 @@ impl<'w> Faults<'w> {
             let pause = Duration::from_millis(self.chance.random_range(PAUSE_MS));
             tokio::time::sleep(pause).await;
             if daemon.has_ended() {
-                self.wrong.push("the daemon ended by itself".to_owned());
+                self.wrong.push(ended(daemon));
                 daemon.spawn();
             }
             let kind = self.one(daemon).await;
@@ -140,9 +140,16 @@ impl<'w> Faults<'w> {
         }
         self.signal_broker(daemon, Signal::CONT);
         if daemon.has_ended() {
-            self.wrong.push("the daemon ended by itself".to_owned());
+            self.wrong.push(ended(daemon));
             daemon.spawn();
         }
         daemon.wait_ready().await;
     }
+}
+
+/// Why it says that it ended: the last of its log.
+fn ended(daemon: &Daemon) -> String {
+    let log = daemon.log();
+    let last: Vec<&str> = log.lines().rev().take(6).collect();
+    format!("the daemon ended by itself: {}", last.join(" | "))
 }
