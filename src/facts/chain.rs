@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy::primitives::{Address, B256, keccak256};
+use alloy::primitives::{B256, keccak256};
 use serde_json::Value as Json;
 
 use super::Fact;
@@ -89,11 +89,5 @@ impl Fact {
     fn all_fields(&self) -> BTreeMap<String, Json> {
         let id = (ID_FIELD.to_owned(), Json::String(self.id.clone()));
         self.fields.clone().into_iter().chain([id]).collect()
-    }
-
-    /// Whether the source itself signed it, by its secret.
-    #[must_use]
-    pub fn is_of_the_source(&self) -> bool {
-        self.by == Address::ZERO
     }
 }

@@ -145,6 +145,13 @@ pub struct VoterRecord {
     pub last: Position,
 }
 
+/// What a vote supports.
+fn support_of(fields: &Fields<'_>) -> Result<u8, Unusable> {
+    // Bounded by the type that the field has in every governor's ABI.
+    let support = fields.small("support", u8::MAX.into())?;
+    Ok(u8::try_from(support).unwrap_or(u8::MAX))
+}
+
 /// Takes `vote_reduced` (OpenZeppelin's `GovernorCountingOverridable`): somebody voted
 /// with what a delegate had voted with. The vote itself is told as
 /// `override_vote_cast`.
@@ -157,8 +164,7 @@ pub(super) fn reduce(
     let id = fields.uint("proposal_id")?;
     let delegate = fields.address("delegate")?;
     let weight = fields.uint("weight")?;
-    let support = fields.small("support", u8::MAX.into())?;
-    let taken = Weights::of_vote(id, u8::try_from(support).unwrap_or(u8::MAX), weight, None)?;
+    let taken = Weights::of_vote(id, support_of(&fields)?, weight, None)?;
     let key = keys::vote(id, delegate);
     let Some(before) = state.get::<VoterRecord>(&key) else {
         return Err(Unusable::NeverVoted { id, voter: delegate });
@@ -202,9 +208,7 @@ pub(super) fn cast(
     let proposal_id = fields.uint("proposal_id")?;
     let voter = fields.address("voter")?;
     let weight = fields.uint("weight")?;
-    // Bounded by the type that the field has in every governor's ABI.
-    let support = fields.small("support", u8::MAX.into())?;
-    let support = u8::try_from(support).unwrap_or(u8::MAX);
+    let support = support_of(&fields)?;
     let params = fields.optional_bytes("params")?;
     let counted = Weights::of_vote(proposal_id, support, weight, params.as_ref())?;
 
