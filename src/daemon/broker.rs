@@ -35,6 +35,8 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 const LOOK_AFTER: Duration = Duration::from_secs(10);
 /// How often declaring is tried in a row.
 const DECLARE_ATTEMPTS: u32 = 8;
+/// Shortest pause between two tries to reach a broker.
+const RETRY_MIN: Duration = Duration::from_millis(250);
 /// Longest pause between two tries to reach a broker.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
@@ -57,13 +59,14 @@ impl Broker {
                 };
                 let folder = config.data_dir.join("nats");
                 let server = ManagedServer::start(ManagedSpec { folder, program }).await?;
-                let spec = server.connect_spec(name);
+                let (spec, port) = (server.connect_spec(name), server.port());
                 reach::leave_note(&config.data_dir, &spec);
-                let connection = Connection::open(spec).await?;
-                declare(&connection, Replicas::ONE).await?;
-                tracing::info!(port = server.port(), "managed nats-server is up");
+                // Before anything is asked of it: it may end between any two steps.
                 let (stop, stopped) = oneshot::channel();
                 actix_rt::spawn(keep_alive(server, stopped));
+                let connection = connect_patiently(spec, state).await?;
+                declare_patiently(&connection, Replicas::ONE, state).await?;
+                tracing::info!(port, "managed nats-server is up");
                 let redeclaring = keep_declared(&connection, Replicas::ONE);
                 Ok(Self { connection, stop: Some(stop), redeclaring })
             }
@@ -74,7 +77,7 @@ impl Broker {
                 let replicas = Replicas::new(*replicas).ok_or_else(|| {
                     StartError::Internal("nats.replicas: give 1, 3 or 5".to_owned())
                 })?;
-                declare(&connection, replicas).await?;
+                declare_patiently(&connection, replicas, state).await?;
                 let redeclaring = keep_declared(&connection, replicas);
                 Ok(Self { connection, stop: None, redeclaring })
             }
@@ -99,7 +102,7 @@ async fn connect_patiently(
     spec: ConnectSpec,
     state: &DaemonState,
 ) -> Result<Connection, StartError> {
-    let mut pause = Duration::from_millis(250);
+    let mut pause = RETRY_MIN;
     loop {
         match Connection::open(spec.clone()).await {
             Ok(connection) => return Ok(connection),
@@ -108,15 +111,36 @@ async fn connect_patiently(
                 | StreamError::Unavailable { .. }
                 | StreamError::TimedOut { .. }),
             ) => {
-                tracing::warn!("{error}; trying again");
-                state.waiting_for_broker(&error.to_string());
-                let jitter = rand::rng().random_range(0.5..1.0);
-                tokio::time::sleep(pause.mul_f64(jitter)).await;
-                pause = (pause * 2).min(RETRY_MAX);
+                wait_for_broker(&error.to_string(), &mut pause, state).await;
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Tries until the broker answers: it may end, or be paused, right after we
+/// connected. What it answers and can't be lived with ends us.
+async fn declare_patiently(
+    connection: &Connection,
+    replicas: Replicas,
+    state: &DaemonState,
+) -> Result<(), StartError> {
+    let mut pause = RETRY_MIN;
+    loop {
+        match declare(connection, replicas).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.class() == FailureClass::Answer => return Err(error.into()),
+            Err(error) => wait_for_broker(&error.to_string(), &mut pause, state).await,
+        }
+    }
+}
+
+async fn wait_for_broker(why: &str, pause: &mut Duration, state: &DaemonState) {
+    tracing::warn!("{why}; trying again");
+    state.waiting_for_broker(why);
+    let jitter = rand::rng().random_range(0.5..1.0);
+    tokio::time::sleep(pause.mul_f64(jitter)).await;
+    *pause = (*pause * 2).min(RETRY_MAX);
 }
 
 /// Brings streams back that were lost while running: after each reconnect, when
