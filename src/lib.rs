@@ -22,6 +22,8 @@ pub mod fold;
 pub mod governance;
 pub mod rules;
 pub mod signing;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod store;
 pub mod streams;
 pub mod supervisor;
