@@ -13,6 +13,9 @@ mod pool;
 mod state;
 mod transaction;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
