@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check torture bench-ingest bench-signing bench-rules contracts tools
+.PHONY: help demo test check simulate torture bench-ingest bench-signing bench-rules contracts tools
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,13 @@ test: tools ## run all tests, on real anvil and nats-server
 check: ## formatting and lints; warnings fail
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- -D warnings
+
+# A simulation's runtime takes its seed only with this flag; a folder of its own, as all is built anew with it.
+SIMULATION = RUSTFLAGS="--cfg tokio_unstable" CARGO_TARGET_DIR="$(or $(CARGO_TARGET_DIR),target)/simulate"
+
+simulate: ## the daemon in a simulated world, seed after seed; SEEDS=1000 (docs/reliability.md)
+	@$(SIMULATION) cargo bench --locked --quiet --profile simulate --features simulation --bench simulate -- \
+		--seeds $(or $(SEEDS),1000) $(ARGS)
 
 torture: tools ## the real daemon under everything at once, against an oracle; SEEDS=20 (docs/reliability.md)
 	@cargo bench --locked --quiet --bench torture -- --seeds $(or $(SEEDS),20) $(ARGS)

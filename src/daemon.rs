@@ -19,6 +19,8 @@ mod reach;
 mod repair;
 mod replay;
 mod series;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

@@ -10,8 +10,9 @@ pub mod actors;
 pub mod api;
 pub mod breakers;
 pub mod chain;
+pub mod chance;
 pub mod cli;
-
+pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod domain;

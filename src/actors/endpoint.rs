@@ -149,6 +149,7 @@ impl Endpoint {
             result.map_err(|error| RpcError::from_guard(name, method, error))
         };
         let outcome = tokio::select! {
+            biased;
             outcome = work => outcome,
             // Nobody hears the answer.
             () = gone(abandoned) => {

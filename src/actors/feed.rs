@@ -15,7 +15,7 @@ pub mod ranges;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use actix::{
@@ -24,7 +24,7 @@ use actix::{
 };
 use alloy::primitives::Bloom;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     head::to_gauge,
@@ -37,6 +37,7 @@ use crate::{
         rpc::RpcError,
         rpc_errors::RpcErrorClass,
     },
+    chance,
     config::{self, Completeness},
     domain::{BlockRef, Name},
     supervisor::{Observation, Observe, Supervise},
@@ -246,7 +247,7 @@ impl FeedActor {
     fn failed(&mut self, id: crate::chain::feed::RangeId, error: &RpcError) {
         let failure = if is_crowded(error) { FeedFailure::Crowded } else { FeedFailure::Other };
         let now = self.began.elapsed();
-        let told = self.feed.failed(id, failure, now, rand::random_range(0.0..=1.0));
+        let told = self.feed.failed(id, failure, now, chance::random_range(0.0..=1.0));
         for member in told {
             if let Some(waiting) = self.waiting.remove(&member) {
                 // Fails only when it waits no longer.

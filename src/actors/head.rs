@@ -4,14 +4,11 @@
 mod resume;
 mod tags;
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use actix::Message;
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
 use super::shared::ChainLink;
 use crate::{

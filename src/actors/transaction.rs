@@ -11,7 +11,7 @@ mod sightings;
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use actix::Message;
@@ -350,5 +350,5 @@ fn rank(outcome: &SendOutcome) -> u8 {
 /// Wall-clock time, seconds since the Unix epoch: paces rebroadcasts only,
 /// never decides what was earned.
 pub(in crate::actors) fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    crate::clock::unix_seconds()
 }

@@ -4,13 +4,10 @@
 //! It is never missed: when it is down the head is polled as if there were
 //! none, so it keeps nobody from being ready.
 
-use std::{
-    convert::Infallible,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, time::Duration};
 
 use serde_json::{Value as Json, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     head::{Announced, HeadActor},
@@ -130,7 +127,7 @@ impl WakeActor {
     fn pause(&mut self) -> Duration {
         let pause = PAUSE.0.saturating_mul(1 << self.failures.min(16)).min(PAUSE.1);
         self.failures = self.failures.saturating_add(1);
-        pause.mul_f64(rand::random_range(0.5..1.0))
+        pause.mul_f64(crate::chance::random_range(0.5..1.0))
     }
 }
 

@@ -14,7 +14,8 @@
 //! - it has no state getter, and its hooks run outside its lock: here every
 //!   step runs under one lock, in which the hooks keep their order.
 //!
-//! Its clock is `std::time::Instant`, which paused tests don't move.
+//! Its clock is `std::time::Instant`, which paused tests don't move; a simulation has
+//! it read its own.
 
 use std::{
     sync::{
@@ -98,10 +99,23 @@ impl Iterator for Cooldown {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let jittered = self.next.mul_f64(rand::random_range(1.0..1.5)).min(self.max);
+        let jittered = self.next.mul_f64(crate::chance::random_range(1.0..1.5)).min(self.max);
         self.next = self.next.saturating_mul(2).min(self.max);
         Some(jittered)
     }
+}
+
+/// Has failsafe read the clock of the simulation that runs on this thread, if one does.
+fn at_simulated_time<T>(step: impl FnOnce() -> T) -> T {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = crate::clock::simulated::instant() {
+        return failsafe::clock::freeze(|clock| {
+            let real = clock.now();
+            clock.advance(now.saturating_duration_since(real));
+            step()
+        });
+    }
+    step()
 }
 
 impl Watch {
@@ -156,7 +170,7 @@ impl Breaker {
     /// Leave for one attempt, unless it is open or its probe is under way.
     pub(super) fn admit(self: &Arc<Self>) -> Option<Admission> {
         let mut probing = self.lock();
-        if !self.machine.is_call_permitted() {
+        if !at_simulated_time(|| self.machine.is_call_permitted()) {
             return None;
         }
         let probe = self.watch.state() == BreakerState::HalfOpen;
@@ -174,7 +188,7 @@ impl Breaker {
     pub(super) fn state(&self) -> BreakerState {
         let _step = self.lock();
         // Moves an open breaker on when its time is over; changes nothing else.
-        self.machine.is_call_permitted();
+        at_simulated_time(|| self.machine.is_call_permitted());
         self.watch.state()
     }
 
@@ -187,12 +201,12 @@ impl Breaker {
             return;
         }
         match verdict {
-            Verdict::Works => self.machine.on_success(),
-            Verdict::AtFault => self.machine.on_error(),
+            Verdict::Works => at_simulated_time(|| self.machine.on_success()),
+            Verdict::AtFault => at_simulated_time(|| self.machine.on_error()),
             Verdict::Barred => {
                 for _ in 0..self.failures.min(FAILURES_MAX) {
                     if period == self.watch.period.load(Ordering::Acquire) {
-                        self.machine.on_error();
+                        at_simulated_time(|| self.machine.on_error());
                     }
                 }
             }

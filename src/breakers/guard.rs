@@ -142,7 +142,7 @@ impl Guard {
         let spec = &self.shared.retry;
         for retry in 1..spec.max_attempts.get() {
             let Some(hint) = retry_hint(&failure) else { break };
-            let Some(pause) = pause(spec, retry, hint, rand::random()) else { break };
+            let Some(pause) = pause(spec, retry, hint, crate::chance::random()) else { break };
             if !self.with_budget(RetryBudget::spend) {
                 break;
             }

@@ -10,6 +10,8 @@
 //! what they unpack to.
 
 mod batch;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 
 use std::{
     fmt,
@@ -122,6 +124,10 @@ pub enum TransportFault {
 /// # Errors
 /// When TLS has no trusted roots to work with, for an `https` URL.
 pub fn connect(url: EndpointUrl, limits: HttpLimits) -> Result<RpcClient, NoHttpClient> {
+    #[cfg(feature = "simulation")]
+    if let Some(node) = simulated::at(&url) {
+        return Ok(RpcClient::new(node, false));
+    }
     let mut builder = reqwest::Client::builder()
         .connect_timeout(limits.connect_timeout)
         .timeout(limits.total_timeout)

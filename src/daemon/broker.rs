@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use rand::Rng as _;
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 use super::{DaemonState, StartError, reach};
 use crate::{
     breakers::{Classify as _, FailureClass},
+    chance,
     config::{Config, Nats},
     streams::{
         ConnectSpec, StreamError,
@@ -84,6 +84,17 @@ impl Broker {
         }
     }
 
+    /// One that exists in memory.
+    #[cfg(feature = "simulation")]
+    pub(super) async fn simulated(
+        connection: Connection,
+        state: &DaemonState,
+    ) -> Result<Self, StartError> {
+        declare_patiently(&connection, Replicas::ONE, state).await?;
+        let redeclaring = keep_declared(&connection, Replicas::ONE);
+        Ok(Self { connection, stop: None, redeclaring })
+    }
+
     /// Ends a managed server.
     pub(super) async fn stop(self) {
         self.redeclaring.abort();
@@ -138,7 +149,7 @@ async fn declare_patiently(
 async fn wait_for_broker(why: &str, pause: &mut Duration, state: &DaemonState) {
     tracing::warn!("{why}; trying again");
     state.waiting_for_broker(why);
-    let jitter = rand::rng().random_range(0.5..1.0);
+    let jitter = chance::random_range(0.5..1.0);
     tokio::time::sleep(pause.mul_f64(jitter)).await;
     *pause = (*pause * 2).min(RETRY_MAX);
 }
@@ -165,7 +176,7 @@ async fn declare_again(connection: &Connection, replicas: Replicas) {
             tracing::error!("the streams are not as they must be: {error}");
             return;
         }
-        tokio::time::sleep(pause.mul_f64(rand::rng().random_range(0.5..1.0))).await;
+        tokio::time::sleep(pause.mul_f64(chance::random_range(0.5..1.0))).await;
         pause = (pause * 2).min(RETRY_MAX);
     }
 }

@@ -120,7 +120,7 @@ pub(super) fn spawn_all(
     }
     state.guarded(guards);
     state.serves(clients);
-    let run = format!("{:016x}", rand::random::<u64>());
+    let run = format!("{:016x}", crate::chance::random::<u64>());
     let connection = broker.connection.clone();
     let mut shared = Shared::new(metrics, store, connection, broker_guard, chains, &run);
     shared.pauses = pauses;

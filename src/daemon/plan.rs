@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What a configuration means, checked as far as no chain is needed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// Decoders by contract.
     pub adapters: BTreeMap<Name, Adapter>,

@@ -3,3 +3,14 @@
 //! function of the seed, so that a failure can be looked at as often as needed.
 
 pub mod chain;
+mod node;
+mod play;
+mod script;
+mod setup;
+mod verdict;
+
+pub use node::Manner;
+pub use play::{Outcome, play};
+pub use script::{Event, Fate, Loss, Script, What};
+pub use setup::{NoSetup, Setup};
+pub use verdict::Verdict;

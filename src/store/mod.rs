@@ -8,6 +8,8 @@ mod database;
 mod error;
 mod handle;
 mod session;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 mod tables;
 mod write;
 

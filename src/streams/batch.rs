@@ -31,7 +31,7 @@ use bytes::Bytes;
 
 use super::{
     PublishError,
-    connection::Connection,
+    connection::{Connection, Link},
     fence::Fence,
     publish::{OutMessage, check_size, expect_fence, expect_last, name_the_fence, send},
     subjects::StreamId,
@@ -97,10 +97,17 @@ async fn stage(
     messages: Vec<(String, HeaderMap, Bytes)>,
 ) -> Result<(), PublishError> {
     let limit: Duration = connection.request_timeout();
-    let client = connection.client();
+    let nats = match connection.link() {
+        Link::Nats(nats) => nats,
+        #[cfg(feature = "simulation")]
+        Link::Simulated(server) => {
+            server.stage(messages);
+            return Ok(());
+        }
+    };
     let sending = async {
         for (subject, headers, payload) in messages {
-            client.publish_with_headers(subject, headers, payload).await?;
+            nats.client.publish_with_headers(subject, headers, payload).await?;
         }
         Ok::<(), async_nats::PublishError>(())
     };
@@ -130,7 +137,7 @@ fn wire_messages(
     {
         messages.insert(0, OutMessage::new(held.beat(), HeaderMap::new(), Bytes::new()));
     }
-    let id = format!("{:032x}", rand::random::<u128>());
+    let id = format!("{:032x}", crate::chance::random::<u128>());
     let count = messages.len();
     (1..)
         .zip(messages)

@@ -6,9 +6,10 @@ use async_nats::{
     Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr,
     jetstream::{self, context::ContextBuilder},
 };
-use rand::Rng as _;
 use tokio::sync::{Semaphore, watch};
 
+#[cfg(feature = "simulation")]
+use super::simulated::Server;
 use super::{
     StreamError,
     connect_spec::{Auth, ConnectSpec, shown, without_credentials},
@@ -28,17 +29,34 @@ use super::{
 /// every time-out of a publish is ambiguous.
 #[derive(Clone)]
 pub struct Connection {
-    client: Client,
-    jetstream: jetstream::Context,
+    link: Link,
     reconnects: watch::Receiver<u64>,
     in_flight: Arc<Semaphore>,
     request_timeout: Duration,
 }
 
+/// What is at the other end.
+#[derive(Clone)]
+#[cfg_attr(feature = "simulation", expect(clippy::large_enum_variant))]
+pub(super) enum Link {
+    /// A server.
+    Nats(Nats),
+    /// One that exists in memory.
+    #[cfg(feature = "simulation")]
+    Simulated(Server),
+}
+
+/// The client of a server.
+#[derive(Clone)]
+pub(super) struct Nats {
+    pub(super) client: Client,
+    pub(super) jetstream: jetstream::Context,
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("state", &self.client.connection_state())
+            .field("is_connected", &self.is_connected())
             .field("reconnects", &*self.reconnects.borrow())
             .finish_non_exhaustive()
     }
@@ -86,14 +104,26 @@ impl Connection {
             .max_ack_inflight(spec.max_in_flight)
             .build(client.clone());
         let connection = Self {
-            client,
-            jetstream,
+            link: Link::Nats(Nats { client, jetstream }),
             reconnects,
             in_flight: Arc::new(Semaphore::new(spec.max_in_flight)),
             request_timeout: spec.request_timeout,
         };
         connection.probe().await?;
         Ok(connection)
+    }
+
+    /// A connection to a server that exists in memory.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn simulated(server: Server) -> Self {
+        let spec = ConnectSpec::new(Vec::new(), Auth::None, "simulated");
+        Self {
+            reconnects: server.reconnects(),
+            in_flight: Arc::new(Semaphore::new(spec.max_in_flight)),
+            request_timeout: spec.request_timeout,
+            link: Link::Simulated(server),
+        }
     }
 
     /// How often the connection was made anew. A reader of this rechecks its
@@ -111,7 +141,12 @@ impl Connection {
     /// When no answer comes within the request timeout, or JetStream is off.
     pub async fn probe(&self) -> Result<(), StreamError> {
         const WHAT: &str = "health check";
-        let within = self.bounded(WHAT, self.jetstream.query_account()).await?;
+        let nats = match &self.link {
+            Link::Nats(nats) => nats,
+            #[cfg(feature = "simulation")]
+            Link::Simulated(server) => return self.bounded(WHAT, server.probe()).await?,
+        };
+        let within = self.bounded(WHAT, nats.jetstream.query_account()).await?;
         within.map(drop).map_err(|error| match error.kind() {
             jetstream::context::AccountErrorKind::TimedOut => self.timed_out(WHAT),
             jetstream::context::AccountErrorKind::JetStreamUnavailable
@@ -126,21 +161,36 @@ impl Connection {
     /// not worth trying without, where something else can answer.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.client.connection_state() == async_nats::connection::State::Connected
+        match &self.link {
+            Link::Nats(nats) => {
+                nats.client.connection_state() == async_nats::connection::State::Connected
+            }
+            #[cfg(feature = "simulation")]
+            Link::Simulated(server) => server.is_up(),
+        }
     }
 
     /// The version that the server names.
     #[must_use]
     pub fn server_version(&self) -> String {
-        self.client.server_info().version
+        match &self.link {
+            Link::Nats(nats) => nats.client.server_info().version,
+            #[cfg(feature = "simulation")]
+            Link::Simulated(_) => ServerVersion::OLDEST.to_string(),
+        }
     }
 
-    pub(super) fn client(&self) -> &Client {
-        &self.client
+    pub(super) fn link(&self) -> &Link {
+        &self.link
     }
 
-    pub(super) fn jetstream(&self) -> &jetstream::Context {
-        &self.jetstream
+    /// The largest message that the server takes, in bytes.
+    pub(super) fn max_payload(&self) -> usize {
+        match &self.link {
+            Link::Nats(nats) => nats.client.max_payload(),
+            #[cfg(feature = "simulation")]
+            Link::Simulated(_) => Server::MAX_PAYLOAD,
+        }
     }
 
     pub(super) fn in_flight(&self) -> &Semaphore {
@@ -184,7 +234,7 @@ async fn options(
         .ping_interval(PING_INTERVAL)
         .reconnect_delay_callback(|attempts| {
             let ceiling_ms = 50_u64.saturating_mul(1 << attempts.min(6)).min(2_000);
-            Duration::from_millis(rand::rng().random_range(ceiling_ms / 2..=ceiling_ms))
+            Duration::from_millis(crate::chance::random_range(ceiling_ms / 2..=ceiling_ms))
         });
     // The first connection is no reconnect.
     let first = std::sync::atomic::AtomicBool::new(true);

@@ -21,25 +21,25 @@
 //! Deliveries are not limited in number: a message that can't be handled is
 //! for its actor to put on the dead letters and pass.
 
+mod pump;
+
 use std::{collections::BTreeMap, time::Duration};
 
-use async_nats::{
-    HeaderMap, Request, RequestErrorKind, Subject,
-    jetstream::{
-        ErrorCode,
-        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-        stream::{ConsumerErrorKind, RawMessageErrorKind},
-    },
-};
+use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+#[cfg(feature = "simulation")]
+pub(super) use pump::NotAcknowledged;
+use pump::Pump;
+
 use super::{
     StreamError,
     connection::Connection,
-    read::{Pulled, collect, consumer_error, pull_now},
+    read::Pulled,
     setup::{self, StreamIncarnation},
+    single,
     subjects::StreamId,
 };
 
@@ -128,12 +128,11 @@ pub struct Delivered {
 
 /// Hands out each message once, in the stream's order. To see messages again
 /// (a commit did not succeed), open another inbox at the store's cursor.
-#[derive(Debug)]
 pub struct Inbox {
     connection: Connection,
     spec: InboxSpec,
     incarnation: StreamIncarnation,
-    consumer: PullConsumer,
+    pump: Pump,
     reconnects: watch::Receiver<u64>,
     /// False while it isn't known that the consumer's next delivery is what
     /// comes after `handed_out`.
@@ -161,9 +160,8 @@ impl Inbox {
         let mut reconnects = connection.reconnects();
         // Before the look at the stream: a reconnect during it counts.
         reconnects.borrow_and_update();
-        let info = setup::info(connection, spec.stream).await?;
-        let incarnation = StreamIncarnation::of(&info);
-        let last = info.state.last_sequence;
+        let held = setup::held(connection, spec.stream).await?;
+        let (incarnation, last) = (held.incarnation, held.last_sequence);
         let (mut handed_out, mut resumption) = resume(spec.resume_after, incarnation, last);
         let witness = spec.resume_after.and_then(|cursor| cursor.witness);
         if let (Resumption::Continued, Some(witness)) = (resumption, witness)
@@ -172,12 +170,12 @@ impl Inbox {
             (handed_out, resumption) = (0, Resumption::TailReplaced);
         }
         let still_known = witness.filter(|_| resumption == Resumption::Continued);
-        let consumer = make_consumer(connection, &spec, handed_out).await?;
+        let pump = Pump::make(connection, &spec, handed_out).await?;
         let inbox = Self {
             connection: connection.clone(),
             spec,
             incarnation,
-            consumer,
+            pump,
             reconnects,
             in_step: true,
             handed_out,
@@ -262,21 +260,15 @@ impl Inbox {
         };
         let (through, reply) = (*through, reply.clone());
         let what = format!("acknowledging {through} of {}", self.spec.stream);
-        let request = Request::new()
-            .payload(Bytes::from_static(b"+ACK"))
-            .timeout(Some(self.connection.request_timeout()));
-        let call = self.connection.client().send_request(reply, request);
+        let call = self.pump.acknowledge(reply, self.connection.request_timeout());
         match self.connection.bounded(&what, call).await? {
-            Ok(_) => {
+            Ok(()) => {
                 self.unacknowledged.retain(|sequence, _| *sequence > through);
                 Ok(())
             }
-            Err(error) => {
-                // The consumer is gone, with all its acknowledgements.
-                if error.kind() == RequestErrorKind::NoResponders {
-                    self.in_step = false;
-                }
-                Err(StreamError::Unavailable { what, reason: error.to_string() })
+            Err(pump::NotAcknowledged { is_gone, reason }) => {
+                self.in_step &= !is_gone;
+                Err(StreamError::Unavailable { what, reason })
             }
         }
     }
@@ -286,23 +278,18 @@ impl Inbox {
     /// or leave the rest to be sent to nobody.
     async fn pull(&mut self, max: usize, wait: Duration) -> Result<Vec<Pulled>, PullEnd> {
         let limit = self.connection.request_timeout();
-        let late = |_| format!("no answer within {limit:?}");
-        let ready =
-            tokio::time::timeout(limit, pull_now(&self.consumer, max)).await.map_err(late)??;
+        let ready = self.pump.ready(max, limit).await?;
         if !ready.is_empty() || wait.is_zero() {
             return Ok(ready);
         }
-        let one = self.consumer.batch().max_messages(1).expires(wait).messages();
-        let one = tokio::time::timeout(limit, one).await.map_err(late)?;
-        let one = one.map_err(|error| error.to_string())?;
         let mut first = tokio::select! {
-            first = tokio::time::timeout(wait + limit, collect(one)) => first.map_err(late)??,
+            biased;
+            first = self.pump.next(wait, limit) => first?,
             // The pull was lost with the connection.
             _ = self.reconnects.changed() => return Err(PullEnd::Reconnected),
         };
         if !first.is_empty() && max > 1 {
-            let more = pull_now(&self.consumer, max - 1);
-            first.extend(tokio::time::timeout(limit, more).await.map_err(late)??);
+            first.extend(self.pump.ready(max - 1, limit).await?);
         }
         Ok(first)
     }
@@ -341,26 +328,22 @@ impl Inbox {
     /// consumer is gone or delivered to nobody.
     async fn exists(&mut self) -> Result<bool, StreamError> {
         let what = format!("consumer {}", self.spec.durable);
-        let call = self.consumer.get_info();
-        let info = match self.connection.bounded(&what, call).await? {
-            Ok(info) => info,
-            Err(_) => return Ok(false),
-        };
-        Ok(info.delivered.consumer_sequence == self.deliveries)
+        let delivered = self.connection.bounded(&what, self.pump.delivered()).await?;
+        Ok(delivered == Some(self.deliveries))
     }
 
     /// Makes the consumer anew where the inbox stopped.
     async fn step_in(&mut self) -> Result<(), StreamError> {
-        let info = setup::info(&self.connection, self.spec.stream).await?;
-        let same = StreamIncarnation::of(&info) == self.incarnation;
-        let mut lost = !same || info.state.last_sequence < self.handed_out;
+        let held = setup::held(&self.connection, self.spec.stream).await?;
+        let same = held.incarnation == self.incarnation;
+        let mut lost = !same || held.last_sequence < self.handed_out;
         if let (false, Some(witness)) = (lost, self.witness(self.handed_out)) {
             lost = !is_there(&self.connection, self.spec.stream, witness).await?;
         }
         if lost {
             return Err(StreamError::Discontinued { stream: self.spec.stream.name().to_owned() });
         }
-        self.consumer = make_consumer(&self.connection, &self.spec, self.handed_out).await?;
+        self.pump = Pump::make(&self.connection, &self.spec, self.handed_out).await?;
         self.deliveries = 0;
         // They name deliveries of a consumer that is gone; the new one starts
         // after what they would acknowledge.
@@ -398,67 +381,8 @@ async fn is_there(
     stream: StreamId,
     witness: Witness,
 ) -> Result<bool, StreamError> {
-    let what = format!("message {} of {stream}", witness.sequence);
-    let call = async {
-        let handle = connection.jetstream().get_stream_no_info(stream.name()).await;
-        match handle {
-            Ok(handle) => Ok(handle.get_raw_message(witness.sequence).await),
-            Err(error) => Err(error.to_string()),
-        }
-    };
-    let answer = connection
-        .bounded(&what, call)
-        .await?
-        .map_err(|reason| StreamError::Unavailable { what: what.clone(), reason })?;
-    match answer {
-        Ok(found) => {
-            let stored_at_ns = u64::try_from(found.time.unix_timestamp_nanos()).unwrap_or(0);
-            Ok(stored_at_ns == witness.stored_at_ns)
-        }
-        Err(error) => match error.kind() {
-            RawMessageErrorKind::NoMessageFound => Ok(true),
-            RawMessageErrorKind::JetStream(answer) => {
-                Err(StreamError::answered(what, &answer, stream.name()))
-            }
-            RawMessageErrorKind::InvalidSubject | RawMessageErrorKind::Other => {
-                Err(StreamError::Unavailable { what, reason: error.to_string() })
-            }
-        },
-    }
-}
-
-async fn make_consumer(
-    connection: &Connection,
-    spec: &InboxSpec,
-    after: u64,
-) -> Result<PullConsumer, StreamError> {
-    let what = format!("consumer {}", spec.durable);
-    let stream = spec.stream.name();
-    let deletion = connection.jetstream().delete_consumer_from_stream(&spec.durable, stream);
-    match connection.bounded(&what, deletion).await? {
-        Ok(_) => {}
-        Err(error) => match error.kind() {
-            ConsumerErrorKind::JetStream(answer)
-                if answer.error_code() == ErrorCode::CONSUMER_NOT_FOUND => {}
-            _ => return Err(consumer_error(&what, spec.stream, &error)),
-        },
-    }
-    let under_way = spec.max_batch.max(1).saturating_mul(BATCHES_UNDER_WAY);
-    let config = pull::Config {
-        durable_name: Some(spec.durable.clone()),
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
-        ack_policy: AckPolicy::All,
-        ack_wait: spec.ack_wait,
-        max_deliver: -1,
-        max_ack_pending: i64::try_from(under_way).unwrap_or(i64::MAX),
-        filter_subjects: spec.filters.clone(),
-        ..pull::Config::default()
-    };
-    let creation = connection.jetstream().create_consumer_on_stream(config, stream);
-    connection
-        .bounded(&what, creation)
-        .await?
-        .map_err(|error| consumer_error(&what, spec.stream, &error))
+    let found = single::message(connection, stream, witness.sequence).await?;
+    Ok(found.is_none_or(|found| found.stored_at_ns == witness.stored_at_ns))
 }
 
 #[cfg(test)]

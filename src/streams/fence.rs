@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -116,7 +115,7 @@ impl Fence {
                 Ok(_) | Err(PublishError::Conflict { .. } | PublishError::Ambiguous { .. })
                     if attempt < ATTEMPTS =>
                 {
-                    let pause_ms = rand::rng().random_range(1..=10 << attempt.min(5));
+                    let pause_ms = crate::chance::random_range(1..=10 << attempt.min(5));
                     tokio::time::sleep(Duration::from_millis(pause_ms)).await;
                 }
                 Ok(_) | Err(PublishError::Conflict { .. }) => break,

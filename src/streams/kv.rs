@@ -2,10 +2,14 @@
 
 use async_nats::jetstream::kv::{EntryErrorKind, Operation, Store, UpdateErrorKind};
 use bytes::Bytes;
-use rand::Rng as _;
 use serde_json::{Map, Value as Json};
 
-use super::{StreamError, connection::Connection};
+#[cfg(feature = "simulation")]
+use super::simulated::Server;
+use super::{
+    StreamError,
+    connection::{Connection, Link},
+};
 
 /// How often a value is tried when others write it at the same time.
 const ATTEMPTS: u32 = 10;
@@ -29,11 +33,20 @@ pub enum PutOutcome {
 }
 
 /// A bucket whose values are JSON objects with a `revision`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Bucket {
     connection: Connection,
     name: String,
-    store: Store,
+    shelf: Shelf,
+}
+
+/// Where the values are.
+#[derive(Clone)]
+#[cfg_attr(feature = "simulation", expect(clippy::large_enum_variant))]
+enum Shelf {
+    Nats(Store),
+    #[cfg(feature = "simulation")]
+    Simulated(Server),
 }
 
 impl Bucket {
@@ -43,12 +56,21 @@ impl Bucket {
     /// When it doesn't, or NATS does not answer.
     pub async fn open(connection: &Connection, name: &str) -> Result<Self, StreamError> {
         let what = format!("bucket {name}");
-        let call = connection.jetstream().get_key_value(name);
-        let store = connection
-            .bounded(&what, call)
-            .await?
-            .map_err(|error| StreamError::Unavailable { what, reason: error.to_string() })?;
-        Ok(Self { connection: connection.clone(), name: name.to_owned(), store })
+        let shelf = match connection.link() {
+            Link::Nats(nats) => {
+                let call = nats.jetstream.get_key_value(name);
+                let store = connection.bounded(&what, call).await?.map_err(|error| {
+                    StreamError::Unavailable { what, reason: error.to_string() }
+                })?;
+                Shelf::Nats(store)
+            }
+            #[cfg(feature = "simulation")]
+            Link::Simulated(server) => {
+                connection.bounded(&what, server.probe()).await??;
+                Shelf::Simulated(server.clone())
+            }
+        };
+        Ok(Self { connection: connection.clone(), name: name.to_owned(), shelf })
     }
 
     /// The present value and its revision.
@@ -84,7 +106,7 @@ impl Bucket {
     ) -> Result<PutOutcome, StreamError> {
         value.insert(REVISION.to_owned(), Json::from(revision));
         let bytes = Bytes::from(Json::Object(value.clone()).to_string());
-        let limit = self.connection.client().max_payload().saturating_sub(HEADERS_MAX);
+        let limit = self.connection.max_payload().saturating_sub(HEADERS_MAX);
         if bytes.len() > limit {
             let description = format!("a value of {} bytes; {limit} are possible", bytes.len());
             return Err(self.refused(key, description));
@@ -104,12 +126,18 @@ impl Bucket {
                 Some((_, Ok(_))) | None => {}
             }
             let what = format!("writing {key} of bucket {}", self.name);
-            let call = self.store.update(key, bytes.clone(), last);
+            let call = async {
+                match &self.shelf {
+                    Shelf::Nats(store) => store.update(key, bytes.clone(), last).await.map(drop),
+                    #[cfg(feature = "simulation")]
+                    Shelf::Simulated(server) => server.update(key, bytes.clone(), last).await,
+                }
+            };
             match self.connection.bounded(&what, call).await? {
-                Ok(_) => return Ok(PutOutcome::Written),
+                Ok(()) => return Ok(PutOutcome::Written),
                 Err(error) => match error.kind() {
                     UpdateErrorKind::WrongLastRevision => {
-                        let pause_ms = rand::rng().random_range(0..=1_u64 << attempt.min(6));
+                        let pause_ms = crate::chance::random_range(0..=1_u64 << attempt.min(6));
                         tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
                     }
                     UpdateErrorKind::TimedOut => return Err(self.connection.timed_out(what)),
@@ -137,7 +165,14 @@ impl Bucket {
     /// value unless it was deleted.
     async fn entry(&self, key: &str) -> Result<(u64, Option<Bytes>), StreamError> {
         let what = format!("reading {key} of bucket {}", self.name);
-        let entry = self.connection.bounded(&what, self.store.entry(key)).await?;
+        let store = match &self.shelf {
+            Shelf::Nats(store) => store,
+            #[cfg(feature = "simulation")]
+            Shelf::Simulated(server) => {
+                return self.connection.bounded(&what, server.entry(key)).await?;
+            }
+        };
+        let entry = self.connection.bounded(&what, store.entry(key)).await?;
         let entry = entry.map_err(|error| match error.kind() {
             EntryErrorKind::InvalidKey => self.refused(key, error.to_string()),
             _ => StreamError::Unavailable { what, reason: error.to_string() },
@@ -161,7 +196,7 @@ fn read(value: &[u8]) -> Result<(u64, Map<String, Json>), String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic, irrefutable_let_patterns)]
 
     use super::*;
     use crate::streams::{
@@ -188,9 +223,10 @@ mod tests {
         assert_eq!(put(5, "five, computed anew").await.unwrap(), PutOutcome::Written);
         assert_eq!(bucket.get(key).await.unwrap(), Some((5, value("five, computed anew"))));
 
-        bucket.store.delete(key).await.unwrap();
+        let Shelf::Nats(store) = &bucket.shelf else { panic!("a real bucket") };
+        store.delete(key).await.unwrap();
         assert_eq!(put(3, "three").await.unwrap(), PutOutcome::Written);
-        bucket.store.put(key, Bytes::from_static(b"foreign")).await.unwrap();
+        store.put(key, Bytes::from_static(b"foreign")).await.unwrap();
         assert!(matches!(bucket.get(key).await, Err(StreamError::Unreadable { .. })));
         assert_eq!(put(2, "two").await.unwrap(), PutOutcome::Written);
         server.stop().await;

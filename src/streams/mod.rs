@@ -5,6 +5,9 @@
 //! Knows nothing of what the messages say: payloads are bytes, but for the
 //! CloudEvents envelope around them.
 
+// Without simulations there is one kind of server.
+#![cfg_attr(not(feature = "simulation"), allow(clippy::infallible_destructuring_match))]
+
 pub mod batch;
 mod connect_spec;
 pub mod connection;
@@ -20,6 +23,8 @@ mod publish_error;
 pub mod read;
 mod server_config;
 pub mod setup;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 pub mod single;
 mod stale;
 pub mod subjects;

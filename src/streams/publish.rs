@@ -9,11 +9,17 @@ use async_nats::{
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::{PublishError, connection::Connection, fence::Fence, read, subjects::StreamId};
+use super::{
+    PublishError,
+    connection::{Connection, Link},
+    fence::Fence,
+    read,
+    subjects::StreamId,
+};
 
 /// Names the subject whose last sequence is expected, when it isn't the
 /// message's own (the client has no constant for it).
-const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+pub(super) const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 /// A message on its way out.
 #[derive(Clone, Debug)]
@@ -136,23 +142,25 @@ pub(super) async fn send(
     let Ok(Ok(_permit)) = permit else {
         return Err(unavailable("too many acknowledgements are awaited already".to_owned()));
     };
-    let request = Request::new().headers(headers).payload(payload).timeout(Some(limit));
-    let call = connection.client().send_request(subject, request);
+    let call = async {
+        let nats = match connection.link() {
+            Link::Nats(nats) => nats,
+            #[cfg(feature = "simulation")]
+            Link::Simulated(server) => return server.publish(&subject, &headers, payload).await,
+        };
+        let request = Request::new().headers(headers).payload(payload).timeout(Some(limit));
+        let answer = nats.client.send_request(subject, request).await;
+        answer.map(|message| message.payload).map_err(|error| match error.kind() {
+            // Nobody listens: no stream has the subject, or JetStream is not up yet.
+            RequestErrorKind::NoResponders => unavailable("no stream takes it now".to_owned()),
+            RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
+                PublishError::Refused { stream, code: 0, description: error.to_string() }
+            }
+            RequestErrorKind::TimedOut | RequestErrorKind::Other => ambiguous(error.to_string()),
+        })
+    };
     let answer = match tokio::time::timeout(limit, call).await {
-        Ok(Ok(message)) => message.payload,
-        Ok(Err(error)) => {
-            return Err(match error.kind() {
-                // Nobody listens: no stream has the subject, or JetStream is
-                // not up yet.
-                RequestErrorKind::NoResponders => unavailable("no stream takes it now".to_owned()),
-                RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
-                    PublishError::Refused { stream, code: 0, description: error.to_string() }
-                }
-                RequestErrorKind::TimedOut | RequestErrorKind::Other => {
-                    ambiguous(error.to_string())
-                }
-            });
-        }
+        Ok(answer) => answer?,
         // Even if the client never got it out: it sends what it queued after
         // a reconnect.
         Err(_) => return Err(ambiguous(format!("no acknowledgement within {limit:?}"))),
@@ -248,7 +256,7 @@ fn check_size_with(
         .map(|(name, value)| AsRef::<str>::as_ref(name).len() + value.as_str().len() + PER_HEADER)
         .sum();
     let size = FRAME + header_bytes + added + payload.len();
-    let limit = connection.client().max_payload();
+    let limit = connection.max_payload();
     if size > limit {
         return Err(PublishError::TooLarge { subject: subject.to_owned(), size, limit });
     }

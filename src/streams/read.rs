@@ -15,7 +15,7 @@ use futures::StreamExt as _;
 
 use super::{
     StreamError,
-    connection::Connection,
+    connection::{Connection, Link, Nats},
     setup::{self},
     subjects::StreamId,
 };
@@ -66,7 +66,14 @@ pub async fn last_by_subject(
     subject: &str,
 ) -> Result<Option<Stored>, StreamError> {
     let what = format!("last message of {subject}");
-    let answer = on_stream(connection, stream, &what, |handle| async move {
+    let nats = match connection.link() {
+        Link::Nats(nats) => nats,
+        #[cfg(feature = "simulation")]
+        Link::Simulated(server) => {
+            return connection.bounded(&what, server.last(stream, subject)).await?;
+        }
+    };
+    let answer = on_stream((connection, nats), stream, &what, |handle| async move {
         handle.get_last_raw_message_by_subject(subject).await
     })
     .await?;
@@ -75,13 +82,13 @@ pub async fn last_by_subject(
 
 /// Asks something of a stream, within the limit of every request.
 pub(super) async fn on_stream<T, F: Future<Output = T>>(
-    connection: &Connection,
+    (connection, nats): (&Connection, &Nats),
     stream: StreamId,
     what: &str,
     ask: impl FnOnce(Stream<()>) -> F,
 ) -> Result<T, StreamError> {
     let call = async {
-        let handle = connection.jetstream().get_stream_no_info(stream.name()).await;
+        let handle = nats.jetstream.get_stream_no_info(stream.name()).await;
         match handle {
             Ok(handle) => Ok(ask(handle).await),
             Err(error) => Err(error.to_string()),
@@ -133,8 +140,8 @@ pub struct Extent {
 /// # Errors
 /// When it does not exist or NATS does not answer.
 pub async fn extent(connection: &Connection, stream: StreamId) -> Result<Extent, StreamError> {
-    let state = setup::info(connection, stream).await?.state;
-    Ok(Extent { last_sequence: state.last_sequence, messages: state.messages })
+    let held = setup::held(connection, stream).await?;
+    Ok(Extent { last_sequence: held.last_sequence, messages: held.messages })
 }
 
 /// What matches the filter among the stream's last `sequences` sequences.
@@ -147,7 +154,7 @@ pub async fn tail(
     filter: &str,
     sequences: u64,
 ) -> Result<Vec<Stored>, StreamError> {
-    let last = setup::info(connection, stream).await?.state.last_sequence;
+    let last = setup::held(connection, stream).await?.last_sequence;
     let from = (last + 1).saturating_sub(sequences).max(1);
     let limit = usize::try_from(sequences).unwrap_or(usize::MAX);
     let range = read_range(connection, stream, &[filter.to_owned()], from, limit).await?;
@@ -168,6 +175,14 @@ pub async fn read_range(
     limit: usize,
 ) -> Result<Range, StreamError> {
     let what = format!("reading {stream}");
+    let nats = match connection.link() {
+        Link::Nats(nats) => nats,
+        #[cfg(feature = "simulation")]
+        Link::Simulated(server) => {
+            let range = server.range(stream, filters, from_sequence, limit);
+            return connection.bounded(&what, range).await?;
+        }
+    };
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from_sequence.max(1) },
         ack_policy: AckPolicy::None,
@@ -177,7 +192,7 @@ pub async fn read_range(
         num_replicas: 1,
         ..pull::Config::default()
     };
-    let call = connection.jetstream().create_consumer_on_stream(config, stream.name());
+    let call = nats.jetstream.create_consumer_on_stream(config, stream.name());
     let reader: PullConsumer = connection
         .bounded(&what, call)
         .await?
@@ -185,7 +200,7 @@ pub async fn read_range(
     let name = reader.cached_info().name.clone();
     let range = read_all(connection, &what, &reader, limit).await;
     // It would go by itself; an error here changes nothing about what was read.
-    let deletion = connection.jetstream().delete_consumer_from_stream(name, stream.name());
+    let deletion = nats.jetstream.delete_consumer_from_stream(name, stream.name());
     if let Err(error) = connection.bounded(&what, deletion).await {
         tracing::debug!(%error, "a reader is left to its expiry");
     }
@@ -326,7 +341,11 @@ mod tests {
         assert!(
             last_by_subject(&connection, stream, "merit.v1.governance.x").await.unwrap().is_none()
         );
-        let consumers = setup::info(&connection, stream).await.unwrap().state.consumer_count;
+        let consumers = setup::info((&connection, connection.nats()), stream)
+            .await
+            .unwrap()
+            .state
+            .consumer_count;
         assert_eq!(consumers, 0, "readers clean up after themselves");
         server.stop().await;
     }

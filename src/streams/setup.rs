@@ -11,7 +11,11 @@ use async_nats::jetstream::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{StreamError, connection::Connection, subjects::StreamId};
+use super::{
+    StreamError,
+    connection::{Connection, Link, Nats},
+    subjects::StreamId,
+};
 use crate::breakers::{Classify, FailureClass};
 
 /// The bucket that has each holder's present benefits.
@@ -58,6 +62,11 @@ impl StreamIncarnation {
     #[must_use]
     pub fn unix_ms(self) -> u64 {
         self.0 / 1_000_000
+    }
+
+    #[cfg(feature = "simulation")]
+    pub(super) fn made_at_ns(unix_ns: u64) -> Self {
+        Self(unix_ns)
     }
 
     pub(super) fn of(info: &Info) -> Self {
@@ -131,11 +140,18 @@ pub async fn declare(
     connection: &Connection,
     replicas: Replicas,
 ) -> Result<Incarnations, SetupError> {
+    let nats = match connection.link() {
+        Link::Nats(nats) => nats,
+        #[cfg(feature = "simulation")]
+        Link::Simulated(server) => {
+            return Ok(connection.bounded("declaring streams", server.declare()).await??);
+        }
+    };
     let mut incarnations = Incarnations::new();
     for stream in StreamId::ALL {
-        incarnations.insert(stream, declare_stream(connection, stream, replicas).await?);
+        incarnations.insert(stream, declare_stream((connection, nats), stream, replicas).await?);
     }
-    declare_bucket(connection, replicas).await?;
+    declare_bucket((connection, nats), replicas).await?;
     Ok(incarnations)
 }
 
@@ -147,7 +163,7 @@ pub async fn incarnation(
     connection: &Connection,
     stream: StreamId,
 ) -> Result<StreamIncarnation, StreamError> {
-    info(connection, stream).await.map(|info| StreamIncarnation::of(&info))
+    held(connection, stream).await.map(|held| held.incarnation)
 }
 
 /// How many messages the stream lacks between its first and its last
@@ -157,41 +173,64 @@ pub async fn incarnation(
 /// # Errors
 /// When the stream does not exist or NATS does not answer.
 pub async fn missing(connection: &Connection, stream: StreamId) -> Result<u64, StreamError> {
-    let state = info(connection, stream).await?.state;
-    Ok(state.last_sequence.saturating_sub(state.messages))
+    let held = held(connection, stream).await?;
+    Ok(held.last_sequence.saturating_sub(held.messages))
+}
+
+/// What a stream holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) incarnation: StreamIncarnation,
+    /// The last sequence that it gave out.
+    pub(super) last_sequence: u64,
+    pub(super) messages: u64,
+}
+
+/// What the stream holds now.
+pub(super) async fn held(connection: &Connection, stream: StreamId) -> Result<Held, StreamError> {
+    let nats = match connection.link() {
+        Link::Nats(nats) => nats,
+        #[cfg(feature = "simulation")]
+        Link::Simulated(server) => {
+            return connection.bounded("stream", server.held(stream)).await?;
+        }
+    };
+    let info = info((connection, nats), stream).await?;
+    let Info { state, .. } = &info;
+    Ok(Held {
+        incarnation: StreamIncarnation::of(&info),
+        last_sequence: state.last_sequence,
+        messages: state.messages,
+    })
 }
 
 /// The stream as the server describes it.
-pub(super) async fn info(connection: &Connection, stream: StreamId) -> Result<Info, StreamError> {
-    handle(connection, stream).await.map(|handle| handle.cached_info().clone())
-}
-
-/// The stream with its info.
-pub(super) async fn handle(
-    connection: &Connection,
+pub(super) async fn info(
+    (connection, nats): (&Connection, &Nats),
     stream: StreamId,
-) -> Result<jetstream::stream::Stream, StreamError> {
+) -> Result<Info, StreamError> {
     let what = format!("stream {stream}");
-    let call = connection.jetstream().get_stream(stream.name());
-    connection.bounded(&what, call).await?.map_err(|error| match error.kind() {
+    let call = nats.jetstream.get_stream(stream.name());
+    let handle = connection.bounded(&what, call).await?.map_err(|error| match error.kind() {
         GetStreamErrorKind::JetStream(answer) => {
             StreamError::answered(&what, &answer, stream.name())
         }
         _ => StreamError::Unavailable { what, reason: error.to_string() },
-    })
+    })?;
+    Ok(handle.cached_info().clone())
 }
 
 async fn declare_stream(
-    connection: &Connection,
+    (connection, nats): (&Connection, &Nats),
     stream: StreamId,
     replicas: Replicas,
 ) -> Result<StreamIncarnation, SetupError> {
-    let found = match info(connection, stream).await {
+    let found = match info((connection, nats), stream).await {
         Ok(info) => info,
         Err(StreamError::NoStream { .. }) => {
             let config = wanted(stream, replicas);
             let made = connection
-                .bounded("declaring a stream", connection.jetstream().create_stream(config))
+                .bounded("declaring a stream", nats.jetstream.create_stream(config))
                 .await?
                 .map_err(|error| not_declared(stream, &error))?;
             return Ok(StreamIncarnation::of(made.cached_info()));
@@ -204,7 +243,7 @@ async fn declare_stream(
     }
     tracing::info!(stream = stream.name(), "updating the stream's settings");
     let updated = connection
-        .bounded("updating a stream", connection.jetstream().update_stream(mended))
+        .bounded("updating a stream", nats.jetstream.update_stream(mended))
         .await?
         .map_err(|error| not_declared(stream, &error))?;
     Ok(StreamIncarnation::of(&updated))
@@ -317,7 +356,10 @@ fn reconcile(stream: StreamId, replicas: Replicas, found: &Config) -> Result<Con
     Ok(config)
 }
 
-async fn declare_bucket(connection: &Connection, replicas: Replicas) -> Result<(), SetupError> {
+async fn declare_bucket(
+    (connection, nats): (&Connection, &Nats),
+    replicas: Replicas,
+) -> Result<(), SetupError> {
     let config = kv::Config {
         bucket: BENEFITS_BUCKET.to_owned(),
         description: "A holder's benefits as of the last position that governance applied"
@@ -327,7 +369,7 @@ async fn declare_bucket(connection: &Connection, replicas: Replicas) -> Result<(
         num_replicas: replicas.0,
         ..kv::Config::default()
     };
-    let call = connection.jetstream().create_or_update_key_value(config);
+    let call = nats.jetstream.create_or_update_key_value(config);
     connection.bounded("declaring a bucket", call).await?.map(drop).map_err(|error| {
         SetupError::Undeclared { stream: BENEFITS_BUCKET.to_owned(), reason: error.to_string() }
     })

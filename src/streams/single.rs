@@ -4,7 +4,7 @@ use async_nats::jetstream::{ErrorCode, stream::DeleteMessageErrorKind};
 
 use super::{
     StreamError,
-    connection::Connection,
+    connection::{Connection, Link},
     read::{Stored, on_stream, stored},
     subjects::StreamId,
 };
@@ -19,7 +19,14 @@ pub async fn message(
     sequence: u64,
 ) -> Result<Option<Stored>, StreamError> {
     let what = format!("message {sequence} of {stream}");
-    let answer = on_stream(connection, stream, &what, |handle| async move {
+    let nats = match connection.link() {
+        Link::Nats(nats) => nats,
+        #[cfg(feature = "simulation")]
+        Link::Simulated(server) => {
+            return connection.bounded(&what, server.message(stream, sequence)).await?;
+        }
+    };
+    let answer = on_stream((connection, nats), stream, &what, |handle| async move {
         handle.get_raw_message(sequence).await
     })
     .await?;
@@ -36,7 +43,14 @@ pub async fn remove(
     sequence: u64,
 ) -> Result<bool, StreamError> {
     let what = format!("removing message {sequence} of {stream}");
-    let answer = on_stream(connection, stream, &what, |handle| async move {
+    let nats = match connection.link() {
+        Link::Nats(nats) => nats,
+        #[cfg(feature = "simulation")]
+        Link::Simulated(server) => {
+            return connection.bounded(&what, server.remove(stream, sequence)).await?;
+        }
+    };
+    let answer = on_stream((connection, nats), stream, &what, |handle| async move {
         handle.delete_message(sequence).await
     })
     .await?;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    connection::Connection,
+    connection::{Connection, Link, Nats},
     find_nats_server,
     managed::{ManagedServer, ManagedSpec},
     setup,
@@ -62,7 +62,7 @@ impl TestServer {
 
     /// Leaves a stream room for so many bytes in all.
     pub(crate) async fn limit(&self, connection: &Connection, stream: StreamId, max_bytes: i64) {
-        let info = setup::info(connection, stream).await.unwrap();
+        let info = setup::info((connection, connection.nats()), stream).await.unwrap();
         let config = async_nats::jetstream::stream::Config { max_bytes, ..info.config };
         connection.jetstream().update_stream(config).await.unwrap();
     }
@@ -74,7 +74,7 @@ impl TestServer {
         stream: StreamId,
         max_message_size: i32,
     ) {
-        let info = setup::info(connection, stream).await.unwrap();
+        let info = setup::info((connection, connection.nats()), stream).await.unwrap();
         let config = async_nats::jetstream::stream::Config { max_message_size, ..info.config };
         connection.jetstream().update_stream(config).await.unwrap();
     }
@@ -87,6 +87,21 @@ impl TestServer {
 
     pub(crate) async fn stop(mut self) {
         self.managed.stop(Duration::from_secs(5)).await;
+    }
+}
+
+impl Connection {
+    /// The client of the server that a test started.
+    pub(super) fn nats(&self) -> &Nats {
+        match self.link() {
+            Link::Nats(nats) => nats,
+            #[cfg(feature = "simulation")]
+            Link::Simulated(_) => unreachable!("a test server is a real one"),
+        }
+    }
+
+    pub(crate) fn jetstream(&self) -> &async_nats::jetstream::Context {
+        &self.nats().jetstream
     }
 }
 

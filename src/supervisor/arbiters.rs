@@ -38,6 +38,8 @@ pub(super) enum NoThread {
 /// All arbiters of a tree. Made and used on the tree's own thread, because a
 /// new arbiter joins the actix system of the thread that asks for it.
 pub(super) struct Arbiters {
+    /// All run on the thread that asks.
+    here: bool,
     per_class: usize,
     stuck_max: usize,
     pools: Mutex<Pools>,
@@ -66,12 +68,22 @@ pub(super) struct Lease {
 
 impl Arbiters {
     pub(super) fn new(per_class: usize, stuck_max: usize) -> Self {
-        Self { per_class: per_class.max(1), stuck_max, pools: Mutex::default() }
+        Self { here: false, per_class: per_class.max(1), stuck_max, pools: Mutex::default() }
+    }
+
+    /// One thread for all, the present one: nothing is isolated, and everything happens
+    /// in one order.
+    #[cfg(feature = "simulation")]
+    pub(super) fn here() -> Self {
+        Self { here: true, ..Self::new(1, 0) }
     }
 
     /// The emptiest arbiter of the class, or a new one while there are fewer
     /// than the class may have.
     pub(super) fn lease(&self, class: ArbiterClass) -> Result<Lease, NoThread> {
+        if self.here {
+            return Ok(Lease { class, id: 0, handle: Arbiter::current() });
+        }
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let pools = &mut *pools;
         pools.stuck.retain(ArbiterHandle::alive);

@@ -2,13 +2,13 @@
 
 use std::{
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -94,7 +94,7 @@ impl<A: Supervise> Child<A> {
             if lived.leaving.is_some() || !lived.end.calls_for_restart() {
                 break (lived.end, lived.leaving);
             }
-            let draw = rand::random_range(0..=DRAWS);
+            let draw = crate::chance::random_range(0..=DRAWS);
             let leaving = match budget.ended(epoch.elapsed(), lived.ran, draw) {
                 Verdict::RestartAfter(pause) => {
                     self.back_off(&lived.end, pause);
@@ -149,6 +149,7 @@ impl<A: Supervise> Child<A> {
         tokio::pin!(over);
         loop {
             let command = tokio::select! {
+                biased;
                 () = &mut over => return None,
                 command = self.commands.recv() => command,
             };
@@ -278,7 +279,7 @@ async fn see_off(trunk: &Trunk, mut task: JoinHandle<()>, lease: &Lease) {
 
 async fn until(deadline: Option<Instant>) {
     match deadline {
-        Some(deadline) => sleep_until(deadline.into()).await,
+        Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }

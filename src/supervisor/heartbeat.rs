@@ -43,6 +43,7 @@ pub(super) async fn until_frozen<A: Supervise>(
     observed: impl FnMut(Observation),
 ) -> End {
     tokio::select! {
+        biased;
         end = until_thread_blocked(heartbeat, arbiter) => end,
         end = until_silent(heartbeat, incarnation, longest_silence, observed) => end,
     }

@@ -1,11 +1,9 @@
 //! What a person sees of the tree.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
     arbiters::ArbiterClass,

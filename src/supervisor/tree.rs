@@ -1,16 +1,12 @@
 //! The tree: children by name, and what may be asked of them.
 
-use std::{
-    io,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use actix_rt::System;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot, watch},
+    time::Instant,
 };
 
 use super::{
@@ -122,13 +118,16 @@ pub struct Tree {
 /// The thread of the supervising tasks: an actix system of its own, so that
 /// it depends on nobody's runtime and no actor can block it.
 struct Root {
-    system: System,
+    /// None where the tree lives on the thread of whoever made it.
+    system: Option<System>,
     tasks: Handle,
 }
 
 impl Drop for Root {
     fn drop(&mut self) {
-        self.system.stop();
+        if let Some(system) = &self.system {
+            system.stop();
+        }
     }
 }
 
@@ -150,8 +149,17 @@ impl Tree {
             }
         })?;
         let system = system.recv().map_err(io::Error::other)?;
-        let trunk = Trunk::new(limits, observer);
+        let (trunk, system) = (Trunk::new(limits, observer), Some(system));
         Ok(Self { trunk: Arc::new(trunk), root: Arc::new(Root { system, tasks }) })
+    }
+
+    /// A tree on this thread and its actix system, with all its actors: for simulations.
+    /// Must be called within the system.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn here(limits: TreeLimits, observer: Arc<dyn TreeObserver>) -> Self {
+        let root = Root { system: None, tasks: Handle::current() };
+        Self { trunk: Arc::new(Trunk::here(limits, observer)), root: Arc::new(root) }
     }
 
     /// Takes an actor into the tree. `factory` makes each incarnation, on the

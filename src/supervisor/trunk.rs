@@ -43,6 +43,12 @@ impl Trunk {
         }
     }
 
+    /// All on one thread.
+    #[cfg(feature = "simulation")]
+    pub(super) fn here(limits: TreeLimits, observer: Arc<dyn TreeObserver>) -> Self {
+        Self { arbiters: Arbiters::here(), ..Self::new(limits, observer) }
+    }
+
     pub(super) fn children(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Branch>> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }

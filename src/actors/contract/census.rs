@@ -4,15 +4,11 @@
 //! read their blocks only so far as it reaches. After a restart it is that of
 //! the stream: a creation stands if its block is the chain's.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use alloy::primitives::{Address, B256};
 use serde_json::Value as Json;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{ContractActor, Trouble, ahead::Birth};
 use crate::{

@@ -1,7 +1,9 @@
 //! Reading what is final: batch by batch, the next one made while one is
 //! published, and how far that is.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{ContractActor, Reading, Trouble, ahead::Ahead, progress::Progress};
 use crate::{actors::head::to_gauge, chain::cursor::ChainView, supervisor::Next};

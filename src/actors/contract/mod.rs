@@ -23,14 +23,10 @@ mod recover;
 pub mod replay;
 mod truth;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Value as Json, json};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use ahead::Ahead;
 use census::{Created, Keeper};
@@ -383,6 +379,7 @@ impl ContractActor {
         };
         let moved = async {
             tokio::select! {
+                biased;
                 // Its sender is the link's, which lives as long as this.
                 _ = self.views.changed() => {}
                 () = factory => {}

@@ -8,13 +8,11 @@
 
 mod run;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use actix::Message;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use run::{Chunk, Run, announced};
 
@@ -25,6 +23,7 @@ use super::{
 use crate::{
     actors::feed::ranges::{self, Order},
     chain::cursor::ChainView,
+    chance,
     domain::{BlockRef, Name},
     streams::{PublishError, subjects::StreamId},
     supervisor::{Next, Receives},
@@ -188,7 +187,7 @@ impl ContractActor {
                 return Err(fenced);
             }
             Err(why) => {
-                let jitter = rand::random_range(0.5..1.0);
+                let jitter = chance::random_range(0.5..1.0);
                 run.stumbled(why.to_string(), Instant::now(), jitter);
             }
             Ok(()) => {}

@@ -4,7 +4,9 @@
 //! alone makes anything final too early. A tag that goes back, or is missing,
 //! or is of another branch, raises nothing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use alloy::eips::BlockNumberOrTag;
 use tokio::{task::JoinHandle, time::timeout};

@@ -9,19 +9,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use actix::Message;
 use alloy::{eips::BlockNumberOrTag, primitives::Address};
 use rand::seq::IteratorRandom as _;
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{SignerActor, Trouble, books::Books};
 use crate::{
     actors::{messages, outbox::owned_key},
     chain::cursor::ChainView,
+    chance::Chance,
     domain::{BlockRef, Name, UnlockId},
     signing::{
         calls::Target,
@@ -172,7 +173,7 @@ impl SignerActor {
         let report = AuditReport::default();
         if let Some(Audit { sample, repair, reply }) = self.audits.asked.pop_front() {
             let queue = match sample {
-                Some(count) => settled().choose_multiple(&mut rand::rng(), count).into(),
+                Some(count) => settled().choose_multiple(&mut Chance, count).into(),
                 None => settled().collect(),
             };
             return Some(Auditing { queue, report, repair, reply: Some(reply) });
@@ -182,7 +183,7 @@ impl SignerActor {
         }
         self.audits.last = Some(Instant::now());
         let mut ids: BTreeSet<UnlockId> = self.audits.recent.iter().copied().collect();
-        ids.extend(settled().choose_multiple(&mut rand::rng(), SAMPLE));
+        ids.extend(settled().choose_multiple(&mut Chance, SAMPLE));
         let queue: VecDeque<UnlockId> = ids.into_iter().collect();
         (!queue.is_empty()).then_some(Auditing { queue, report, repair: false, reply: None })
     }

@@ -3,10 +3,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use alloy::eips::BlockNumberOrTag;
+use tokio::time::Instant;
 
 use super::{SignerActor, Trouble};
 use crate::{

@@ -28,7 +28,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use actix::Message;
@@ -52,7 +52,7 @@ use super::{
 };
 use crate::{
     chain::rpc::RpcError,
-    config,
+    clock, config,
     domain::Name,
     signing::{
         batcher::Batcher,
@@ -416,9 +416,7 @@ impl SignerActor {
 /// Wall-clock time, milliseconds since the Unix epoch: paces batches and
 /// dates budgets, never decides what was earned.
 fn unix_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    u64::try_from(clock::unix_now().as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Receives<FromTransaction> for SignerActor {

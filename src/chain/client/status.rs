@@ -1,9 +1,6 @@
 //! What is known of the endpoints, for people.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -12,6 +9,7 @@ use crate::{
     actors::endpoint::Endpoint,
     breakers::BreakerState,
     chain::health::{ChainCheck, Health, Standing},
+    clock,
 };
 
 /// How an endpoint stands.
@@ -102,9 +100,7 @@ impl ChainClient {
 fn state(endpoint: &Endpoint, health: &Health, now: Duration) -> EndpointState {
     match health.trust.standing(now) {
         Standing::Quarantined { reason, until } => {
-            let until = SystemTime::now() + until.saturating_sub(now);
-            let until_unix_s =
-                until.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let until_unix_s = (clock::unix_now() + until.saturating_sub(now)).as_secs();
             EndpointState::Quarantined { reason, until_unix_s }
         }
         Standing::Probation { reason } => EndpointState::Probation { reason },

@@ -80,6 +80,7 @@ mod abi {
         interface IGovernor {
             event ProposalCreated(uint256 proposalId, address proposer, address[] targets, uint256[] values, string[] signatures, bytes[] calldatas, uint256 voteStart, uint256 voteEnd, string description);
             event VoteCast(address indexed voter, uint256 proposalId, uint8 support, uint256 weight, string reason);
+            event VoteCastWithParams(address indexed voter, uint256 proposalId, uint8 support, uint256 weight, string reason, bytes params);
             function propose(address[] targets, uint256[] values, bytes[] calldatas, string description) external returns (uint256);
             function castVoteWithReason(uint256 proposalId, uint8 support, string reason) external returns (uint256);
             function queue(address[] targets, uint256[] values, bytes[] calldatas, bytes32 descriptionHash) external returns (uint256);

@@ -49,15 +49,34 @@ struct Record {
     pages: U256,
 }
 
+/// Where the contracts are.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// The governor.
+    pub governor: Address,
+    /// The plain NFT.
+    pub badge: Address,
+    /// Of contributions.
+    pub inbox: Address,
+    /// Who has which achievement.
+    pub achievements: Address,
+}
+
 /// Everything that must be unlocked once the chain stays as it is now.
 ///
 /// # Errors
 /// When the logs can't be read.
 pub async fn expected(world: &World) -> Result<BTreeSet<Award>, AnvilError> {
+    Ok(expected_of(&logs(world).await?, &places(world)))
+}
+
+/// What must be unlocked where these are all the chain's logs, in order.
+#[must_use]
+pub fn expected_of<'l>(logs: impl IntoIterator<Item = &'l Log>, at: &Places) -> BTreeSet<Award> {
     let mut records: BTreeMap<Address, Record> = BTreeMap::new();
     let mut awards = BTreeSet::new();
-    for log in logs(world).await? {
-        let touched = read(world, &log, &mut records);
+    for log in logs {
+        let touched = read(at, log, &mut records);
         for member in touched {
             let Some(record) = records.get(&member) else { continue };
             for (id, earned) in judge(record) {
@@ -67,7 +86,16 @@ pub async fn expected(world: &World) -> Result<BTreeSet<Award>, AnvilError> {
             }
         }
     }
-    Ok(awards)
+    awards
+}
+
+fn places(world: &World) -> Places {
+    Places {
+        governor: world.governor,
+        badge: world.badge,
+        inbox: world.inbox,
+        achievements: world.achievements,
+    }
 }
 
 /// What the contract says is unlocked: every pair of `members` and ids.
@@ -92,9 +120,18 @@ pub async fn unlocked(world: &World, members: &[Address]) -> Result<BTreeSet<Awa
 /// # Errors
 /// When the logs can't be read.
 pub async fn unlock_counts(world: &World) -> Result<BTreeMap<Award, i64>, AnvilError> {
+    Ok(unlock_counts_of(&logs(world).await?, &places(world)))
+}
+
+/// The same, where these are all the chain's logs.
+#[must_use]
+pub fn unlock_counts_of<'l>(
+    logs: impl IntoIterator<Item = &'l Log>,
+    at: &Places,
+) -> BTreeMap<Award, i64> {
     let mut counts = BTreeMap::new();
-    for log in logs(world).await? {
-        if log.address() != world.achievements {
+    for log in logs {
+        if log.address() != at.achievements {
             continue;
         }
         if let Ok(unlock) = IAchievements::AchievementUnlocked::decode_log(&log.inner) {
@@ -104,7 +141,7 @@ pub async fn unlock_counts(world: &World) -> Result<BTreeMap<Award, i64>, AnvilE
             *counts.entry((revoke.user, revoke.id.saturating_to())).or_default() -= 1;
         }
     }
-    Ok(counts)
+    counts
 }
 
 /// What the contract has ever unlocked on the chain as it is now, whatever became of it.
@@ -112,11 +149,19 @@ pub async fn unlock_counts(world: &World) -> Result<BTreeMap<Award, i64>, AnvilE
 /// # Errors
 /// When the logs can't be read.
 pub async fn ever_unlocked(world: &World) -> Result<BTreeSet<Award>, AnvilError> {
-    let logs = logs(world).await?.into_iter();
-    let unlocks = logs.filter(|log| log.address() == world.achievements);
+    Ok(ever_unlocked_of(&logs(world).await?, &places(world)))
+}
+
+/// The same, where these are all the chain's logs.
+#[must_use]
+pub fn ever_unlocked_of<'l>(
+    logs: impl IntoIterator<Item = &'l Log>,
+    at: &Places,
+) -> BTreeSet<Award> {
+    let unlocks = logs.into_iter().filter(|log| log.address() == at.achievements);
     let unlocks =
         unlocks.filter_map(|log| IAchievements::AchievementUnlocked::decode_log(&log.inner).ok());
-    Ok(unlocks.map(|unlock| (unlock.user, unlock.id.saturating_to())).collect())
+    unlocks.map(|unlock| (unlock.user, unlock.id.saturating_to())).collect()
 }
 
 async fn logs(world: &World) -> Result<Vec<Log>, AnvilError> {
@@ -131,12 +176,19 @@ async fn logs(world: &World) -> Result<Vec<Log>, AnvilError> {
 }
 
 /// Takes a log into the records; returns whose record it changed.
-fn read(world: &World, log: &Log, records: &mut BTreeMap<Address, Record>) -> Vec<Address> {
-    if log.address() == world.governor {
+fn read(at: &Places, log: &Log, records: &mut BTreeMap<Address, Record>) -> Vec<Address> {
+    if log.address() == at.governor {
         if let Ok(vote) = IGovernor::VoteCast::decode_log(&log.inner) {
             let it = records.entry(vote.voter).or_default();
             it.voted_on.insert(vote.proposalId);
             it.voted_for |= vote.support == 1;
+            it.weight += vote.weight;
+            return vec![vote.voter];
+        }
+        // A vote of its own kind: whatever it said, nobody asks here.
+        if let Ok(vote) = IGovernor::VoteCastWithParams::decode_log(&log.inner) {
+            let it = records.entry(vote.voter).or_default();
+            it.voted_on.insert(vote.proposalId);
             it.weight += vote.weight;
             return vec![vote.voter];
         }
@@ -145,14 +197,14 @@ fn read(world: &World, log: &Log, records: &mut BTreeMap<Address, Record>) -> Ve
             return vec![created.proposer];
         }
     }
-    if log.address() == world.badge
+    if log.address() == at.badge
         && let Ok(moved) = IBadge::Transfer::decode_log(&log.inner)
     {
         records.entry(moved.from).or_default().badges -= 1;
         records.entry(moved.to).or_default().badges += 1;
         return vec![moved.from, moved.to];
     }
-    if log.address() == world.inbox
+    if log.address() == at.inbox
         && let Ok(contribution) = IInbox::Contributed::decode_log(&log.inner)
     {
         records.entry(contribution.member).or_default().pages += contribution.amount;

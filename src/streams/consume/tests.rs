@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic, irrefutable_let_patterns)]
 
 use rustix::process::Signal;
 
@@ -66,7 +66,8 @@ async fn a_reader_killed_before_its_acknowledgement_misses_and_repeats_nothing()
     assert_eq!(how, Resumption::Continued);
     assert_eq!(fetch(&mut second).await, [4], "at once, not after the first reader's ack_wait");
     second.ack_through(4).await.unwrap();
-    let info = second.consumer.get_info().await.unwrap();
+    let Pump::Nats(_, consumer) = &mut second.pump else { panic!("a real consumer") };
+    let info = consumer.get_info().await.unwrap();
     assert_eq!((info.ack_floor.stream_sequence, info.num_ack_pending), (4, 0));
     server.stop().await;
 }
@@ -176,7 +177,7 @@ async fn a_second_puller_on_the_consumer_makes_no_hole() {
     let connection = ready(&server).await;
     publish(&connection, &["requested"; 4]).await;
     let (mut inbox, _) = Inbox::open(&connection, spec(None)).await.unwrap();
-    assert_eq!(pull_now(&inbox.consumer.clone(), 2).await.unwrap().len(), 2);
+    assert_eq!(inbox.pump.ready(2, Duration::from_secs(5)).await.unwrap().len(), 2);
     let mut got = Vec::new();
     wait_until(async || {
         got.extend(fetch(&mut inbox).await);

@@ -34,7 +34,7 @@ async fn settings_are_restored_and_an_operators_own_ones_kept() {
 
     declare(&connection, Replicas::ONE).await.unwrap();
 
-    let config = info(&connection, StreamId::Events).await.unwrap().config;
+    let config = info((&connection, connection.nats()), StreamId::Events).await.unwrap().config;
     assert_eq!(config.subjects, StreamId::Events.subjects());
     assert!(config.allow_atomic_publish);
     assert_eq!(config.discard, DiscardPolicy::New);

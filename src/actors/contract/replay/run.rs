@@ -1,6 +1,8 @@
 //! Which blocks of a replay are read next, and when it ends. No I/O.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{NotReplayed, REPLAY_BLOCKS_MAX, ReplayState, ReplayStatus, StartReplay};
 use crate::{

@@ -1,0 +1,477 @@
+//! Plays a script: the world goes on, the daemon lives and dies in it.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use actix_rt::System;
+use alloy::primitives::{Address, U256};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    chain::{self, Act, Chain},
+    node::{Endpoint, Manner, SharedChain, lock},
+    script::{Fate, Loss, Script, What},
+    setup::{BLOCK_TIME, CHAIN_ID, ENDPOINTS, FINALITY, Setup, url},
+    verdict::{self, Verdict},
+};
+use crate::{
+    chain::transport::simulated,
+    chance, clock,
+    daemon::simulated::SimulatedDaemon,
+    store::simulated::Disk,
+    streams::{
+        connection::Connection,
+        simulated::{Image, Server},
+        subjects::StreamId,
+    },
+    supervisor::EndReason,
+};
+
+/// When the world begins, seconds since the Unix epoch.
+const GENESIS: u64 = 1_700_000_000;
+/// How long after a daemon that did not start the next one is tried.
+const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How deep below the highest block that there ever was a reorg goes: within finality.
+const REORG_DEPTH_MAX: u64 = 12;
+/// Blocks through which all must stay as it must be.
+const QUIET_BLOCKS: u64 = 6;
+/// Blocks until every vote has ended, and what follows from it is due.
+const VOTES_END_BLOCKS: u64 = 30;
+/// Blocks within which the daemon must have come to rest after the last fault.
+const PATIENCE_BLOCKS: u64 = 150;
+
+/// What came of a script.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How it is, and what is not as it must be.
+    pub verdict: Verdict,
+    /// What happened, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Follows from all that was said on the chain and in the streams: two plays of one
+    /// script have the same.
+    pub fingerprint: u64,
+    /// Blocks that the chain came to have.
+    pub blocks: u64,
+}
+
+/// Something that is to happen.
+enum Due {
+    Block,
+    What(What),
+    BrokerIsBack,
+    BrokerAnswers,
+    EndpointIsHonest(usize),
+    ContractGoesOn,
+    DiskHasRoom,
+}
+
+pub(super) struct World<'s> {
+    pub(super) setup: &'s Setup,
+    receipts: bool,
+    pub(super) chain: SharedChain,
+    pub(super) server: Server,
+    endpoints: Vec<Arc<Endpoint>>,
+    disk: Disk,
+    /// What is due, by time; of one time in the order in which it was planned.
+    due: BTreeMap<(Duration, u64), Due>,
+    planned: u64,
+    now: Duration,
+    /// By how much the system's clock is wrong, in seconds.
+    clock_error: i64,
+    copies: Option<(Vec<u8>, Image)>,
+    faults: BTreeMap<&'static str, u64>,
+    pub(super) wrong: Vec<String>,
+    /// The block after which all has been as it must be.
+    quiet_since: Option<u64>,
+    /// The block at which the last fault was over.
+    calm_at: Option<u64>,
+    /// The highest block there ever was.
+    highest: u64,
+    pub(super) verdict: Verdict,
+}
+
+/// Why a life ended.
+enum End {
+    Killed(Duration, Loss),
+    Over,
+}
+
+/// The daemon, once it has started.
+type Daemon = Rc<RefCell<Option<SimulatedDaemon>>>;
+
+/// Plays a script to its end.
+#[must_use]
+pub fn play(setup: &Setup, script: &Script) -> Outcome {
+    chance::simulated::begin(script.seed);
+    let mut world = World::new(setup, script);
+    while let End::Killed(down, loss) = world.life() {
+        world.server.client_gone();
+        match loss {
+            Loss::Nothing => {}
+            Loss::Unsynced => world.disk.power_fails(),
+            Loss::Everything => world.disk.restore(Vec::new()),
+            Loss::SinceCopy => {
+                if let Some((store, _)) = &world.copies {
+                    world.disk.restore(store.clone());
+                }
+            }
+        }
+        world.without_daemon(down);
+    }
+    simulated::close();
+    chance::simulated::end();
+    let fingerprint = verdict::fingerprint(&world);
+    let blocks = lock(&world.chain).number();
+    let World { mut verdict, wrong, faults, .. } = world;
+    verdict.wrong.extend(wrong);
+    Outcome { verdict, faults, fingerprint, blocks }
+}
+
+impl<'s> World<'s> {
+    fn new(setup: &'s Setup, script: &Script) -> Self {
+        let mut chain = Chain::new(CHAIN_ID, GENESIS - 1_000, setup.deployment);
+        chain.set_depths(FINALITY / 2, FINALITY);
+        chain
+            .act(Act::Fund { to: setup.signer, wei: U256::from(100_000_000_000_000_000_000_u128) });
+        for role in ["UNLOCKER_ROLE", "REVOKER_ROLE"] {
+            let role = alloy::primitives::keccak256(role);
+            chain.act(Act::GrantRole { role, to: setup.signer });
+        }
+        // So deep that no reorg takes it.
+        for block in (1..=FINALITY).rev() {
+            chain.mine(GENESIS.saturating_sub(block), usize::MAX);
+        }
+        let chain = Arc::new(Mutex::new(chain));
+        let endpoints: Vec<_> = (0..ENDPOINTS).map(|_| Endpoint::new(Arc::clone(&chain))).collect();
+        for (i, endpoint) in endpoints.iter().enumerate() {
+            if let Ok(url) = url(i).parse() {
+                simulated::serve(&url, Arc::clone(endpoint) as Arc<dyn simulated::Node>);
+            }
+        }
+        let mut world = Self {
+            setup,
+            receipts: script.receipts,
+            chain,
+            server: Server::new(),
+            endpoints,
+            disk: Disk::new(),
+            due: BTreeMap::new(),
+            planned: 0,
+            now: Duration::ZERO,
+            clock_error: 0,
+            copies: None,
+            faults: BTreeMap::new(),
+            wrong: Vec::new(),
+            quiet_since: None,
+            calm_at: None,
+            highest: 0,
+            verdict: Verdict::default(),
+        };
+        world.plan(BLOCK_TIME, Due::Block);
+        for event in &script.events {
+            world.plan(Duration::from_millis(event.at_ms), Due::What(event.what.clone()));
+        }
+        world
+    }
+
+    fn plan(&mut self, at: Duration, due: Due) {
+        self.planned += 1;
+        self.due.insert((at, self.planned), due);
+    }
+
+    /// One life of the daemon, from its start to its end.
+    fn life(&mut self) -> End {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true);
+        // Without it whom a watch wakes first is left to chance.
+        #[cfg(tokio_unstable)]
+        runtime
+            .rng_seed(tokio::runtime::RngSeed::from_bytes(&chance::random::<u64>().to_be_bytes()));
+        let Ok(runtime) = runtime.build() else {
+            self.wrong.push("no runtime".to_owned());
+            return End::Over;
+        };
+        let system = System::with_tokio_rt(move || runtime);
+        let end = system.block_on(async {
+            let (born, before) = (Instant::now(), self.now);
+            self.set_clock();
+            let daemon = Daemon::default();
+            actix_rt::spawn(start(
+                Rc::clone(&daemon),
+                self.setup.level(self.receipts).clone(),
+                self.disk.clone(),
+                self.server.clone(),
+            ));
+            let end = loop {
+                let Some(((at, order), _)) = self.due.first_key_value() else { break End::Over };
+                let (at, order) = (*at, *order);
+                sleep_until(born + at.saturating_sub(before)).await;
+                self.now = self.now.max(at);
+                let Some(due) = self.due.remove(&(at, order)) else { continue };
+                let is_block = matches!(due, Due::Block);
+                if let Some((down, loss)) = self.happens(due) {
+                    break End::Killed(down, loss);
+                }
+                if is_block && self.is_over(&daemon) {
+                    break End::Over;
+                }
+            };
+            self.look_for_panics(&daemon);
+            // What is left runs until the system is dropped, and writes nothing more.
+            self.disk.detach();
+            end
+        });
+        drop(system);
+        clock::simulated::end();
+        end
+    }
+
+    /// The world goes on while the daemon is down.
+    fn without_daemon(&mut self, down: Duration) {
+        let until = self.now + down;
+        while let Some(entry) = self.due.first_entry() {
+            let at = entry.key().0;
+            if at > until {
+                break;
+            }
+            let due = entry.remove();
+            self.now = self.now.max(at);
+            // It is dead already.
+            self.happens(due);
+        }
+        self.now = until;
+    }
+
+    fn set_clock(&self) {
+        let true_time = Duration::from_secs(GENESIS) + self.now;
+        let shown = true_time.as_secs().saturating_add_signed(self.clock_error);
+        clock::simulated::begin(Duration::new(shown, true_time.subsec_nanos()));
+    }
+
+    /// Lets it happen. Tells how long the daemon is down, if it is killed by it.
+    fn happens(&mut self, due: Due) -> Option<(Duration, Loss)> {
+        match due {
+            Due::Block => self.block(),
+            Due::What(what) => return self.scripted(what),
+            Due::BrokerIsBack | Due::BrokerAnswers => {
+                self.server.lose_answers(0);
+                self.server.come_up();
+            }
+            Due::EndpointIsHonest(endpoint) => self.behave(endpoint, Manner::Honest),
+            Due::ContractGoesOn => drop(lock(&self.chain).act(Act::Unpause)),
+            Due::DiskHasRoom => self.disk.fill(false),
+        }
+        None
+    }
+
+    fn block(&mut self) {
+        let timestamp = GENESIS + self.now.as_secs();
+        lock(&self.chain).mine(timestamp, usize::MAX);
+        for endpoint in &self.endpoints {
+            endpoint.mined(timestamp);
+        }
+        self.plan(self.now + BLOCK_TIME, Due::Block);
+    }
+
+    fn behave(&self, endpoint: usize, manner: Manner) {
+        if let Some(endpoint) = self.endpoints.get(endpoint) {
+            endpoint.behave(manner);
+        }
+    }
+
+    fn scripted(&mut self, what: What) -> Option<(Duration, Loss)> {
+        let soon = |now: Duration, ms: u64| now + Duration::from_millis(ms);
+        *self.faults.entry(kind(&what)).or_default() += 1;
+        match what {
+            What::Propose(member) => self.act(Act::Propose { who: of(member) }),
+            What::Vote { member, proposal, support, params } => {
+                self.act(Act::Vote { who: of(member), proposal, support, params });
+            }
+            What::Badge(member) => self.act(Act::MintBadge { to: of(member) }),
+            What::Pass(token, member) => self.act(Act::PassBadge { token, to: of(member) }),
+            What::Contribute(member, amount) => {
+                self.act(Act::Contribute { who: of(member), amount });
+            }
+            What::Reorg { depth, fate, at_once } => self.reorg(depth, fate, at_once),
+            What::ForgetPool => lock(&self.chain).drop_pool(),
+            What::BaseFee(gwei) => lock(&self.chain).set_base_fee(gwei * 1_000_000_000),
+            What::ForeignNonce => self.act(Act::ForeignNonce { from: self.setup.signer }),
+            What::PauseContract(for_ms) => {
+                self.act(Act::Pause);
+                self.plan(soon(self.now, for_ms), Due::ContractGoesOn);
+            }
+            What::Kill(down_ms, loss) => return Some((Duration::from_millis(down_ms), loss)),
+            What::BrokerDown(for_ms, loss) => {
+                self.server.go_down();
+                match (loss, &self.copies) {
+                    (Loss::Everything, _) => self.server.restore(Image::default()),
+                    (Loss::SinceCopy, Some((_, image))) => self.server.restore(image.clone()),
+                    _ => {}
+                }
+                self.plan(soon(self.now, for_ms), Due::BrokerIsBack);
+            }
+            What::BrokerPaused(for_ms) => {
+                self.server.pause();
+                self.plan(soon(self.now, for_ms), Due::BrokerAnswers);
+            }
+            What::BrokerLosesAnswers(per_mille, for_ms) => {
+                self.server.lose_answers(per_mille);
+                self.plan(soon(self.now, for_ms), Due::BrokerAnswers);
+            }
+            What::MessageLost(stream, back) => self.lose_message(stream, back),
+            What::StreamDeleted(stream) => {
+                if let Some(stream) = StreamId::ALL.get(usize::from(stream)) {
+                    self.server.delete_stream(*stream);
+                }
+            }
+            What::Endpoint(endpoint, manner, for_ms) => {
+                self.behave(endpoint, manner);
+                self.plan(soon(self.now, for_ms), Due::EndpointIsHonest(endpoint));
+            }
+            What::DiskFull(for_ms) => {
+                self.disk.fill(true);
+                self.plan(soon(self.now, for_ms), Due::DiskHasRoom);
+            }
+            What::Copies => self.copies = Some((self.disk.image(), self.server.image())),
+            What::ClockJumps(seconds) => {
+                self.clock_error += seconds;
+                if clock::simulated::now().is_some() {
+                    self.set_clock();
+                }
+            }
+        }
+        None
+    }
+
+    fn act(&mut self, act: Act) {
+        // What makes no sense now is not done.
+        let _ = lock(&self.chain).act(act);
+    }
+
+    fn reorg(&mut self, depth: u64, fate: Fate, at_once: bool) {
+        let fate = match fate {
+            Fate::Lost => chain::Fate::Lost,
+            Fate::SameOrder => chain::Fate::SameOrder,
+            Fate::Reversed => chain::Fate::Reversed,
+        };
+        let mut chain = lock(&self.chain);
+        // Several in a row must not come to be deeper than one may be.
+        self.highest = self.highest.max(chain.number());
+        let lowest = self.highest.saturating_sub(REORG_DEPTH_MAX);
+        let depth = depth.min(chain.number().saturating_sub(lowest));
+        let gone = chain.reorg(depth, fate);
+        if at_once {
+            let head = GENESIS + self.now.as_secs();
+            for back in (0..=gone).rev() {
+                chain.mine(head.saturating_sub(back), usize::MAX);
+            }
+        }
+    }
+
+    fn lose_message(&mut self, stream: u8, back: u64) {
+        let Some(stream) = StreamId::ALL.get(usize::from(stream)) else { return };
+        let last = self.server.messages(*stream).last().map_or(0, |message| message.sequence);
+        self.server.lose(*stream, last.saturating_sub(back));
+    }
+
+    /// Looks, after a block, whether the daemon has come to rest.
+    fn is_over(&mut self, daemon: &Daemon) -> bool {
+        let only_blocks = self.due.values().all(|due| matches!(due, Due::Block));
+        if !only_blocks {
+            return false;
+        }
+        let head = lock(&self.chain).number();
+        let calm_at = *self.calm_at.get_or_insert(head);
+        if head == calm_at {
+            // What made it go on may have been orphaned.
+            self.act(Act::Unpause);
+        }
+        if head < calm_at + VOTES_END_BLOCKS {
+            return false;
+        }
+        self.verdict = verdict::of(self, daemon.borrow().as_ref());
+        if self.verdict.is_right() {
+            let since = *self.quiet_since.get_or_insert(head);
+            return head >= since + QUIET_BLOCKS;
+        }
+        self.quiet_since = None;
+        head >= calm_at + PATIENCE_BLOCKS
+    }
+
+    fn look_for_panics(&mut self, daemon: &Daemon) {
+        let actors = daemon.borrow().as_ref().map(SimulatedDaemon::actors).unwrap_or_default();
+        let ends = actors.into_iter().filter_map(|actor| Some((actor.name, actor.last_end?)));
+        let panics = ends.filter(|(_, last)| last.reason == EndReason::Panicked);
+        self.wrong.extend(panics.map(|(name, last)| format!("{name} panicked: {}", last.detail)));
+    }
+
+    /// Had anything been orphaned?
+    pub(super) fn had_reorgs(&self) -> bool {
+        self.faults.contains_key("reorg")
+    }
+}
+
+/// A member's address.
+fn of(member: u8) -> Address {
+    Address::repeat_byte(member)
+}
+
+/// Starts the daemon as the process would.
+async fn start(
+    daemon: Daemon,
+    (config, plan): (crate::config::Config, crate::daemon::Plan),
+    disk: Disk,
+    server: Server,
+) {
+    loop {
+        let connection = Connection::simulated(server.clone());
+        let started = match disk.open() {
+            Ok(database) => {
+                SimulatedDaemon::start(&config, plan.clone(), database, connection).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        match started {
+            Ok(started) => return *daemon.borrow_mut() = Some(started),
+            Err(error) => tracing::error!("the daemon does not start: {error}"),
+        }
+        // What keeps a service running starts it again.
+        tokio::time::sleep(START_AGAIN_AFTER).await;
+    }
+}
+
+fn kind(what: &What) -> &'static str {
+    match what {
+        What::Propose(_)
+        | What::Vote { .. }
+        | What::Badge(_)
+        | What::Pass(..)
+        | What::Contribute(..) => "acts",
+        What::Reorg { .. } => "reorg",
+        What::ForgetPool => "pool_forgotten",
+        What::BaseFee(_) => "fees",
+        What::ForeignNonce => "foreign_nonce",
+        What::PauseContract(_) => "contract_paused",
+        What::Kill(_, Loss::Nothing) => "daemon_killed",
+        What::Kill(_, Loss::Unsynced) => "power_failed",
+        What::Kill(_, Loss::SinceCopy) => "store_rolled_back",
+        What::Kill(_, Loss::Everything) => "store_lost",
+        What::BrokerDown(_, Loss::Nothing | Loss::Unsynced) => "broker_down",
+        What::BrokerDown(_, Loss::SinceCopy) => "broker_rolled_back",
+        What::BrokerDown(_, Loss::Everything) => "broker_lost",
+        What::BrokerPaused(_) => "broker_paused",
+        What::BrokerLosesAnswers(..) => "broker_answers_lost",
+        What::MessageLost(..) => "message_lost",
+        What::StreamDeleted(_) => "stream_deleted",
+        What::Endpoint(_, manner, _) if manner.is_lie() => "endpoint_lies",
+        What::Endpoint(..) => "endpoint_fails",
+        What::DiskFull(_) => "disk_full",
+        What::Copies => "copies",
+        What::ClockJumps(_) => "clock_jumps",
+    }
+}
