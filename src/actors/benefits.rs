@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use alloy::primitives::Address;
 use dashmap::DashMap;
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Map, Value as Json};
 
 use super::{fold::state_key, shared::Shared};
@@ -18,6 +19,7 @@ use crate::{
     governance::{Benefits, queries},
     store::Table,
     streams::{
+        StreamError,
         kv::{Bucket, VERSION},
         setup::BENEFITS_BUCKET,
         subjects::{Writer, WriterKind},
@@ -211,6 +213,49 @@ impl BenefitsReader {
         };
         Some(Known { benefits, revision: None, level: Level::Store })
     }
+}
+
+/// What the bucket has of a holder.
+#[derive(Debug)]
+pub(super) struct InBucket {
+    pub(super) revision: u64,
+    /// By which rules it was computed.
+    pub(super) version: Option<String>,
+    /// `None` where it can't be read.
+    pub(super) benefits: Option<Benefits>,
+}
+
+/// How many keys are read at once.
+const READ_AT_ONCE: usize = 32;
+
+/// What the bucket has of all holders of a governor.
+///
+/// # Errors
+/// When NATS does not answer.
+pub(super) async fn of_governor(
+    bucket: &Bucket,
+    governor: &Name,
+) -> Result<BTreeMap<Address, InBucket>, StreamError> {
+    let prefix = format!("{governor}.");
+    let keys = bucket.keys().await?.into_iter();
+    let holders = keys.filter_map(|key| Some((key.strip_prefix(&prefix)?.parse().ok()?, key)));
+    let read = holders.map(async |(holder, key): (Address, String)| {
+        let known = match bucket.get(&key).await {
+            Ok(Some((revision, value))) => InBucket {
+                revision,
+                version: value.get(VERSION).and_then(Json::as_str).map(str::to_owned),
+                benefits: value
+                    .get("benefits")
+                    .and_then(|benefits| serde_json::from_value(benefits.clone()).ok()),
+            },
+            Ok(None) | Err(StreamError::Unreadable { .. }) => {
+                InBucket { revision: 0, version: None, benefits: None }
+            }
+            Err(error) => return Err(error),
+        };
+        Ok((holder, known))
+    });
+    futures::stream::iter(read).buffered(READ_AT_ONCE).try_collect().await
 }
 
 /// Under what the bucket has a holder's benefits.

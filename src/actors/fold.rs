@@ -7,6 +7,7 @@
 //! result, because the fold is a function of the stream's order.
 
 mod opening;
+mod remaking;
 mod taking;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 
 use opening::{Live, Standing, area_key, kept_key, table_of};
 pub(super) use opening::{standing, state_key};
+use remaking::{Making, Mark};
 use taking::{Stop, Taken};
 
 use super::{
@@ -101,14 +103,32 @@ pub trait Folding: 'static {
         None
     }
 
-    /// What is to be said about something that an older version had kept, if this
-    /// one has not: called once after [`Change::Recompute`].
+    /// What is to be said about something that an earlier making of the fold had kept
+    /// and this one has not; of an older version it is taken back only if `older` says
+    /// so. `mark` tells this making from others.
     ///
     /// # Errors
     /// When it can't be written as a message.
-    fn drop_kept(&self, kept: &[u8]) -> Result<Option<Outgoing>, MessageError> {
-        let _ = kept;
+    fn drop_kept(
+        &self,
+        kept: &[u8],
+        older: bool,
+        mark: &str,
+    ) -> Result<Option<Outgoing>, MessageError> {
+        let _ = (kept, older, mark);
         Ok(None)
+    }
+
+    /// What else is to be said once a fold that was made anew has come as far as the one
+    /// before it. `generation` is the present one; see [`Mended`].
+    fn mend(
+        &self,
+        shared: &Shared,
+        engine: &Engine<Self::Fold>,
+        generation: u64,
+    ) -> impl Future<Output = Result<Mended, NotMended>> {
+        let _ = (shared, engine);
+        std::future::ready(Ok(Mended { outgoing: Vec::new(), generation }))
     }
 
     /// The fold was opened, with this state.
@@ -122,6 +142,26 @@ pub trait Folding: 'static {
     );
     /// Adds to what `status` shows.
     fn observe(&self, engine: &Engine<Self::Fold>) -> Json;
+}
+
+/// It can't be looked at now.
+#[derive(Debug, thiserror::Error)]
+pub enum NotMended {
+    /// The broker does not answer.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// What follows can't be written.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+}
+
+/// What follows from a look at what was said before.
+#[derive(Debug, Default)]
+pub struct Mended {
+    /// To be said.
+    pub outgoing: Vec<Outgoing>,
+    /// From now on.
+    pub generation: u64,
 }
 
 /// What a changed definition asks for.
@@ -159,9 +199,10 @@ pub(super) struct Open<F: Fold> {
     fence: Fence,
     /// Of the stream that has what was said.
     output: StreamIncarnation,
-    /// What an older version had kept is looked at once this one has come to this
-    /// time, seconds since the Unix epoch.
-    recompute_at: Option<u64>,
+    /// What was said before is to be looked at.
+    mark: Option<Mark>,
+    /// Which making of the fold it is.
+    making: Making,
     /// What it means is not written down yet as what the last word was said by.
     live: Option<Live>,
     /// Fetches in a row that brought nothing.
@@ -186,6 +227,8 @@ enum Trouble {
     Message(#[from] MessageError),
     #[error(transparent)]
     Rpc(#[from] RpcError),
+    #[error(transparent)]
+    Mend(#[from] NotMended),
     #[error("{0}")]
     Changed(String),
 }
@@ -328,6 +371,7 @@ impl<F: Folding> FoldActor<F> {
         }
         for (key, value) in emissions.iter().filter_map(|emission| self.folding.keep(emission)) {
             let (table, key) = (Table::State, kept_key(&owner, &key));
+            let value = value.map(|kept| open.making.sign(&kept));
             rows.push(Write { table, key, value });
         }
         rows.extend(open.outbox.add(outgoing));

@@ -4,7 +4,13 @@
 pub(super) mod asking;
 mod truth;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use alloy::{
     eips::BlockNumberOrTag,
@@ -20,18 +26,19 @@ use truth::{Checks, Difference};
 
 use super::{
     benefits,
-    fold::{FoldActor, Folding},
+    fold::{FoldActor, Folding, Mended, NotMended},
     messages::{self, MessageError},
     outbox::Outgoing,
     shared::{ChainLink, Shared},
 };
 use crate::{
     chain::rpc::RpcError,
-    domain::Name,
+    domain::{Name, Position},
     fold::{Emission, Emitted, Engine, Source},
     governance::{Ask, Benefits, Governance, Output, ProposalState, queries},
     streams::{
         envelope::{Envelope, UnixTime},
+        kv::Bucket,
         setup::BENEFITS_BUCKET,
         subjects::{self, StreamId, Writer, WriterKind},
     },
@@ -117,9 +124,16 @@ pub struct Governor {
     pub metrics: Metrics,
     /// The governor itself and every contract that gives benefits.
     pub sources: Vec<Source>,
+    /// How far revisions are moved on: the bucket may have higher ones than the stream
+    /// that it was made anew from gives.
+    pub moved_on: Arc<AtomicU64>,
 }
 
 impl Governor {
+    fn revision(&self, counted: u64) -> u64 {
+        counted + self.moved_on.load(Ordering::Relaxed)
+    }
+
     /// What the contract says of a proposal as of a block.
     async fn state_at(&self, id: U256, block: u64) -> Result<Option<ProposalState>, RpcError> {
         let calldata = stateCall { proposalId: id }.abi_encode().into();
@@ -221,12 +235,57 @@ impl Folding for Governor {
         self.fold.version().to_string()
     }
 
+    /// Whatever it means, what it said before needs no decision.
+    fn meaning(&self) -> Option<String> {
+        Some(String::new())
+    }
+
+    fn generation(&self, moved_on: u64) {
+        self.moved_on.store(moved_on, Ordering::Relaxed);
+    }
+
+    /// Holds what the bucket has of each holder against what the fold says: it may have
+    /// been told of blocks that the fold has never seen.
+    async fn mend(
+        &self,
+        shared: &Shared,
+        engine: &Engine<Governance>,
+        moved_on: u64,
+    ) -> Result<Mended, NotMended> {
+        let bucket = Bucket::open(&shared.connection, BENEFITS_BUCKET).await?;
+        let known = benefits::of_governor(&bucket, &self.name).await?;
+        let version = self.fold.version().to_string();
+        let newest = known.values().filter(|known| known.version.as_ref() == Some(&version));
+        let newest = newest.map(|known| known.revision).max();
+        let counted = engine.revision();
+        let moved_on = moved_on.max(newest.map_or(0, |it| (it + 1).saturating_sub(counted)));
+        let as_of = Position {
+            time: engine.applied_time(),
+            chain_id: self.link.chain_id,
+            block: engine.applied_through().get(&self.link.chain_id).copied().unwrap_or(0),
+            transaction_index: 0,
+            log_index: 0,
+        };
+        let mut now: BTreeMap<Address, Benefits> =
+            known.keys().map(|holder| (*holder, Benefits::none(as_of))).collect();
+        let holders = queries::holders(engine.state()).into_iter();
+        now.extend(holders.map(|holder| (holder.holder, holder.benefits)));
+        let mut outgoing = Vec::new();
+        for (holder, benefits) in now {
+            let is_known = known.get(&holder).and_then(|known| known.benefits.as_ref());
+            if is_known.is_none_or(|known| !known.are_as(&benefits)) {
+                outgoing.extend(self.benefits(counted + moved_on, holder, &benefits)?);
+            }
+        }
+        Ok(Mended { outgoing, generation: moved_on })
+    }
+
     fn sources(&self) -> Vec<(Name, Source)> {
         self.sources.iter().map(|source| (self.link.name.clone(), source.clone())).collect()
     }
 
     fn say(&self, emission: &Emission<Output>) -> Result<Vec<Outgoing>, MessageError> {
-        let revision = emission.revision;
+        let revision = self.revision(emission.revision);
         let (output, retracted) = match &emission.emitted {
             Emitted::Says(output) => (output, false),
             Emitted::TakesBack(output) => (output, true),
@@ -302,7 +361,7 @@ impl Folding for Governor {
     fn opened(&self, shared: &Shared, engine: &Engine<Governance>) {
         let holders = queries::holders(engine.state()).into_iter();
         let holders = holders.map(|holder| (holder.holder, holder.benefits));
-        shared.benefits.fill(&self.name, engine.revision(), holders);
+        shared.benefits.fill(&self.name, self.revision(engine.revision()), holders);
     }
 
     fn settled(
@@ -322,7 +381,7 @@ impl Folding for Governor {
                 Output::BenefitsChanged(change) => {
                     metrics.benefits_changed_total.with_label_values(&governor).inc();
                     let benefits = queries::benefits(engine.state(), change.holder);
-                    let (holder, revision) = (change.holder, emission.revision);
+                    let (holder, revision) = (change.holder, self.revision(emission.revision));
                     shared.benefits.change(&self.name, holder, revision, benefits);
                 }
                 Output::Vote(_) if said => metrics.votes_total.with_label_values(&governor).inc(),

@@ -126,20 +126,27 @@ impl Folding for Rules {
         Some((request.id.0.to_vec(), value))
     }
 
-    fn drop_kept(&self, kept: &[u8]) -> Result<Option<Outgoing>, MessageError> {
+    fn drop_kept(
+        &self,
+        kept: &[u8],
+        older: bool,
+        mark: &str,
+    ) -> Result<Option<Outgoing>, MessageError> {
         let Ok(request) = serde_json::from_slice::<UnlockRequest>(kept) else { return Ok(None) };
-        let (older, version) = (request.evidence.rule_version, self.set.version());
-        if older == version {
+        let version = self.set.version();
+        let is_older = request.evidence.rule_version != version;
+        if is_older && !older {
             return Ok(None);
         }
+        let reason = || format!("version {version} of the rule set does not give it");
         let message = UnlockMessage {
             state: UnlockState::Retracted,
             request,
             transaction_hash: None,
-            code: Some(CHANGED.to_owned()),
-            reason: Some(format!("version {version} of the rule set does not give it")),
+            code: is_older.then(|| CHANGED.to_owned()),
+            reason: is_older.then(reason),
         };
-        self.message(&message, &format!("{}/recompute/{older}", self.mark())).map(Some)
+        self.message(&message, &format!("{}/{mark}", self.mark())).map(Some)
     }
 
     fn sources(&self) -> Vec<(Name, Source)> {

@@ -304,6 +304,7 @@ fn spawn_folds(
             fold,
             metrics: shared.metrics.clone(),
             sources,
+            moved_on: Arc::default(),
         };
         let shared = shared.clone();
         let spec = child(config, &format!("governance/{}", contract.name), ArbiterClass::Fold);

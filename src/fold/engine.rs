@@ -72,6 +72,9 @@ pub struct Engine<F: Fold> {
     emissions: Vec<Emission<F::Output>>,
 }
 
+/// How many emissions of one message are numbered before the next's: more move it on.
+const REVISIONS_A_MESSAGE: u64 = 1 << 16;
+
 impl<F: Fold> Engine<F> {
     /// A fold that has seen nothing. Its first effects write its sources down.
     #[must_use]
@@ -182,6 +185,13 @@ impl<F: Fold> Engine<F> {
         answer
     }
 
+    /// What is handled next is the stream's message of this sequence: what follows from
+    /// it is numbered after it, so that the same cause has the same number however often
+    /// it is read, and a later one a higher.
+    pub fn reached(&mut self, sequence: u64) {
+        self.revision = self.revision.max(sequence.saturating_mul(REVISIONS_A_MESSAGE));
+    }
+
     /// The end of the block that can't begin before something is learned.
     pub fn waits_for(&self) -> Option<&Position> {
         self.waits_for.as_ref()
@@ -232,7 +242,7 @@ impl<F: Fold> Engine<F> {
         self.journal.applied().map_or(0, |end| end.time)
     }
 
-    /// Emissions so far.
+    /// The number of the last emission, or of the last message if that is higher.
     pub fn revision(&self) -> u64 {
         self.revision
     }

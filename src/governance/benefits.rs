@@ -123,6 +123,13 @@ impl Benefits {
         Self { multiplier_bps: BenefitRule::ONE_BPS, grants, sources, as_of }
     }
 
+    /// Whether they are the same, as of whatever position.
+    #[must_use]
+    pub fn are_as(&self, other: &Self) -> bool {
+        let Self { multiplier_bps, grants, sources, as_of: _ } = self;
+        (multiplier_bps, grants, sources) == (&other.multiplier_bps, &other.grants, &other.sources)
+    }
+
     /// The benefits that rules give, each with how much of it is held.
     ///
     /// 1x, plus the largest bonus among [`Stack::Max`] rules, plus the

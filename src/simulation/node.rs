@@ -271,9 +271,9 @@ fn invented(logs: &mut Json, who: u8) {
     let Some(logs) = logs.as_array_mut() else { return };
     let Some(mut log) = logs.last().cloned() else { return };
     let topics = log.get_mut("topics").and_then(Json::as_array_mut);
-    if let Some(topic) = topics.and_then(|topics| topics.get_mut(1)) {
-        *topic = Json::from(Address::repeat_byte(who).into_word().to_string());
-    }
+    // A log that says of nobody who it is about is as its block's bloom has it.
+    let Some(topic) = topics.and_then(|topics| topics.get_mut(1)) else { return };
+    *topic = Json::from(Address::repeat_byte(who).into_word().to_string());
     if let Some(index) = log.get_mut("logIndex") {
         let number = index.as_str().and_then(|it| u64::from_str_radix(it.get(2..)?, 16).ok());
         *index = Json::from(format!("{:#x}", number.unwrap_or(0) + 1));

@@ -2,6 +2,7 @@
 
 use async_nats::jetstream::kv::{EntryErrorKind, Operation, Store, UpdateErrorKind};
 use bytes::Bytes;
+use futures::StreamExt as _;
 use serde_json::{Map, Value as Json};
 
 #[cfg(feature = "simulation")]
@@ -71,6 +72,32 @@ impl Bucket {
             }
         };
         Ok(Self { connection: connection.clone(), name: name.to_owned(), shelf })
+    }
+
+    /// All keys that have a value.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn keys(&self) -> Result<Vec<String>, StreamError> {
+        let what = format!("keys of bucket {}", self.name);
+        let store = match &self.shelf {
+            Shelf::Nats(store) => store,
+            #[cfg(feature = "simulation")]
+            Shelf::Simulated(server) => {
+                return self.connection.bounded(&what, server.keys()).await?;
+            }
+        };
+        let unavailable = |error: &dyn std::fmt::Display| StreamError::Unavailable {
+            what: what.clone(),
+            reason: error.to_string(),
+        };
+        let listing = self.connection.bounded(&what, store.keys()).await?;
+        let mut listing = listing.map_err(|error| unavailable(&error))?;
+        let mut keys = Vec::new();
+        while let Some(key) = self.connection.bounded(&what, listing.next()).await? {
+            keys.push(key.map_err(|error| unavailable(&error))?);
+        }
+        Ok(keys)
     }
 
     /// The present value and its revision.

@@ -117,6 +117,8 @@ struct Reading {
     reconnects: u64,
     /// All that stands in the stream was read since it was opened.
     scrubbed: bool,
+    /// When it was last asked whether the stream lacks anything.
+    examined: Instant,
 }
 
 impl Reading {
@@ -308,7 +310,7 @@ impl ContractActor {
         match plan {
             Plan::Idle => {
                 self.history_is_read();
-                if self.scrub(reading).await? {
+                if self.scrub(reading).await? || self.examine_now_and_then(reading).await? {
                     return Ok(Next::Again);
                 }
                 Ok(self.look_up().await)

@@ -1,5 +1,7 @@
 //! The cursor, as the stream has it.
 
+use tokio::time::Instant;
+
 use super::{ContractActor, Reading, Trouble};
 use crate::{
     actors::messages,
@@ -32,6 +34,7 @@ impl ContractActor {
             after: None,
             reconnects,
             scrubbed: false,
+            examined: Instant::now(),
         };
         if let Some(last) = last_by_subject(connection, StreamId::Events, &subject).await? {
             let watermarks = self.recent_watermarks(&subject, &last).await?;

@@ -6,6 +6,10 @@
 //! or by a reader, found by the counts that watermarks carry, and read again
 //! from the chain: the contract rewinds to the last place that is whole.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::{ContractActor, Reading, Trouble};
 use crate::{
     actors::{messages, transaction::unix_s},
@@ -23,6 +27,9 @@ use crate::{
 
 /// Messages of the stream that are examined at once.
 const EXAMINED_AT_ONCE: usize = 5_000;
+
+/// How often a contract that has nothing else to do asks whether the stream is whole.
+const EXAMINE_EVERY: Duration = Duration::from_secs(60);
 
 /// How far the contract's part of the stream was read.
 pub(super) struct Scrub {
@@ -68,6 +75,19 @@ impl ContractActor {
         }
         self.shared.doubted.remove(&self.name);
         Ok(lost.is_some())
+    }
+
+    /// Without a reconnect nobody else would ask: readers that are past a message don't
+    /// miss it.
+    pub(super) async fn examine_now_and_then(
+        &self,
+        reading: &mut Reading,
+    ) -> Result<bool, Trouble> {
+        if reading.examined.elapsed() < EXAMINE_EVERY {
+            return Ok(false);
+        }
+        reading.examined = Instant::now();
+        self.examine(reading).await
     }
 
     /// The first block of which the stream lacks something.

@@ -47,6 +47,10 @@ pub(super) struct Live {
 }
 
 impl Live {
+    pub(super) fn new(meaning: String, taken_back: u64) -> Self {
+        Self { meaning, taken_back }
+    }
+
     pub(super) fn write(&self, owner: &str) -> Write {
         // Plain strings and numbers: they serialise to memory.
         let value = serde_json::to_vec(self).unwrap_or_default();
@@ -55,13 +59,6 @@ impl Live {
 }
 
 const LIVE: &[u8] = b"live";
-
-/// That what an older version had kept is to be looked at.
-#[derive(Serialize, Deserialize)]
-struct Recompute {
-    /// Once the new one has come as far: time of a block, seconds since the Unix epoch.
-    at: u64,
-}
 
 impl Standing {
     pub(super) fn write(&self, owner: &str) -> Write {
@@ -129,9 +126,7 @@ impl<F: Folding> FoldActor<F> {
             }
         }
         let outbox = Outbox::restore(&self.shared, &owner).await?;
-        let recompute = self.shared.store.get(Table::Positions, &recompute_key(&owner)).await?;
-        let recompute: Option<Recompute> =
-            recompute.and_then(|saved| serde_json::from_slice(&saved).ok());
+        let (mark, making) = (self.mark(&owner).await?, self.making(&owner).await?);
         self.folding.opened(&self.shared, &engine);
         tracing::info!(actor = owner, ?resumed, "fold opened");
         let account = Account::new(rewinds, &counts);
@@ -142,7 +137,8 @@ impl<F: Folding> FoldActor<F> {
             outbox,
             fence,
             output,
-            recompute_at: recompute.map(|it| it.at),
+            mark,
+            making,
             live,
             empty_fetches: 0,
             reconnects,
@@ -191,7 +187,7 @@ impl<F: Folding> FoldActor<F> {
     async fn changed(&self, owner: &str) -> Result<Option<Live>, Trouble> {
         let Some(meaning) = self.folding.meaning() else {
             // What was asked for before stays: nothing is taken back any more, either.
-            self.unmark(owner).await?;
+            self.judge_older(owner, false).await?;
             return Ok(None);
         };
         let saved = self.shared.store.get(Table::Positions, &owned_key(owner, LIVE)).await?;
@@ -204,93 +200,31 @@ impl<F: Folding> FoldActor<F> {
         let taken_back = before.taken_back;
         let change = self.folding.on_change(&before.meaning);
         if change != Change::Recompute {
-            self.unmark(owner).await?;
+            self.judge_older(owner, false).await?;
         }
         match change {
             _ if is_same => {}
             // What nobody was told of can't be changed silently.
             Change::Wait(why) if self.has_kept(owner).await? => return Err(Trouble::Changed(why)),
-            Change::Recompute => {
-                // Before the fold is forgotten: whatever a crash interrupts, it is done.
-                let at = self.applied_before(owner).await?;
-                let mark = serde_json::to_vec(&Recompute { at }).unwrap_or_default();
-                let write = Write::put(Table::Positions, recompute_key(owner), mark);
-                self.shared.store.commit(vec![write]).await?;
-            }
+            // Before the fold is forgotten: whatever a crash interrupts, it is done.
+            Change::Recompute => self.judge_older(owner, true).await?,
             Change::Rebuild | Change::Wait(_) => {}
         }
         self.folding.generation(taken_back);
         Ok((!is_same).then_some(Live { meaning, taken_back }))
     }
 
-    /// How far the fold had come, or one before it that was not caught up with yet:
-    /// time of a block, seconds since the Unix epoch.
-    async fn applied_before(&self, owner: &str) -> Result<u64, StoreError> {
-        let store = &self.shared.store;
-        let standing = standing(store, owner).await?;
-        let mark = store.get(Table::Positions, &recompute_key(owner)).await?;
-        let mark: Option<Recompute> = mark.and_then(|it| serde_json::from_slice(&it).ok());
-        let (reached, before) = (standing.map(|it| it.applied_time), mark.map(|it| it.at));
-        Ok(reached.max(before).unwrap_or(0))
-    }
-
-    async fn taken_back(&self, owner: &str) -> Result<u64, StoreError> {
+    /// How often something was taken back, or how far revisions were moved on.
+    pub(super) async fn generation(&self, owner: &str) -> Result<u64, StoreError> {
         let saved = self.shared.store.get(Table::Positions, &owned_key(owner, LIVE)).await?;
         let saved: Option<Live> = saved.and_then(|saved| serde_json::from_slice(&saved).ok());
         Ok(saved.map_or(0, |live| live.taken_back))
-    }
-
-    /// Nothing is taken back for a change that was called off.
-    async fn unmark(&self, owner: &str) -> Result<(), StoreError> {
-        let key = recompute_key(owner);
-        if self.shared.store.get(Table::Positions, &key).await?.is_some() {
-            self.shared.store.commit(vec![Write::delete(Table::Positions, key)]).await?;
-        }
-        Ok(())
     }
 
     /// Whether anything is kept that this or an older version said.
     async fn has_kept(&self, owner: &str) -> Result<bool, StoreError> {
         let prefix = kept_key(owner, &[]);
         Ok(!self.shared.store.scan_prefix(Table::State, &prefix, None, 1).await?.is_empty())
-    }
-
-    /// Takes back what an older version had said and this one did not, once this one
-    /// has read as much.
-    pub(super) async fn recompute_if_due(
-        &self,
-        open: &mut Open<F::Fold>,
-        pending: u64,
-    ) -> Result<(), Trouble> {
-        let is_due = open.recompute_at.is_some_and(|at| open.engine.applied_time() >= at);
-        if !is_due || pending > 0 {
-            return Ok(());
-        }
-        let owner = self.owner();
-        let kept = self.shared.store.scan_all(Table::State, &kept_key(&owner, &[])).await?;
-        let (mut outgoing, mut rows) = (Vec::new(), Vec::new());
-        for (key, value) in kept {
-            if let Some(message) = self.folding.drop_kept(&value)? {
-                outgoing.push(message);
-                rows.push(Write::delete(Table::State, key));
-            }
-        }
-        if !outgoing.is_empty() {
-            // What was said before may be said again, and must be news then.
-            let taken_back = self.taken_back(&owner).await? + 1;
-            if let Some(meaning) = self.folding.meaning() {
-                rows.push(Live { meaning, taken_back }.write(&owner));
-                open.live = None;
-            }
-            self.folding.generation(taken_back);
-            let dropped = outgoing.len();
-            tracing::info!(actor = owner, dropped, "taken back: the new version does not give it");
-        }
-        rows.push(Write::delete(Table::Positions, recompute_key(&owner)));
-        rows.extend(open.outbox.add(outgoing));
-        self.shared.store.commit(rows).await?;
-        open.recompute_at = None;
-        self.flush(open).await
     }
 
     async fn saved_parts(&self, owner: &str) -> Result<SavedParts, StoreError> {
@@ -316,7 +250,9 @@ impl<F: Folding> FoldActor<F> {
     /// for nothing, however this ends. Rows of the outbox stay: they are true,
     /// and said again they have the same ids.
     pub(super) async fn forget(&self, owner: &str) -> Result<(), StoreError> {
-        self.shared.store.commit(vec![Write::delete(Table::Positions, owner)]).await?;
+        let mut writes = self.remake(owner).await?;
+        writes.push(Write::delete(Table::Positions, owner));
+        self.shared.store.commit(writes).await?;
         for (table, area) in AREAS {
             self.remove(table, &area_key(owner, area, &[])).await?;
         }
@@ -381,11 +317,6 @@ pub(in crate::actors) async fn standing(
 /// Where a fold's state has a value.
 pub(in crate::actors) fn state_key(owner: &str, key: &[u8]) -> Vec<u8> {
     area_key(owner, Area::State, key)
-}
-
-/// Where the mark of a recomputation is.
-fn recompute_key(owner: &str) -> Vec<u8> {
-    owned_key(owner, b"recompute")
 }
 
 /// Where an actor keeps what it has said, whatever becomes of its fold. Beside the

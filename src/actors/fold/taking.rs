@@ -71,6 +71,7 @@ fn take<F: Fold>(
         Err(Unheard::Hole(hole)) => return Err(Refused::Stop(Stop::Hole(hole))),
     };
     *events += u64::from(matches!(input, Input::Event(_)));
+    open.engine.reached(*sequence);
     // What is left of the engine then is thrown away.
     let handled = catch_unwind(AssertUnwindSafe(|| open.engine.handle(input)));
     let handled = handled.map_err(|panic| {

@@ -228,6 +228,10 @@ impl Everything {
         self.alive(durable, generation).map(|(consumer, _)| consumer.deliveries)
     }
 
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.disk.bucket.keys().cloned().collect()
+    }
+
     pub(super) fn entry(&self, key: &str) -> Option<(u64, Bytes)> {
         self.disk.bucket.get(key).cloned()
     }

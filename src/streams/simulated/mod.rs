@@ -307,6 +307,10 @@ impl Server {
         Ok(SimulatedConsumer::new(self.clone(), durable, made))
     }
 
+    pub(super) async fn keys(&self) -> Result<Vec<String>, StreamError> {
+        self.ask(|it| Ok(it.keys())).await
+    }
+
     pub(super) async fn entry(&self, key: &str) -> Result<(u64, Option<Bytes>), StreamError> {
         let entry = self.ask(|it| it.entry(key)).await;
         Ok(entry.map_or((0, None), |(revision, value)| (revision, Some(value))))

@@ -124,6 +124,7 @@ async fn talk(connection: &Connection) -> Vec<String> {
         let put = bucket.put_if_newer("key", revision, value(text)).await;
         say("put", format!("{put:?} {:?}", bucket.get("key").await));
     }
+    say("keys", format!("{:?}", bucket.keys().await));
     say("no value", format!("{:?}", bucket.get("other").await));
     said
 }

@@ -1,0 +1,156 @@
+//! What a fold that was made anew does about what was said before.
+//!
+//! A fold is made anew when the stream that it reads, or the one that has what it said,
+//! is not the one that it was: what it says then is what the chain supports now. What
+//! was said before and is not said again would stay for ever, as nobody takes it back:
+//! the block that did so may have been lost with the stream. So each making has a serial
+//! number, and what is kept of an earlier one is looked at once this one has come as far.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Folding, Open, Trouble,
+    opening::{Live, kept_key, standing},
+};
+use crate::{
+    actors::outbox::owned_key,
+    store::{StoreError, Table, Write},
+};
+
+/// What an earlier making said is to be looked at.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Mark {
+    /// Once this one has come as far: time of a block, seconds since the Unix epoch.
+    at: u64,
+    /// What older versions said is taken back, too.
+    #[serde(default = "older")]
+    older: bool,
+}
+
+/// Marks of older versions were made for nothing else.
+fn older() -> bool {
+    true
+}
+
+/// How often a fold has been made anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Making(u64);
+
+impl Making {
+    /// What is kept, with the making that said it last.
+    pub(super) fn sign(self, kept: &[u8]) -> Vec<u8> {
+        [&self.0.to_be_bytes(), kept].concat()
+    }
+
+    /// Apart again. What older programs kept is JSON, and of no making.
+    fn of(signed: &[u8]) -> (Self, &[u8]) {
+        match signed.split_first_chunk::<8>() {
+            Some((serial, kept)) if signed.first() != Some(&b'{') => {
+                (Self(u64::from_be_bytes(*serial)), kept)
+            }
+            _ => (Self(0), signed),
+        }
+    }
+}
+
+impl<F: Folding> super::FoldActor<F> {
+    /// Which making of the fold this is.
+    pub(super) async fn making(&self, owner: &str) -> Result<Making, StoreError> {
+        let saved = self.shared.store.get(Table::Positions, &making_key(owner)).await?;
+        let serial = saved.and_then(|saved| <[u8; 8]>::try_from(saved).ok());
+        Ok(Making(serial.map_or(0, u64::from_be_bytes)))
+    }
+
+    pub(super) async fn mark(&self, owner: &str) -> Result<Option<Mark>, StoreError> {
+        let mark = self.shared.store.get(Table::Positions, &mark_key(owner)).await?;
+        Ok(mark.and_then(|mark| serde_json::from_slice(&mark).ok()))
+    }
+
+    /// The fold is about to be made anew.
+    pub(super) async fn remake(&self, owner: &str) -> Result<Vec<Write>, StoreError> {
+        let mark = self.mark(owner).await?;
+        let reached = standing(&self.shared.store, owner).await?.map(|it| it.applied_time);
+        let at = reached.max(mark.map(|mark| mark.at)).unwrap_or(0);
+        let older = mark.is_some_and(|mark| mark.older);
+        let Making(serial) = self.making(owner).await?;
+        let serial = (serial + 1).to_be_bytes().to_vec();
+        let making = Write::put(Table::Positions, making_key(owner), serial);
+        Ok(vec![Mark { at, older }.write(owner), making])
+    }
+
+    /// What older versions said is taken back as well, or is not.
+    pub(super) async fn judge_older(&self, owner: &str, older: bool) -> Result<(), StoreError> {
+        let mark = self.mark(owner).await?;
+        let mark = match (mark, older) {
+            (Some(mark), _) if mark.older == older => return Ok(()),
+            (Some(mark), _) => Mark { older, ..mark },
+            (None, false) => return Ok(()),
+            (None, true) => {
+                let reached = standing(&self.shared.store, owner).await?;
+                Mark { at: reached.map_or(0, |it| it.applied_time), older }
+            }
+        };
+        self.shared.store.commit(vec![mark.write(owner)]).await
+    }
+
+    /// Takes back what was said before and not again, once this making has read as much.
+    pub(super) async fn recompute_if_due(
+        &self,
+        open: &mut Open<F::Fold>,
+        pending: u64,
+    ) -> Result<(), Trouble> {
+        let due = open.mark.filter(|mark| open.engine.applied_time() >= mark.at);
+        let Some(mark) = due.filter(|_| pending == 0) else { return Ok(()) };
+        let owner = self.owner();
+        let kept = self.shared.store.scan_all(Table::State, &kept_key(&owner, &[])).await?;
+        let (mut outgoing, mut rows) = (Vec::new(), Vec::new());
+        for (key, signed) in kept {
+            let (making, kept) = Making::of(&signed);
+            if making >= open.making {
+                continue;
+            }
+            let serial = format!("remade/{}", open.making.0);
+            if let Some(message) = self.folding.drop_kept(kept, mark.older, &serial)? {
+                outgoing.push(message);
+                rows.push(Write::delete(Table::State, key));
+            }
+        }
+        let (dropped, before) = (outgoing.len(), self.generation(&owner).await?);
+        let mut generation = before + u64::from(dropped > 0);
+        let mended = self.folding.mend(&self.shared, &open.engine, before).await?;
+        generation = generation.max(mended.generation);
+        outgoing.extend(mended.outgoing);
+        if let Some(meaning) = self.folding.meaning().filter(|_| generation > before) {
+            // What was said before may be said again, and must be news then.
+            rows.push(Live::new(meaning, generation).write(&owner));
+            open.live = None;
+            self.folding.generation(generation);
+        }
+        if !outgoing.is_empty() {
+            let (actor, dropped) = (&owner, outgoing.len());
+            tracing::info!(actor, dropped, "taken back: it is not so any more");
+        }
+        rows.push(Write::delete(Table::Positions, mark_key(&owner)));
+        rows.extend(open.outbox.add(outgoing));
+        self.shared.store.commit(rows).await?;
+        open.mark = None;
+        self.folding.opened(&self.shared, &open.engine);
+        self.flush(open).await
+    }
+}
+
+impl Mark {
+    fn write(self, owner: &str) -> Write {
+        // Numbers: they serialise to memory.
+        let value = serde_json::to_vec(&self).unwrap_or_default();
+        Write::put(Table::Positions, mark_key(owner), value)
+    }
+}
+
+fn mark_key(owner: &str) -> Vec<u8> {
+    owned_key(owner, b"recompute")
+}
+
+fn making_key(owner: &str) -> Vec<u8> {
+    owned_key(owner, b"making")
+}
