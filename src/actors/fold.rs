@@ -93,6 +93,12 @@ pub trait Folding: 'static {
         let _ = taken_back;
     }
 
+    /// What tells the stream that is read from others before and after it, in which the
+    /// same sequence is another message: told before anything is said.
+    fn reads(&self, era: u64) {
+        let _ = era;
+    }
+
     /// What is to be kept of an emission, by the key under which the actor keeps it;
     /// without a value it is kept no more.
     fn keep(

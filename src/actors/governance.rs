@@ -127,9 +127,16 @@ pub struct Governor {
     /// How far revisions are moved on: the bucket may have higher ones than the stream
     /// that it was made anew from gives.
     pub moved_on: Arc<AtomicU64>,
+    /// Tells the stream that is read from others.
+    pub era: Arc<AtomicU64>,
 }
 
 impl Governor {
+    /// What ids of messages have in them: unlike that of other rules, and of another stream.
+    fn mark(&self) -> String {
+        format!("{}/{}", self.fold.version(), self.era.load(Ordering::Relaxed))
+    }
+
     fn revision(&self, counted: u64) -> u64 {
         counted + self.moved_on.load(Ordering::Relaxed)
     }
@@ -196,7 +203,7 @@ impl Governor {
         });
         let envelope = self
             .envelope(
-                format!("{}/benefits/{holder_text}/{}/{revision}", self.name, self.fold.version()),
+                format!("{}/benefits/{holder_text}/{}/{revision}", self.name, self.mark()),
                 "merit.v1.benefits",
                 "benefits",
                 &data,
@@ -238,6 +245,10 @@ impl Folding for Governor {
     /// Whatever it means, what it said before needs no decision.
     fn meaning(&self) -> Option<String> {
         Some(String::new())
+    }
+
+    fn reads(&self, era: u64) {
+        self.era.store(era, Ordering::Relaxed);
     }
 
     fn generation(&self, moved_on: u64) {
@@ -318,7 +329,7 @@ impl Folding for Governor {
                     "what": output,
                 });
                 let envelope = self.envelope(
-                    format!("{}/{what}/{}/{revision}", self.name, self.fold.version()),
+                    format!("{}/{what}/{}/{revision}", self.name, self.mark()),
                     &format!("merit.v1.governance.{what}"),
                     "governance",
                     data,

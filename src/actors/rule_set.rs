@@ -46,6 +46,8 @@ pub struct Rules {
     pub chains: Arc<BTreeMap<u64, Name>>,
     /// How often something was taken back because it meant something else.
     pub taken_back: Arc<AtomicU64>,
+    /// Tells the stream that is read from others.
+    pub era: Arc<AtomicU64>,
     /// The governors that it follows, to be asked what events don't tell.
     pub governors: BTreeMap<Name, (Address, ChainLink)>,
 }
@@ -101,6 +103,10 @@ impl Folding for Rules {
 
     fn generation(&self, taken_back: u64) {
         self.taken_back.store(taken_back, Ordering::Relaxed);
+    }
+
+    fn reads(&self, era: u64) {
+        self.era.store(era, Ordering::Relaxed);
     }
 
     fn on_change(&self, older: &str) -> Change {
@@ -234,9 +240,10 @@ impl Rules {
     /// What ids of messages begin with: unlike that of another meaning, and that of the
     /// same meaning before something was taken back.
     fn mark(&self) -> String {
+        let (version, era) = (self.set.version(), self.era.load(Ordering::Relaxed));
         match self.taken_back.load(Ordering::Relaxed) {
-            0 => self.set.version().to_string(),
-            times => format!("{}/{times}", self.set.version()),
+            0 => format!("{version}/{era}"),
+            times => format!("{version}/{times}/{era}"),
         }
     }
 

@@ -267,6 +267,7 @@ fn spawn_folds(
             set: Arc::clone(set),
             chains: Arc::clone(&names),
             taken_back: Arc::default(),
+            era: Arc::default(),
             governors,
         };
         let shared = shared.clone();
@@ -305,6 +306,7 @@ fn spawn_folds(
             metrics: shared.metrics.clone(),
             sources,
             moved_on: Arc::default(),
+            era: Arc::default(),
         };
         let shared = shared.clone();
         let spec = child(config, &format!("governance/{}", contract.name), ArbiterClass::Fold);

@@ -78,6 +78,9 @@ pub struct TransactionMessage {
     /// Hash of the newest attempt, or of the one that was mined.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hash: Option<B256>,
+    /// Counts what the signer has said of transactions, from 1; older versions did not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub serial: Option<u64>,
     /// What it does: `unlock`, `revoke`, or `fill_gap`.
     pub purpose: String,
     /// The effects it carries.

@@ -117,7 +117,7 @@ impl Batcher {
         now_unix_ms: u64,
     ) -> Next {
         let revoke = oldest(&ready.revokes, exceptions);
-        let due = |since: u64| since.saturating_add(limits.revoke_wait_ms);
+        let due = |since: u64| known(since, now_unix_ms).saturating_add(limits.revoke_wait_ms);
         if let Some(oldest) = revoke.filter(|oldest| due(oldest.since_unix_ms) <= now_unix_ms) {
             return Next::Revoke(oldest.id);
         }
@@ -154,7 +154,7 @@ impl Batcher {
         let mut waiting: BTreeMap<&Name, Waiting> = BTreeMap::new();
         for (lane, items) in ready.lanes.iter().filter(|(lane, _)| exceptions.lets(lane)) {
             let Some(oldest) = items.first() else { continue };
-            let since = oldest.since_unix_ms;
+            let since = known(oldest.since_unix_ms, now_unix_ms);
             let urgency = with_age(lane.urgency, since, now_unix_ms);
             let due_at = since.saturating_add(limits.patience(urgency));
             let entry =
@@ -196,7 +196,8 @@ impl Batcher {
         let of_contract = |lane: &Lane| lane.contract == *contract && exceptions.lets(lane);
         for (lane, items) in ready.lanes.iter().filter(|(lane, _)| of_contract(lane)) {
             let Some(oldest) = items.first() else { continue };
-            let urgency = with_age(lane.urgency, oldest.since_unix_ms, now_unix_ms);
+            let since = known(oldest.since_unix_ms, now_unix_ms);
+            let urgency = with_age(lane.urgency, since, now_unix_ms);
             classes.entry(urgency).or_default().push((lane, items.iter()));
         }
         let mut items = Vec::new();
@@ -237,6 +238,12 @@ struct Waiting {
 /// After so long a wait everything is urgent: a flood of what is more so
 /// starves nobody.
 const STARVING_MS: u64 = 300_000;
+
+/// Since when something waits, as far as the clock tells: where it was set back since
+/// then, it may be any time, and what waits must not wait for the clock.
+fn known(since_unix_ms: u64, now_unix_ms: u64) -> u64 {
+    if since_unix_ms > now_unix_ms { 0 } else { since_unix_ms }
+}
 
 fn with_age(urgency: Urgency, since_unix_ms: u64, now_unix_ms: u64) -> Urgency {
     let starves = now_unix_ms.saturating_sub(since_unix_ms) >= STARVING_MS;

@@ -15,8 +15,9 @@ use crate::domain::{Name, UnlockId, UnlockRequest};
 /// last one that was heeded is a late duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MessageOrder {
-    /// When the stream was created, in milliseconds since the Unix epoch: a
-    /// stream that was lost and made again counts its sequences from 1.
+    /// Tells the stream from others before and after it, as its sequences mean other
+    /// messages: when it was created, in milliseconds since the Unix epoch, or later where
+    /// one that is older, or shorter than it was, took the place of another.
     pub stream_created_unix_ms: u64,
     /// The message's sequence within it.
     pub sequence: u64,

@@ -92,6 +92,12 @@ enum Asked {
     Cancel,
 }
 
+/// Whether so many seconds have passed. Where the clock was set back since then, nothing
+/// tells how many did: what waits must not wait for the clock.
+fn waited(since_unix_s: u64, now_unix_s: u64, seconds: u64) -> bool {
+    since_unix_s > now_unix_s || now_unix_s - since_unix_s >= seconds
+}
+
 impl Lifecycle {
     /// The machine of a live record, also after a restart: what it does not
     /// remember it asks the chain again. `None` when nothing was signed yet
@@ -185,12 +191,12 @@ impl Lifecycle {
         let mut outputs = Vec::new();
         let due = self
             .broadcast_at_unix_s
-            .is_none_or(|at| now_unix_s.saturating_sub(at) >= self.pace.rebroadcast_every_s);
+            .is_none_or(|at| waited(at, now_unix_s, self.pace.rebroadcast_every_s));
         if due {
             outputs.extend(self.broadcast());
         }
         outputs.push(self.look_up());
-        if now_unix_s.saturating_sub(self.waiting_since_unix_s) >= self.pace.bump_after_s {
+        if waited(self.waiting_since_unix_s, now_unix_s, self.pace.bump_after_s) {
             let given_up = self.stuck == Some(StuckReason::AtCap)
                 && self
                     .pace
@@ -352,7 +358,7 @@ impl Lifecycle {
         }
         let under_way = self.asked.is_some_and(|(asked, at)| {
             (asked == what || asked == Asked::Cancel)
-                && self.now_unix_s.saturating_sub(at) < self.pace.bump_after_s
+                && !waited(at, self.now_unix_s, self.pace.bump_after_s)
         });
         if under_way {
             return Vec::new();

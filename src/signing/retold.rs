@@ -132,6 +132,7 @@ mod tests {
             nonce,
             hash: Some(signed.hash),
             purpose: "unlock".into(),
+            serial: None,
             unlocks: vec![UnlockId(B256::repeat_byte(9))],
             raw: Some(signed.raw),
             block: None,

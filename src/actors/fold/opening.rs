@@ -100,7 +100,7 @@ impl<F: Folding> FoldActor<F> {
         let (mut engine, cursor, mut counts) = match self.restore(&owner, &sources, output).await? {
             Some(restored) => restored,
             None => {
-                self.forget(&owner).await?;
+                self.forget(&owner, false).await?;
                 (Engine::new(self.folding.fold(), sources.clone()), None, Counts::new())
             }
         };
@@ -119,7 +119,7 @@ impl<F: Folding> FoldActor<F> {
                 // Its sequences mean other messages now: the fold starts again
                 // with the stream. What it says again is known by its effects.
                 tracing::warn!(actor = owner, ?resumed, "the stream is another: rebuilding");
-                self.forget(&owner).await?;
+                self.forget(&owner, resumed != Resumption::NewIncarnation).await?;
                 engine = Engine::new(self.folding.fold(), sources);
                 counts = Counts::new();
                 (inbox, _) = Inbox::open(connection, spec(None)).await?;
@@ -127,6 +127,7 @@ impl<F: Folding> FoldActor<F> {
         }
         let outbox = Outbox::restore(&self.shared, &owner).await?;
         let (mark, making) = (self.mark(&owner).await?, self.making(&owner).await?);
+        self.folding.reads(making.era(inbox.cursor_at(0).incarnation));
         self.folding.opened(&self.shared, &engine);
         tracing::info!(actor = owner, ?resumed, "fold opened");
         let account = Account::new(rewinds, &counts);
@@ -249,8 +250,8 @@ impl<F: Folding> FoldActor<F> {
     /// Removes the fold, its standing first: without it whatever is left counts
     /// for nothing, however this ends. Rows of the outbox stay: they are true,
     /// and said again they have the same ids.
-    pub(super) async fn forget(&self, owner: &str) -> Result<(), StoreError> {
-        let mut writes = self.remake(owner).await?;
+    pub(super) async fn forget(&self, owner: &str, tail_lost: bool) -> Result<(), StoreError> {
+        let mut writes = self.remake(owner, tail_lost).await?;
         writes.push(Write::delete(Table::Positions, owner));
         self.shared.store.commit(writes).await?;
         for (table, area) in AREAS {

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     actors::outbox::owned_key,
     store::{StoreError, Table, Write},
+    streams::setup::StreamIncarnation,
 };
 
 /// What an earlier making said is to be looked at.
@@ -32,24 +33,47 @@ fn older() -> bool {
     true
 }
 
-/// How often a fold has been made anew.
+/// Which making of a fold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Making(u64);
+pub(super) struct Making {
+    /// How often it was made anew.
+    serial: u64,
+    /// How often the stream had lost its end: of one stream, the same sequences mean other
+    /// messages then.
+    tails: u64,
+}
 
 impl Making {
     /// What is kept, with the making that said it last.
     pub(super) fn sign(self, kept: &[u8]) -> Vec<u8> {
-        [&self.0.to_be_bytes(), kept].concat()
+        [&self.serial.to_be_bytes(), kept].concat()
     }
 
-    /// Apart again. What older programs kept is JSON, and of no making.
-    fn of(signed: &[u8]) -> (Self, &[u8]) {
+    /// Apart again: the serial, and what was kept. What older programs kept is JSON, and
+    /// of no making.
+    fn apart(signed: &[u8]) -> (u64, &[u8]) {
         match signed.split_first_chunk::<8>() {
             Some((serial, kept)) if signed.first() != Some(&b'{') => {
-                (Self(u64::from_be_bytes(*serial)), kept)
+                (u64::from_be_bytes(*serial), kept)
             }
-            _ => (Self(0), signed),
+            _ => (0, signed),
         }
+    }
+
+    /// What tells the messages that it reads from others of the same sequences.
+    pub(super) fn era(self, stream: StreamIncarnation) -> u64 {
+        stream.unix_ms().saturating_add(self.tails)
+    }
+
+    fn read(saved: &[u8]) -> Option<Self> {
+        let (serial, tails) = saved.split_first_chunk::<8>()?;
+        let tails = tails.first_chunk::<8>().map_or(0, |tails| u64::from_be_bytes(*tails));
+        Some(Self { serial: u64::from_be_bytes(*serial), tails })
+    }
+
+    fn write(self, owner: &str) -> Write {
+        let saved = [self.serial.to_be_bytes(), self.tails.to_be_bytes()].concat();
+        Write::put(Table::Positions, making_key(owner), saved)
     }
 }
 
@@ -57,8 +81,7 @@ impl<F: Folding> super::FoldActor<F> {
     /// Which making of the fold this is.
     pub(super) async fn making(&self, owner: &str) -> Result<Making, StoreError> {
         let saved = self.shared.store.get(Table::Positions, &making_key(owner)).await?;
-        let serial = saved.and_then(|saved| <[u8; 8]>::try_from(saved).ok());
-        Ok(Making(serial.map_or(0, u64::from_be_bytes)))
+        Ok(saved.and_then(|saved| Making::read(&saved)).unwrap_or_default())
     }
 
     pub(super) async fn mark(&self, owner: &str) -> Result<Option<Mark>, StoreError> {
@@ -66,16 +89,20 @@ impl<F: Folding> super::FoldActor<F> {
         Ok(mark.and_then(|mark| serde_json::from_slice(&mark).ok()))
     }
 
-    /// The fold is about to be made anew.
-    pub(super) async fn remake(&self, owner: &str) -> Result<Vec<Write>, StoreError> {
+    /// The fold is about to be made anew, because its stream lost its end or for another
+    /// reason.
+    pub(super) async fn remake(
+        &self,
+        owner: &str,
+        tail_lost: bool,
+    ) -> Result<Vec<Write>, StoreError> {
         let mark = self.mark(owner).await?;
         let reached = standing(&self.shared.store, owner).await?.map(|it| it.applied_time);
         let at = reached.max(mark.map(|mark| mark.at)).unwrap_or(0);
         let older = mark.is_some_and(|mark| mark.older);
-        let Making(serial) = self.making(owner).await?;
-        let serial = (serial + 1).to_be_bytes().to_vec();
-        let making = Write::put(Table::Positions, making_key(owner), serial);
-        Ok(vec![Mark { at, older }.write(owner), making])
+        let Making { serial, tails } = self.making(owner).await?;
+        let making = Making { serial: serial + 1, tails: tails + u64::from(tail_lost) };
+        Ok(vec![Mark { at, older }.write(owner), making.write(owner)])
     }
 
     /// What older versions said is taken back as well, or is not.
@@ -105,11 +132,11 @@ impl<F: Folding> super::FoldActor<F> {
         let kept = self.shared.store.scan_all(Table::State, &kept_key(&owner, &[])).await?;
         let (mut outgoing, mut rows) = (Vec::new(), Vec::new());
         for (key, signed) in kept {
-            let (making, kept) = Making::of(&signed);
-            if making >= open.making {
+            let (serial, kept) = Making::apart(&signed);
+            if serial >= open.making.serial {
                 continue;
             }
-            let serial = format!("remade/{}", open.making.0);
+            let serial = format!("remade/{}", open.making.serial);
             if let Some(message) = self.folding.drop_kept(kept, mark.older, &serial)? {
                 outgoing.push(message);
                 rows.push(Write::delete(Table::State, key));

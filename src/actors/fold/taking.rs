@@ -173,7 +173,7 @@ impl<F: Folding> FoldActor<F> {
         tracing::warn!(
             actor = owner, %contract, from_block, ?reason, "a contract is read again: rebuilding"
         );
-        self.forget(&owner).await?;
+        self.forget(&owner, false).await?;
         Ok(Next::Again)
     }
 

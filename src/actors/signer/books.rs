@@ -13,7 +13,7 @@ use crate::{
         outbox::{Outbox, owned_key},
         transaction::{NoReplacement, TransactionActor, TransactionSpec},
     },
-    domain::{Name, TransactionMessage, TransactionState, UnlockMessage, UnlockState},
+    domain::{Name, TransactionMessage, TransactionState, UnlockId, UnlockMessage, UnlockState},
     failpoints::Failpoint,
     signing::{
         calls::{Calls, Target},
@@ -25,8 +25,9 @@ use crate::{
     },
     store::{Table, Write},
     streams::{
-        consume::{Cursor, Inbox, InboxSpec},
+        consume::{Cursor, Inbox, InboxSpec, Resumption},
         fence::Fence,
+        read::last_by_subject,
         subjects::{self, StreamId},
     },
     supervisor::{ArbiterClass, ChildSpec, StepLimits},
@@ -38,6 +39,10 @@ pub(super) struct Books {
     pub spending: Spending,
     /// What receipts taught.
     pub gas: GasBook,
+    /// How many messages about transactions were written down to be said.
+    serial: u64,
+    /// Which unlocks stream is read, see [`MessageOrder`].
+    era: u64,
     pub outbox: Outbox,
     pub inbox: Inbox,
     pub fences: Vec<(StreamId, Fence)>,
@@ -68,6 +73,8 @@ const REMOVE_LIMIT: Duration = Duration::from_secs(5);
 const ACK_WAIT: Duration = Duration::from_secs(120);
 const SPENDING: &[u8] = b"spending";
 const GAS: &[u8] = b"gas";
+const SERIAL: &[u8] = b"serial";
+const ERA: &[u8] = b"era";
 /// That these books may not know all that was signed before them.
 const FRESH: &[u8] = b"fresh";
 
@@ -103,7 +110,7 @@ impl SignerActor {
         let rows = shared.store.scan_all(Table::Ledger, &prefix).await?;
         let mut spending = Spending::default();
         let mut gas = GasBook::default();
-        let mut is_marked = false;
+        let (mut is_marked, mut serial, mut era) = (false, 0, None);
         let mut records = Vec::with_capacity(rows.len());
         for (key, value) in rows {
             let key = key.get(prefix.len()..).unwrap_or_default().to_vec();
@@ -111,6 +118,10 @@ impl SignerActor {
                 spending = serde_json::from_slice(&value).unwrap_or_default();
             } else if key == FRESH {
                 is_marked = true;
+            } else if key == SERIAL {
+                serial = serde_json::from_slice(&value).unwrap_or_default();
+            } else if key == ERA {
+                era = serde_json::from_slice(&value).ok();
             } else if key == GAS {
                 gas = serde_json::from_slice(&value).unwrap_or_default();
             } else {
@@ -118,7 +129,7 @@ impl SignerActor {
             }
         }
         // Until it is made up for, whatever is written and however often it begins.
-        let fresh = is_marked || records.is_empty();
+        let fresh = is_marked || records.is_empty() || self.told(serial).await?;
         if fresh && !is_marked {
             self.mark_fresh().await?;
         }
@@ -145,10 +156,19 @@ impl SignerActor {
             },
         )
         .await?;
+        let created = inbox.cursor_at(0).incarnation.unix_ms();
+        let era = match (era, resumed) {
+            (None, _) => created,
+            (Some(era), Resumption::Continued) => era,
+            // Whatever it says from now on comes after what any other said.
+            (Some(era), _) => created.max(era + 1),
+        };
         let books = Books {
             ledger,
             spending,
             gas,
+            serial,
+            era,
             outbox,
             inbox,
             fences,
@@ -169,6 +189,24 @@ impl SignerActor {
             "books opened"
         );
         Ok(books)
+    }
+
+    /// Whether the stream has more of this signer than books that have said so much: then
+    /// they are an older copy.
+    async fn told(&self, serial: u64) -> Result<bool, Trouble> {
+        let connection = &self.spec.shared.connection;
+        let filter = subjects::transactions_of(self.name());
+        let last = last_by_subject(connection, StreamId::Transactions, &filter).await?;
+        // What can't be read is none of ours.
+        let last = last.and_then(|last| messages::read::<TransactionMessage>(&last.payload).ok());
+        let said = last.and_then(|message| message.serial).unwrap_or(0);
+        if said > serial {
+            tracing::warn!(
+                signer = %self.name(), said, serial,
+                "the books are an older copy: the chain is asked about everything"
+            );
+        }
+        Ok(said > serial)
     }
 
     /// Takes in what rule sets want and take back. Returns whether there was
@@ -203,7 +241,7 @@ impl SignerActor {
                 continue;
             }
             let order =
-                MessageOrder { stream_created_unix_ms: created, sequence: delivery.sequence };
+                MessageOrder { stream_created_unix_ms: books.era, sequence: delivery.sequence };
             let id = message.request.id;
             self.recall(books, id, &all).await?;
             let changes = match message.state {
@@ -217,6 +255,9 @@ impl SignerActor {
                 _ => continue,
             };
             all.then(changes);
+            if message.state == UnlockState::Retracted {
+                self.look_for_retracted(books, id, &mut all).await?;
+            }
         }
         books.position = Some(cursor);
         self.commit(books, all, Vec::new()).await?;
@@ -226,6 +267,22 @@ impl SignerActor {
         books.was_empty = false;
         books.caught_up = pending == 0;
         Ok(true)
+    }
+
+    /// What was taken back before it landed, as far as these books know: the chain has the
+    /// last word, as they may be a copy that misses what was sent.
+    async fn look_for_retracted(
+        &self,
+        books: &mut Books,
+        id: UnlockId,
+        all: &mut Changes,
+    ) -> Result<(), Trouble> {
+        self.recall(books, id, all).await?;
+        if books.ledger.item(id).is_some() {
+            let can_ask = self.keeper(books, id).is_some_and(|keeper| keeper.calls.can_ask());
+            all.then(books.ledger.recheck_if_absent(id, can_ask)?);
+        }
+        Ok(())
     }
 
     /// Commits changes of the ledger with the messages they cause.
@@ -238,13 +295,15 @@ impl SignerActor {
         let owner = self.owner();
         let metrics = self.spec.shared.metrics.clone();
         let mut outgoing = Vec::new();
-        for message in &transactions {
+        for mut message in transactions {
+            books.serial += 1;
+            message.serial = Some(books.serial);
             metrics
                 .transactions_total
                 .with_label_values(&[self.name().as_str(), message.state.as_str()])
                 .inc();
             let mark = self.mark();
-            outgoing.push(messages::transaction(message, &mark)?);
+            outgoing.push(messages::transaction(&message, &mark)?);
         }
         for message in &changes.messages {
             let set = message.request.rule_set.as_str();
@@ -276,6 +335,8 @@ impl SignerActor {
         let kept = [
             (SPENDING, serde_json::to_vec(&books.spending).ok()),
             (GAS, serde_json::to_vec(&books.gas).ok()),
+            (SERIAL, serde_json::to_vec(&books.serial).ok()),
+            (ERA, serde_json::to_vec(&books.era).ok()),
         ];
         writes.extend(kept.map(|(key, value)| Write {
             table: Table::Ledger,
@@ -326,6 +387,7 @@ impl SignerActor {
             purpose: purpose.into(),
             unlocks: record.purpose.items().to_vec(),
             raw: None,
+            serial: None,
             block: None,
             gas_used: None,
             fee_wei: None,

@@ -366,7 +366,9 @@ impl SignerActor {
     /// orphaned transactions each time.
     async fn look_at_chain(&mut self, books: &mut Books) -> Result<(), Trouble> {
         let now = unix_ms() / 1000;
-        let stale = self.balance.is_none_or(|(_, at)| now.saturating_sub(at) >= RECONCILE_EVERY_S);
+        // Where the clock was set back it tells nothing.
+        let is_old = |at: u64| now.checked_sub(at).is_none_or(|age| age >= RECONCILE_EVERY_S);
+        let stale = self.balance.is_none_or(|(_, at)| is_old(at));
         let roles = self.spec.shared.role_events.load(Ordering::Relaxed);
         let due = self.reconcile || stale || roles != self.roles_seen;
         self.reopen_orphaned(books, due).await?;

@@ -48,6 +48,9 @@ impl SignerActor {
             })
             .map(|(record, mined)| (record.clone(), mined.clone()))
             .collect();
+        if ask || !suspects.is_empty() {
+            tracing::debug!(signer = %self.name(), ask, oldest, suspects = suspects.len(), "looking for orphaned transactions");
+        }
         for (record, mined) in suspects {
             // No block at that height says nothing: the endpoint may lag.
             let now = link.client.header(mined.block.number.into()).await?;
