@@ -134,6 +134,8 @@ impl Script {
             let Some(kind) = present.choose(chance) else { break };
             events.push(Event { at_ms: chance.random_range(0..LENGTH_MS), what: kind(chance) });
         }
+        let stays = if chance.random_bool(0.5) { Staying::Store } else { Staying::Streams };
+        events.retain_mut(|event| stays.lets(&mut event.what));
         events.sort_by_key(|event| event.at_ms);
         at_most_one_lies(&mut events);
         if !receipts {
@@ -163,6 +165,27 @@ impl Script {
             part /= 2;
         }
         script
+    }
+}
+
+/// Of the store and the streams one may be lost: what neither remembers, nobody knows.
+#[derive(Clone, Copy)]
+enum Staying {
+    Store,
+    Streams,
+}
+
+impl Staying {
+    fn lets(self, what: &mut What) -> bool {
+        match (self, what) {
+            (Self::Store, What::Kill(_, loss @ (Loss::SinceCopy | Loss::Everything))) => {
+                *loss = Loss::Nothing;
+            }
+            (Self::Streams, What::BrokerDown(_, loss)) => *loss = Loss::Nothing,
+            (Self::Streams, What::StreamDeleted(_)) => return false,
+            _ => {}
+        }
+        true
     }
 }
 

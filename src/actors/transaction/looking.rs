@@ -69,6 +69,12 @@ impl TransactionActor {
                     // Only what is asked in this very order may say so.
                     self.spec.sightings.forget_head(place);
                     match self.look_up_at(place, client, &others, hashes).await {
+                        Ok(input) if self.looks_foreign(&input) => {
+                            let Some(hash) = found_by(&others, hashes).await else {
+                                return Ok(input);
+                            };
+                            failure = Some(self.unproven(&input, hash));
+                        }
                         Ok(input) => return Ok(input),
                         Err(error) => failure = Some(error),
                     }
@@ -85,6 +91,17 @@ impl TransactionActor {
     fn looks_foreign(&self, input: &Input) -> bool {
         let Input::LookedUp { latest_nonce, found, .. } = input else { return false };
         *latest_nonce > self.spec.record.borrow().nonce && !matches!(found, Lookup::Mined(_))
+    }
+
+    fn unproven(&self, input: &Input, hash: B256) -> RpcError {
+        let Input::LookedUp { heads, .. } = input else {
+            return RpcError::NoEndpoint { chain: self.spec.link.name.to_string() };
+        };
+        RpcError::Unproven {
+            chain: self.spec.link.name.as_str().into(),
+            block: heads.head,
+            reason: format!("another endpoint has a receipt of {hash}"),
+        }
     }
 
     /// The count of nonces comes first: when it has passed ours before the
@@ -277,4 +294,18 @@ impl TransactionActor {
         };
         Ok(Execution::Reverted { code: revert.code, reason: revert.text })
     }
+}
+
+/// Which of our attempts another endpoint has a receipt of: then nobody else has used
+/// the nonce, whoever hides it.
+async fn found_by(others: &[&ChainClient], hashes: &[B256]) -> Option<B256> {
+    for other in others {
+        for hash in hashes {
+            // One that is away says nothing.
+            if let Ok(Some(_)) = other.receipt(*hash).await {
+                return Some(*hash);
+            }
+        }
+    }
+    None
 }

@@ -59,12 +59,15 @@ impl Ledger {
     }
 
     /// Gives a gap below [`Ledger::next_nonce`] a record: an empty transfer of
-    /// the signer to itself.
+    /// the signer to itself. A nonce that somebody else had used, until a reorg took it
+    /// off the chain, is a gap, too: its effect has another nonce by then.
     ///
     /// # Errors
-    /// When the nonce was not given out, or has a record.
+    /// When the nonce was not given out, or has another record.
     pub fn fill_gap(&mut self, nonce: u64, gas_limit: u64) -> Result<Changes, LedgerError> {
-        if nonce >= self.next_nonce || self.nonces.contains_key(&nonce) {
+        let known = self.nonces.get(&nonce);
+        let is_ours = known.is_some_and(|it| !matches!(it.fate, Fate::Foreign { .. }));
+        if nonce >= self.next_nonce || is_ours {
             return Err(LedgerError::NoGap { nonce, next_nonce: self.next_nonce });
         }
         let call = Call { to: self.signer, calldata: Bytes::new(), gas_limit };

@@ -80,6 +80,11 @@ impl Ledger {
                 actions.push(ReconcileAction::FillGap { nonce });
             }
         }
+        // What somebody else had used may be orphaned like our own, and nobody sends it
+        // again for us.
+        let foreign = self.nonces.range(used.min(above_live)..above_live).map(|(_, record)| record);
+        let foreign = foreign.filter(|record| matches!(record.fate, Fate::Foreign { .. }));
+        actions.extend(foreign.map(|record| ReconcileAction::FillGap { nonce: record.nonce }));
         actions
     }
 
