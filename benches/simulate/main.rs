@@ -68,7 +68,7 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, seed: u64, outcome: Outcome) {
-        let Outcome { verdict, faults, blocks, fingerprint } = outcome;
+        let Outcome { verdict, faults, blocks, fingerprint, .. } = outcome;
         if !verdict.is_right() {
             eprintln!("seed {seed}: WRONG ({blocks} blocks, {fingerprint:016x}); {faults:?}");
             verdict.wrong.iter().for_each(|wrong| eprintln!("  {wrong}"));
@@ -163,6 +163,7 @@ fn replay(setup: &Setup, path: &PathBuf) -> ExitCode {
             let outcome = play(setup, &script);
             println!("{:016x}, {} blocks", outcome.fingerprint, outcome.blocks);
             outcome.verdict.wrong.iter().for_each(|wrong| println!("{wrong}"));
+            outcome.said.iter().for_each(|said| println!("  {said}"));
             if outcome.verdict.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
     }

@@ -318,7 +318,7 @@ impl<F: Folding> FoldActor<F> {
             Some(Stop::Hole(hole)) => {
                 let cursor = open.inbox.cursor_at(handled);
                 self.settle(&mut open, Some(cursor)).await?;
-                return Ok(self.wait_for_repair(&hole));
+                return self.wait_for_repair(&hole).await;
             }
             Some(Stop::BelowFinality(why)) => Some(why),
         };

@@ -57,6 +57,9 @@ pub struct Outcome {
     pub fingerprint: u64,
     /// Blocks that the chain came to have.
     pub blocks: u64,
+    /// Of a failure: what the streams of unlocks and transactions have, and what the
+    /// contract has done, in order.
+    pub said: Vec<String>,
 }
 
 /// Something that is to happen.
@@ -127,9 +130,11 @@ pub fn play(setup: &Setup, script: &Script) -> Outcome {
     chance::simulated::end();
     let fingerprint = verdict::fingerprint(&world);
     let blocks = lock(&world.chain).number();
+    let is_right = world.verdict.is_right() && world.wrong.is_empty();
+    let said = if is_right { Vec::new() } else { verdict::said(&world) };
     let World { mut verdict, wrong, faults, .. } = world;
     verdict.wrong.extend(wrong);
-    Outcome { verdict, faults, fingerprint, blocks }
+    Outcome { verdict, faults, fingerprint, blocks, said }
 }
 
 impl<'s> World<'s> {

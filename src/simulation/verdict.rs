@@ -203,3 +203,22 @@ pub(super) fn fingerprint(world: &World<'_>) -> u64 {
     }
     hasher.finish()
 }
+
+/// What the streams of unlocks and transactions have, and what the contract has done.
+pub(super) fn said(world: &World<'_>) -> Vec<String> {
+    let streams = [StreamId::Unlocks, StreamId::Transactions];
+    let messages = streams.into_iter().flat_map(|stream| world.server.messages(stream));
+    let mut said: Vec<String> = messages
+        .map(|it| {
+            let at = it.stored_at_ns / 1_000_000;
+            format!("{at} {} {}", it.subject, String::from_utf8_lossy(&it.payload))
+        })
+        .collect();
+    let chain = lock(&world.chain);
+    let at = world.setup.deployment.achievements;
+    for log in chain.logs().filter(|log| log.address() == at) {
+        let topics: Vec<String> = log.topics().iter().map(ToString::to_string).collect();
+        said.push(format!("block {:?}: {}", log.block_number, topics.join(" ")));
+    }
+    said
+}

@@ -180,7 +180,15 @@ impl ContractActor {
         missing: u64,
     ) -> Result<(), Trouble> {
         // Block 0 has no logs, so there is always one to go back to.
-        let from_block = from_block.max(self.start_block).max(1);
+        let mut from_block = from_block.max(self.start_block).max(1);
+        // What was announced before it may be orphaned, and not retracted yet.
+        while let Some(kept) = reading.cursor.announced_below(from_block) {
+            let now = self.link.block(kept.number.into()).await?.block;
+            if now.hash == kept.hash || kept.number <= self.start_block.max(1) {
+                break;
+            }
+            from_block = kept.number;
+        }
         let common = self.link.block((from_block - 1).into()).await?.block;
         let to = reading.cursor.tip().map_or(from_block, |tip| tip.number.max(from_block));
         tracing::warn!(

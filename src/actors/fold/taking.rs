@@ -178,14 +178,22 @@ impl<F: Folding> FoldActor<F> {
     }
 
     /// Tells the contract's actor, which reads again what lacks. Until then
-    /// nothing may be concluded.
-    pub(super) fn wait_for_repair(&mut self, hole: &Hole) -> Next {
+    /// nothing may be concluded. Where it has looked and found nothing, what lacks is
+    /// something that only this fold has read, like a watermark that was the stream's last
+    /// when it was lost: then the fold is made anew from what there is.
+    pub(super) async fn wait_for_repair(&mut self, hole: &Hole) -> Result<Next, Trouble> {
         let why = hole.to_string();
+        let told = self.trouble_before.as_ref() == Some(&why);
+        if told && !self.shared.doubted.contains_key(&hole.contract) {
+            tracing::warn!(actor = self.owner(), "the stream is whole without it: rebuilding");
+            self.forget(&self.owner(), false).await?;
+            return Ok(Next::Again);
+        }
         if self.trouble_before.as_ref() != Some(&why) {
             tracing::error!(actor = self.owner(), "{why}");
         }
         self.shared.doubted.insert(hole.contract.clone(), why.as_str().into());
         self.trouble = Some(why);
-        Next::After(REPAIR_PAUSE)
+        Ok(Next::After(REPAIR_PAUSE))
     }
 }

@@ -46,6 +46,7 @@ struct Record {
     weight: U256,
     proposed: bool,
     badges: i64,
+    contributed: bool,
     pages: U256,
 }
 
@@ -207,7 +208,9 @@ fn read(at: &Places, log: &Log, records: &mut BTreeMap<Address, Record>) -> Vec<
     if log.address() == at.inbox
         && let Ok(contribution) = IInbox::Contributed::decode_log(&log.inner)
     {
-        records.entry(contribution.member).or_default().pages += contribution.amount;
+        let it = records.entry(contribution.member).or_default();
+        it.contributed = true;
+        it.pages += contribution.amount;
         return vec![contribution.member];
     }
     Vec::new()
@@ -224,7 +227,7 @@ fn judge(record: &Record) -> [(u64, bool); 7] {
         (4, record.weight >= heavy),
         (5, voted && record.badges > 0),
         // Its prerequisites, first-vote and proposer, are unlocked by the end.
-        (6, voted && record.proposed && (record.voted_for || !record.pages.is_zero())),
+        (6, voted && record.proposed && (record.voted_for || record.contributed)),
         (7, record.pages >= U256::from(MANY_PAGES)),
     ]
 }
