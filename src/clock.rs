@@ -25,11 +25,21 @@ pub(crate) mod simulated {
 
     use tokio::time::Instant;
 
-    thread_local!(static NOW: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) });
+    /// When the simulation said how late it is, and what it said.
+    #[derive(Clone, Copy)]
+    struct Now {
+        said: Instant,
+        unix: Duration,
+        /// Since the simulation began, whatever its time of day.
+        elapsed: Duration,
+    }
 
-    /// From now on it is so late on this thread, and later as tokio's clock goes on.
-    pub(crate) fn begin(unix: Duration) {
-        NOW.set(Some((Instant::now(), unix)));
+    thread_local!(static NOW: Cell<Option<Now>> = const { Cell::new(None) });
+
+    /// From now on it is so late on this thread, and later as tokio's clock goes on; so
+    /// much has passed since the simulation began.
+    pub(crate) fn begin(unix: Duration, elapsed: Duration) {
+        NOW.set(Some(Now { said: Instant::now(), unix, elapsed }));
     }
 
     /// The thread has the time of day again.
@@ -37,15 +47,18 @@ pub(crate) mod simulated {
         NOW.set(None);
     }
 
-    /// The same as an instant of the system's clock. It is far in the future: half a
-    /// century after the process began.
+    /// What has passed, as an instant of the system's clock: one that the process will not
+    /// live to see.
     pub(crate) fn instant() -> Option<std::time::Instant> {
+        const FAR: Duration = Duration::from_secs(50 * 365 * 86_400);
         static BEGAN: OnceLock<std::time::Instant> = OnceLock::new();
-        now().map(|now| *BEGAN.get_or_init(std::time::Instant::now) + now)
+        let Now { said, elapsed, .. } = NOW.get()?;
+        let passed = elapsed + said.elapsed();
+        Some(*BEGAN.get_or_init(std::time::Instant::now) + FAR + passed)
     }
 
     /// The time of this thread's simulation.
     pub(crate) fn now() -> Option<Duration> {
-        NOW.get().map(|(began, unix)| unix + began.elapsed())
+        NOW.get().map(|Now { said, unix, .. }| unix + said.elapsed())
     }
 }

@@ -255,7 +255,7 @@ impl<'s> World<'s> {
     fn set_clock(&self) {
         let true_time = Duration::from_secs(GENESIS) + self.now;
         let shown = true_time.as_secs().saturating_add_signed(self.clock_error);
-        clock::simulated::begin(Duration::new(shown, true_time.subsec_nanos()));
+        clock::simulated::begin(Duration::new(shown, true_time.subsec_nanos()), self.now);
     }
 
     /// Lets it happen. Tells how long the daemon is down, if it is killed by it.

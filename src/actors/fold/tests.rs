@@ -236,7 +236,7 @@ async fn a_fold_that_was_forgotten_and_killed_reads_everything_again() {
     publish(&rig.shared, 1, 3).await;
     let (actor, count) = fold_all(&rig.shared).await;
     assert_eq!(count, Some(3));
-    actor.forget(&actor.owner()).await.unwrap();
+    actor.forget(&actor.owner(), false).await.unwrap();
     drop(actor);
 
     let (_, count) = fold_all(&rig.shared).await;

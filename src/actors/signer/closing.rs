@@ -18,6 +18,9 @@ use crate::{
 /// A closed contract is tried again after so long.
 const RETRY_AFTER: Duration = Duration::from_secs(3);
 
+/// Long enough to have been tried again many times over, had anything waited.
+const UNTRIED_AFTER: Duration = Duration::from_secs(30);
+
 /// In the reason of one that is closed for a missing role.
 const LACKS: &str = " lacks ";
 
@@ -46,6 +49,18 @@ impl Closed {
         }
     }
 
+    /// What nobody tried for long has nothing that waits for it: whether it would refuse
+    /// now is not known, and keeps nobody from being ready.
+    fn forget_untried(&mut self) {
+        self.0.retain(|contract, (why, since)| {
+            let stays = why.contains(LACKS) || since.elapsed() < UNTRIED_AFTER;
+            if !stays {
+                tracing::info!(%contract, "nothing waits for the contract that refused calls");
+            }
+            stays
+        });
+    }
+
     /// Why, for people.
     pub(super) fn shown(&self) -> Option<String> {
         let all: Vec<&str> = self.0.values().map(|(why, _)| why.as_str()).collect();
@@ -65,6 +80,7 @@ impl SignerActor {
     /// now and then: what is missing
     /// is told before somebody's unlock has to find out.
     pub(super) async fn check_rights(&mut self) -> Result<(), Trouble> {
+        self.closed.forget_untried();
         let keepers = std::sync::Arc::clone(&self.spec.keepers);
         for keeper in keepers.values() {
             let mut lacking = Vec::new();

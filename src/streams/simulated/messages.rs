@@ -106,12 +106,20 @@ impl Messages {
     pub(super) fn publish(&mut self, batch: Vec<Wire>, now_ns: u64) -> Result<(u64, bool), No> {
         let single = batch.len() == 1;
         for (i, message) in batch.iter().enumerate() {
+            let id = message.header(NATS_MESSAGE_ID.as_ref());
+            let known = id.and_then(|id| self.known(id, now_ns));
+            if known.is_some() && !single {
+                // Which one it is, and what of the others, is not said.
+                return Err(No(
+                    10201,
+                    "atomic publish batch contains duplicate message id".to_owned(),
+                ));
+            }
             let Some((subject, expected)) = message.expectation() else { continue };
             if batch.iter().take(i).any(|earlier| earlier.subject == subject) {
                 return Err(No(10164, "wrong last sequence".to_owned()));
             }
-            let id = message.header(NATS_MESSAGE_ID.as_ref());
-            if let Some(known) = id.and_then(|id| self.known(id, now_ns)).filter(|_| single) {
+            if let Some(known) = known {
                 return Ok((known, true));
             }
             let last = self.last_of(subject);

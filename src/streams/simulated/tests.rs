@@ -76,6 +76,12 @@ async fn talk(connection: &Connection) -> Vec<String> {
     say("bad", format!("{sent:?}"));
     let own = vec![message("e.y", "8"), message("e.y", "9").expecting(0)];
     say("own", format!("{:?}", publish_atomic(connection, STREAM, own, None).await));
+    let named = ["1", "new"].map(|id| {
+        let mut named = message("f.y", id);
+        named.headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
+        named
+    });
+    say("named", format!("{:?}", publish_atomic(connection, STREAM, named.into(), None).await));
     let rival = Fence::acquire(connection, STREAM, &writer, "rival").await.unwrap();
     say("rival", format!("{rival:?}"));
     say("fenced", format!("{:?}", publish_atomic(connection, STREAM, batch, Some(&fence)).await));
