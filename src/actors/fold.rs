@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
-use opening::{Live, Standing, area_key, kept_key, table_of};
+use opening::{Live, Standing, area_key, table_of};
 pub(super) use opening::{standing, state_key};
 use remaking::{Making, Mark};
 use taking::{Stop, Taken};
@@ -30,7 +30,7 @@ use super::{
 use crate::{
     chain::rpc::RpcError,
     fold::{Account, Effects, Emission, Engine, Fold, Source},
-    store::{StoreError, Table, Write},
+    store::{StoreError, Write},
     streams::{
         PublishError, StreamError,
         consume::{Cursor, Inbox},
@@ -99,12 +99,8 @@ pub trait Folding: 'static {
         let _ = era;
     }
 
-    /// What is to be kept of an emission, by the key under which the actor keeps it;
-    /// without a value it is kept no more.
-    fn keep(
-        &self,
-        emission: &Emission<<Self::Fold as Fold>::Output>,
-    ) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    /// What is to be kept of an emission, whatever becomes of the fold.
+    fn keep(&self, emission: &Emission<<Self::Fold as Fold>::Output>) -> Option<Keep> {
         let _ = emission;
         None
     }
@@ -148,6 +144,17 @@ pub trait Folding: 'static {
     );
     /// Adds to what `status` shows.
     fn observe(&self, engine: &Engine<Self::Fold>) -> Json;
+}
+
+/// What was said of something, in short.
+#[derive(Debug)]
+pub struct Keep {
+    /// Of what.
+    pub key: Vec<u8>,
+    /// Enough to take it back.
+    pub said: Vec<u8>,
+    /// It holds; else it was taken back.
+    pub holds: bool,
 }
 
 /// It can't be looked at now.
@@ -209,6 +216,8 @@ pub(super) struct Open<F: Fold> {
     mark: Option<Mark>,
     /// Which making of the fold it is.
     making: Making,
+    /// What was taken back, and may wait to be said.
+    taken_back: Vec<Vec<u8>>,
     /// What it means is not written down yet as what the last word was said by.
     live: Option<Live>,
     /// Fetches in a row that brought nothing.
@@ -375,11 +384,8 @@ impl<F: Folding> FoldActor<F> {
             rows.push(standing.write(&owner));
             rows.extend(open.live.take().map(|live| live.write(&owner)));
         }
-        for (key, value) in emissions.iter().filter_map(|emission| self.folding.keep(emission)) {
-            let (table, key) = (Table::State, kept_key(&owner, &key));
-            let value = value.map(|kept| open.making.sign(&kept));
-            rows.push(Write { table, key, value });
-        }
+        let kept = emissions.iter().filter_map(|emission| self.folding.keep(emission));
+        rows.extend(open.keep(&owner, kept));
         rows.extend(open.outbox.add(outgoing));
         self.shared.store.commit(rows).await?;
         self.folding.settled(&self.shared, &open.engine, &emissions);

@@ -19,7 +19,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use super::{
-    fold::{Change, FoldActor, Folding},
+    fold::{Change, FoldActor, Folding, Keep},
     governance::{answer, asking::Asking},
     messages::{self, MessageError},
     outbox::Outgoing,
@@ -121,15 +121,15 @@ impl Folding for Rules {
         }
     }
 
-    fn keep(&self, emission: &Emission<Unlock>) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    fn keep(&self, emission: &Emission<Unlock>) -> Option<Keep> {
         if self.set.is_shadow() {
             return None;
         }
         let (Unlock { request, .. }, state) = meaning(emission);
-        let wanted = state == UnlockState::Requested;
         // Plain data: it serialises to memory.
-        let value = wanted.then(|| serde_json::to_vec(&**request).unwrap_or_default());
-        Some((request.id.0.to_vec(), value))
+        let said = serde_json::to_vec(&**request).unwrap_or_default();
+        let holds = state == UnlockState::Requested;
+        Some(Keep { key: request.id.0.to_vec(), said, holds })
     }
 
     fn drop_kept(

@@ -16,11 +16,18 @@ use crate::domain::{TransactionMessage, TransactionState};
 /// lowest first, with all attempts that the messages tell of. Messages are
 /// given in stream order, with the time at which they were stored, in seconds
 /// since the Unix epoch.
+///
+/// Those that were settled in the block `orphanable_from` or later count as open, too: to
+/// books that don't know them, a reorg that takes them off the chain would be none of
+/// theirs.
 #[must_use]
 pub fn open_nonces(
     messages: impl IntoIterator<Item = (TransactionMessage, u64)>,
+    orphanable_from: Option<u64>,
 ) -> Vec<NonceRecord> {
     let mut records: BTreeMap<u64, NonceRecord> = BTreeMap::new();
+    // Where each was mined last.
+    let mut blocks: BTreeMap<u64, u64> = BTreeMap::new();
     for (message, told_at_unix_s) in messages {
         match message.state {
             TransactionState::Signed | TransactionState::Replaced => {
@@ -34,16 +41,20 @@ pub fn open_nonces(
                 }
             }
             TransactionState::Confirmed | TransactionState::Cancelled => {
-                records.remove(&message.nonce);
+                let mined = blocks.remove(&message.nonce).or(message.block);
+                let since = mined.zip(orphanable_from);
+                if since.is_none_or(|(mined, from)| mined < from) {
+                    records.remove(&message.nonce);
+                }
             }
             // Without a hash of ours: a foreign transaction used the nonce.
             TransactionState::Dropped if message.code.as_deref() == Some(DISPLACED) => {
                 records.remove(&message.nonce);
             }
-            TransactionState::Mined
-            | TransactionState::Reverted
-            | TransactionState::Dropped
-            | TransactionState::Reorged => {}
+            TransactionState::Mined => {
+                blocks.extend(message.block.map(|block| (message.nonce, block)));
+            }
+            TransactionState::Reverted | TransactionState::Dropped | TransactionState::Reorged => {}
         }
     }
     records.into_values().collect()
@@ -160,7 +171,7 @@ mod tests {
             message(Signed, 9, 1),
             displaced,
         ];
-        let open = open_nonces(told.into_iter().map(|message| (message, 1_000)));
+        let open = open_nonces(told.into_iter().map(|message| (message, 1_000)), None);
         assert_eq!(open.len(), 1);
         let record = &open[0];
         assert_eq!((record.nonce, record.attempts.len(), record.sent), (8, 2, false));
@@ -173,6 +184,21 @@ mod tests {
     fn a_message_whose_bytes_are_of_another_nonce_is_not_believed() {
         let mut forged = message(TransactionState::Signed, 7, 1);
         forged.nonce = 8;
-        assert!(open_nonces([(forged, 0)]).is_empty());
+        assert!(open_nonces([(forged, 0)], None).is_empty());
+    }
+
+    #[test]
+    fn what_was_settled_lately_counts_as_open_to_books_that_do_not_know_it() {
+        let at = |block| TransactionMessage {
+            block: Some(block),
+            ..message(TransactionState::Mined, 1, 1)
+        };
+        let told = |block| {
+            let states = [TransactionState::Signed, TransactionState::Confirmed];
+            let [signed, confirmed] = states.map(|state| message(state, 1, 1));
+            [signed, at(block), confirmed].map(|message| (message, 0))
+        };
+        let open = |block, from| open_nonces(told(block), from).len();
+        assert_eq!((open(9, None), open(9, Some(10)), open(10, Some(10))), (0, 0, 1));
     }
 }

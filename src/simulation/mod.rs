@@ -7,6 +7,8 @@ mod node;
 mod play;
 mod script;
 mod setup;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use node::Manner;

@@ -140,6 +140,7 @@ impl<F: Folding> FoldActor<F> {
             output,
             mark,
             making,
+            taken_back: self.taken_back(&owner).await?,
             live,
             empty_fetches: 0,
             reconnects,
@@ -264,6 +265,7 @@ impl<F: Folding> FoldActor<F> {
     /// it would stand before its causes, and be taken for known after them.
     /// Before the fold is forgotten: until then the cause is seen again.
     async fn forget_unsaid(&self, owner: &str) -> Result<(), StoreError> {
+        self.keep_taken_back(owner).await?;
         self.remove(Table::Outbox, &owned_key(owner, &[])).await
     }
 

@@ -9,11 +9,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Folding, Open, Trouble,
+    Folding, Keep, Open, Trouble,
     opening::{Live, kept_key, standing},
 };
 use crate::{
     actors::outbox::owned_key,
+    fold::Fold,
     store::{StoreError, Table, Write},
     streams::setup::StreamIncarnation,
 };
@@ -77,7 +78,55 @@ impl Making {
     }
 }
 
+impl<F: Fold> Open<F> {
+    /// Rows of what is to be kept. What is taken back is remembered until it was said:
+    /// with the stream that should have had it the message may go, and then nobody knows.
+    pub(super) fn keep(&mut self, owner: &str, kept: impl Iterator<Item = Keep>) -> Vec<Write> {
+        let mut rows = Vec::new();
+        if self.outbox.is_empty() {
+            let said = self.taken_back.drain(..);
+            rows.extend(said.map(|key| Write::delete(Table::State, taken_back_key(owner, &key))));
+        }
+        for Keep { key, said, holds } in kept {
+            let (row, taken_back) = (kept_key(owner, &key), taken_back_key(owner, &key));
+            if holds {
+                rows.push(Write::put(Table::State, row, self.making.sign(&said)));
+                rows.push(Write::delete(Table::State, taken_back));
+            } else {
+                rows.push(Write::delete(Table::State, row));
+                rows.push(Write::put(Table::State, taken_back, said));
+                self.taken_back.push(key);
+            }
+        }
+        rows
+    }
+}
+
 impl<F: Folding> super::FoldActor<F> {
+    /// What was taken back and may wait to be said.
+    pub(super) async fn taken_back(&self, owner: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+        let prefix = taken_back_key(owner, &[]);
+        let rows = self.shared.store.scan_all(Table::State, &prefix).await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(key, _)| Some(key.get(prefix.len()..)?.to_vec()))
+            .collect())
+    }
+
+    /// What waits to be said is about to be forgotten: what was taken back counts as kept
+    /// by nobody's making, so that it is taken back again.
+    pub(super) async fn keep_taken_back(&self, owner: &str) -> Result<(), StoreError> {
+        let prefix = taken_back_key(owner, &[]);
+        let mut writes = Vec::new();
+        for (row, said) in self.shared.store.scan_all(Table::State, &prefix).await? {
+            let key = row.get(prefix.len()..).unwrap_or_default();
+            let signed = Making::default().sign(&said);
+            writes.push(Write::put(Table::State, kept_key(owner, key), signed));
+            writes.push(Write::delete(Table::State, row));
+        }
+        if writes.is_empty() { Ok(()) } else { self.shared.store.commit(writes).await }
+    }
+
     /// Which making of the fold this is.
     pub(super) async fn making(&self, owner: &str) -> Result<Making, StoreError> {
         let saved = self.shared.store.get(Table::Positions, &making_key(owner)).await?;
@@ -172,6 +221,11 @@ impl Mark {
         let value = serde_json::to_vec(&self).unwrap_or_default();
         Write::put(Table::Positions, mark_key(owner), value)
     }
+}
+
+/// Where what was taken back is, until it was said.
+fn taken_back_key(owner: &str, key: &[u8]) -> Vec<u8> {
+    owned_key(owner, &[b"t", key].concat())
 }
 
 fn mark_key(owner: &str) -> Vec<u8> {

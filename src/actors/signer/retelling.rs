@@ -1,6 +1,8 @@
 //! What the signer's own stream knows and its books don't: after the store
 //! was lost, or an old copy of it was restored.
 
+use alloy::eips::BlockNumberOrTag;
+
 use super::{SignerActor, Trouble, books::Books};
 use crate::{
     actors::messages,
@@ -29,9 +31,16 @@ impl SignerActor {
             let message = messages::read::<TransactionMessage>(&stored.payload).ok()?;
             Some((message, stored.stored_at_ns / 1_000_000_000))
         });
+        let orphanable_from = match books.fresh {
+            true => {
+                let head = self.spec.link.block(BlockNumberOrTag::Latest).await?.block.number;
+                Some(head.saturating_sub(self.spec.finality_depth))
+            }
+            false => None,
+        };
         let own = self.spec.key.address();
         let told: Vec<_> = told.filter(|(message, _)| message.from == own).collect();
-        for record in open_nonces(told) {
+        for record in open_nonces(told, orphanable_from) {
             for id in record.purpose.items() {
                 self.recall(books, *id, &Changes::default()).await?;
             }
