@@ -40,7 +40,8 @@ impl SignerActor {
         };
         let own = self.spec.key.address();
         let told: Vec<_> = told.filter(|(message, _)| message.from == own).collect();
-        for record in open_nonces(told, orphanable_from) {
+        // The highest first: it has the last word on what it carries.
+        for record in open_nonces(told, orphanable_from).into_iter().rev() {
             for id in record.purpose.items() {
                 self.recall(books, *id, &Changes::default()).await?;
             }
