@@ -315,7 +315,8 @@ async fn another_daemon_is_told_of_and_left_alone_for_a_while() {
             next = ours.step().await.unwrap();
         }
     }
-    assert!(matches!(next, Next::After(pause) if pause == RIVAL_PAUSE), "{next:?}");
+    let why = &ours.trouble;
+    assert!(matches!(next, Next::After(pause) if pause == RIVAL_PAUSE), "{next:?}: {why:?}");
     let shown = ours.observe()["not_ready"].to_string();
     assert!(shown.contains("another daemon (run rival) writes for rule_set-quests"), "{shown}");
     // A message that wakes it changes nothing.
