@@ -116,8 +116,7 @@ impl Pump {
         }
     }
 
-    /// Acknowledges all up to the message with this reply subject. False when the
-    /// consumer is gone.
+    /// Acknowledges all up to the message with this reply subject.
     pub(super) async fn acknowledge(
         &self,
         reply: Subject,
