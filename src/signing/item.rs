@@ -99,6 +99,9 @@ pub struct Item {
     more: Vec<Want>,
     /// How it came on chain; `None` while it is not there.
     pub landed: Option<Landing>,
+    /// The block in which a transaction of ours took it off the chain last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_at: Option<u64>,
     /// The live nonce that carries it.
     pub bound: Option<Bound>,
     /// The last nonce that carried it: a deep reorg may bring it back.
@@ -128,6 +131,7 @@ impl Item {
             first,
             more: Vec::new(),
             landed: None,
+            gone_at: None,
             bound: None,
             last_nonce: None,
             rejected: None,

@@ -331,7 +331,7 @@ impl Step {
                         let landing = Landing { tx_hash: None, block: mined.block.number };
                         return self.land(item, landing);
                     }
-                    Some((_, Outcome::Revoked)) => return self.take_off(item, Some(mined.hash)),
+                    Some((_, Outcome::Revoked)) => return self.take_off(item, Some(mined)),
                     None => Rejection {
                         code: "no_effect".into(),
                         reason: "the transaction succeeded without a log about this item".into(),

@@ -6,7 +6,7 @@ use alloy::primitives::B256;
 use serde::Serialize;
 
 use super::{
-    Changes, Ledger, LedgerError, Meta, Write,
+    Changes, Ledger, LedgerError, Meta, Mined, Write,
     changes::{META, nonce_key, put},
     item_key, unreadable,
 };
@@ -49,7 +49,10 @@ impl Step {
         self.alert_if_orphaned(item);
     }
 
-    pub(super) fn take_off(&mut self, item: &mut Item, tx_hash: Option<B256>) {
+    /// It is off the chain: by a transaction of ours, or without.
+    pub(super) fn take_off(&mut self, item: &mut Item, by: Option<&Mined>) {
+        let tx_hash = by.map(|mined| mined.hash);
+        item.gone_at = by.map(|mined| mined.block.number).or(item.gone_at);
         item.landed = None;
         item.unsure = false;
         item.suspect = false;

@@ -43,7 +43,8 @@ impl Ledger {
     ///
     /// Ask at `block`, a block that is deep enough: what is seen at the head
     /// may be orphaned without a word to us. While a live nonce carries the
-    /// item, the answer is not yet final and changes nothing.
+    /// item, the answer is not yet final and changes nothing; nor does one as of a
+    /// block before the item is known to have landed, or to have been taken off.
     ///
     /// # Errors
     /// When the item is not in memory.
@@ -55,7 +56,13 @@ impl Ledger {
     ) -> Result<Changes, LedgerError> {
         let carried = self.live_nonces().any(|record| record.purpose.items().contains(&id));
         let item = self.items.get_mut(&id).ok_or(LedgerError::UnknownItem { id })?;
-        if carried {
+        // As of a block before the one that changed it, by an endpoint that lags, it is
+        // what it was.
+        let stale = match on_chain {
+            true => item.gone_at.is_some_and(|gone_at| block < gone_at),
+            false => item.landed.is_some_and(|landed| block < landed.block),
+        };
+        if carried || stale {
             return Ok(Changes::default());
         }
         let mut step = Step::default();

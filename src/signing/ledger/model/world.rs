@@ -116,7 +116,7 @@ impl World {
         let there = self.on_chain(self.final_len);
         let unsure: Vec<UnlockId> = self.ledger.ready().unsure().collect();
         for id in unsure {
-            let changes = self.ledger.found(id, there.contains(&id), 0).unwrap();
+            let changes = self.ledger.found(id, there.contains(&id), u64::MAX).unwrap();
             self.commit(changes);
         }
         let ready: Vec<(UnlockId, Effect)> = self
@@ -126,7 +126,7 @@ impl World {
             .filter_map(|item| Some((item.id, item.next_work()?)))
             .collect();
         for (id, _) in &ready {
-            let changes = self.ledger.found(*id, there.contains(id), 0).unwrap();
+            let changes = self.ledger.found(*id, there.contains(id), u64::MAX).unwrap();
             self.commit(changes);
         }
         let due = |effect| {
