@@ -6,6 +6,7 @@
 //! acknowledges. Whatever a crash interrupts is done again with the same
 //! result, because the fold is a function of the stream's order.
 
+mod comparing;
 mod opening;
 mod remaking;
 mod taking;
@@ -35,6 +36,7 @@ use crate::{
         PublishError, StreamError,
         consume::{Cursor, Inbox},
         fence::{Fence, FenceError},
+        read::Stored,
         setup::StreamIncarnation,
         subjects::{StreamId, Writer},
     },
@@ -105,9 +107,30 @@ pub trait Folding: 'static {
         None
     }
 
-    /// What is to be said about something that an earlier making of the fold had kept
-    /// and this one has not; of an older version it is taken back only if `older` says
-    /// so. `mark` tells this making from others.
+    /// Where its words about what it keeps are: streams, each with filters that don't
+    /// overlap.
+    fn words(&self) -> Vec<(StreamId, Vec<String>)> {
+        Vec::new()
+    }
+
+    /// A word of its own, as it is on a stream; `None` if it is none.
+    fn word(&self, stored: &Stored) -> Option<Keep> {
+        let _ = stored;
+        None
+    }
+
+    /// Says what is kept. `mark` tells the message from every other.
+    ///
+    /// # Errors
+    /// When it can't be written as a message.
+    fn say_kept(&self, said: &[u8], mark: &str) -> Result<Option<Outgoing>, MessageError> {
+        let _ = (said, mark);
+        Ok(None)
+    }
+
+    /// What is to be said about something that was said before, and that a fold which was
+    /// made anew does not say; of an older version it is taken back only if `older`
+    /// says so. `mark` tells the message from every other.
     ///
     /// # Errors
     /// When it can't be written as a message.
@@ -119,6 +142,12 @@ pub trait Folding: 'static {
     ) -> Result<Option<Outgoing>, MessageError> {
         let _ = (kept, older, mark);
         Ok(None)
+    }
+
+    /// Words of [`Folding::say_kept`] are durable: told once, whatever it takes to say
+    /// them.
+    fn settled_kept(&self, shared: &Shared, said: &[Vec<u8>]) {
+        let _ = (shared, said);
     }
 
     /// What else is to be said once a fold that was made anew has come as far as the one
@@ -151,7 +180,7 @@ pub trait Folding: 'static {
 pub struct Keep {
     /// Of what.
     pub key: Vec<u8>,
-    /// Enough to take it back.
+    /// Enough to say it again, and to take it back.
     pub said: Vec<u8>,
     /// It holds; else it was taken back.
     pub holds: bool,
@@ -214,6 +243,8 @@ pub(super) struct Open<F: Fold> {
     output: StreamIncarnation,
     /// What was said before is to be looked at.
     mark: Option<Mark>,
+    /// Until then nothing is said of what is kept.
+    withholds: bool,
     /// Which making of the fold it is.
     making: Making,
     /// What was taken back, and may wait to be said.
@@ -362,6 +393,7 @@ impl<F: Folding> FoldActor<F> {
         let Effects { writes, emissions } = open.engine.take_effects();
         let owner = self.owner();
         let mut outgoing = Vec::new();
+        let (emissions, withheld) = self.withheld(open, emissions);
         for emission in &emissions {
             outgoing.extend(self.say(emission)?);
         }
@@ -386,6 +418,7 @@ impl<F: Folding> FoldActor<F> {
         }
         let kept = emissions.iter().filter_map(|emission| self.folding.keep(emission));
         rows.extend(open.keep(&owner, kept));
+        rows.extend(withheld.iter().map(|keep| comparing::withhold(&owner, keep)));
         rows.extend(open.outbox.add(outgoing));
         self.shared.store.commit(rows).await?;
         self.folding.settled(&self.shared, &open.engine, &emissions);

@@ -1,7 +1,7 @@
 //! From the domain's words to messages and back: subject, envelope, id.
 
 use bytes::Bytes;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
 
 use super::{outbox::Outgoing, transaction::unix_s};
@@ -207,6 +207,20 @@ pub fn earned(message: &UnlockMessage, mark: &str) -> Result<Outgoing, MessageEr
     .about(user)
     .schema(schema("notice"));
     outgoing(StreamId::Operations, subjects::notice(&request.rule_set), &envelope)
+}
+
+/// What [`earned`] told, as what the rule set asks for.
+#[must_use]
+pub fn read_earned(payload: &[u8]) -> Option<UnlockMessage> {
+    #[derive(Deserialize)]
+    struct Notice {
+        unlock: UnlockRequest,
+        retracted: bool,
+    }
+    let notice: Notice = read(payload).ok()?;
+    let state = if notice.retracted { UnlockState::Retracted } else { UnlockState::Requested };
+    let (transaction_hash, code, reason) = (None, None, None);
+    Some(UnlockMessage { state, request: notice.unlock, transaction_hash, code, reason })
 }
 
 /// What becomes of a transaction. `mark` as in [`unlock`].

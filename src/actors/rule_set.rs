@@ -30,7 +30,10 @@ use crate::{
     domain::{Name, UnlockMessage, UnlockRequest, UnlockState},
     fold::{Emission, Emitted, Engine, Source},
     rules::{self, Asked, Lapse, OnChange, Question, RuleSet, Unlock},
-    streams::subjects::{StreamId, Writer, WriterKind},
+    streams::{
+        read::Stored,
+        subjects::{self, StreamId, Writer, WriterKind},
+    },
     supervisor::Receives,
 };
 
@@ -44,8 +47,6 @@ pub struct Rules {
     pub set: Arc<RuleSet>,
     /// The chains' names by their ids.
     pub chains: Arc<BTreeMap<u64, Name>>,
-    /// How often something was taken back because it meant something else.
-    pub taken_back: Arc<AtomicU64>,
     /// Tells the stream that is read from others.
     pub era: Arc<AtomicU64>,
     /// The governors that it follows, to be asked what events don't tell.
@@ -101,10 +102,6 @@ impl Folding for Rules {
         (!self.set.is_shadow()).then(|| self.set.version().to_string())
     }
 
-    fn generation(&self, taken_back: u64) {
-        self.taken_back.store(taken_back, Ordering::Relaxed);
-    }
-
     fn reads(&self, era: u64) {
         self.era.store(era, Ordering::Relaxed);
     }
@@ -125,11 +122,37 @@ impl Folding for Rules {
         if self.set.is_shadow() {
             return None;
         }
-        let (Unlock { request, .. }, state) = meaning(emission);
-        // Plain data: it serialises to memory.
-        let said = serde_json::to_vec(&**request).unwrap_or_default();
-        let holds = state == UnlockState::Requested;
-        Some(Keep { key: request.id.0.to_vec(), said, holds })
+        Some(kept(&said_of(emission)))
+    }
+
+    fn words(&self) -> Vec<(StreamId, Vec<String>)> {
+        if self.set.is_shadow() {
+            return Vec::new();
+        }
+        let id = self.set.id();
+        let states = [UnlockState::Requested, UnlockState::Retracted];
+        let unlocks = states.map(|state| subjects::unlocks_of(id, state));
+        let notices = vec![subjects::notice(id)];
+        vec![(StreamId::Unlocks, unlocks.to_vec()), (StreamId::Operations, notices)]
+    }
+
+    fn word(&self, stored: &Stored) -> Option<Keep> {
+        let message = messages::read::<UnlockMessage>(&stored.payload).ok();
+        let message = message.or_else(|| messages::read_earned(&stored.payload))?;
+        Some(kept(&message)).filter(|_| message.request.rule_set == *self.set.id())
+    }
+
+    fn say_kept(&self, said: &[u8], mark: &str) -> Result<Option<Outgoing>, MessageError> {
+        let Ok(message) = serde_json::from_slice::<UnlockMessage>(said) else { return Ok(None) };
+        self.message(&message, &format!("{}/{mark}", self.mark())).map(Some)
+    }
+
+    fn settled_kept(&self, shared: &Shared, said: &[Vec<u8>]) {
+        for said in said {
+            if let Ok(message) = serde_json::from_slice::<UnlockMessage>(said) {
+                self.tell(shared, &message.request, message.state);
+            }
+        }
     }
 
     fn drop_kept(
@@ -138,7 +161,11 @@ impl Folding for Rules {
         older: bool,
         mark: &str,
     ) -> Result<Option<Outgoing>, MessageError> {
-        let Ok(request) = serde_json::from_slice::<UnlockRequest>(kept) else { return Ok(None) };
+        // Older programs kept the request alone.
+        let message = serde_json::from_slice::<UnlockMessage>(kept).map(|message| message.request);
+        let Ok(request) = message.or_else(|_| serde_json::from_slice::<UnlockRequest>(kept)) else {
+            return Ok(None);
+        };
         let version = self.set.version();
         let is_older = request.evidence.rule_version != version;
         if is_older && !older {
@@ -164,19 +191,11 @@ impl Folding for Rules {
     }
 
     fn say(&self, emission: &Emission<Unlock>) -> Result<Vec<Outgoing>, MessageError> {
-        let (unlock, state) = meaning(emission);
         if self.set.is_shadow() {
             return Ok(Vec::new());
         }
-        let request = (*unlock.request).clone();
-        // The version keeps a rebuilt fold, which counts anew, from using ids
-        // that meant something else.
         let mark = format!("{}/{}", self.mark(), emission.revision);
-        let lapse = unlock.lapsed.as_ref().filter(|_| state == UnlockState::Retracted);
-        let code = lapse.map(|_| LAPSED.to_owned());
-        let reason = lapse.map(Lapse::to_string);
-        let message = UnlockMessage { state, request, transaction_hash: None, code, reason };
-        Ok(vec![self.message(&message, &mark)?])
+        Ok(vec![self.message(&said_of(emission), &mark)?])
     }
 
     async fn learn(
@@ -211,19 +230,7 @@ impl Folding for Rules {
     fn settled(&self, shared: &Shared, _: &Engine<Arc<RuleSet>>, emissions: &[Emission<Unlock>]) {
         for emission in emissions {
             let (Unlock { request, .. }, state) = meaning(emission);
-            let state = match (self.set.is_shadow(), self.is_told(&request.achievement)) {
-                (true, _) => format!("shadow_{}", state.as_str()),
-                (false, true) => format!("told_{}", state.as_str()),
-                (false, false) => state.as_str().to_owned(),
-            };
-            let labels = [request.rule_set.as_str(), state.as_str()];
-            shared.metrics.unlocks_total.with_label_values(&labels).inc();
-            tracing::info!(
-                rule_set = %request.rule_set,
-                achievement = %request.achievement,
-                user = %request.user,
-                "unlock {state}"
-            );
+            self.tell(shared, request, state);
         }
     }
 
@@ -237,14 +244,27 @@ impl Folding for Rules {
 }
 
 impl Rules {
-    /// What ids of messages begin with: unlike that of another meaning, and that of the
-    /// same meaning before something was taken back.
+    /// What ids of messages begin with: unlike that of another meaning, and of positions in
+    /// another stream.
     fn mark(&self) -> String {
-        let (version, era) = (self.set.version(), self.era.load(Ordering::Relaxed));
-        match self.taken_back.load(Ordering::Relaxed) {
-            0 => format!("{version}/{era}"),
-            times => format!("{version}/{times}/{era}"),
-        }
+        format!("{}/{}", self.set.version(), self.era.load(Ordering::Relaxed))
+    }
+
+    /// Counts a word, and logs it.
+    fn tell(&self, shared: &Shared, request: &UnlockRequest, state: UnlockState) {
+        let state = match (self.set.is_shadow(), self.is_told(&request.achievement)) {
+            (true, _) => format!("shadow_{}", state.as_str()),
+            (false, true) => format!("told_{}", state.as_str()),
+            (false, false) => state.as_str().to_owned(),
+        };
+        let labels = [request.rule_set.as_str(), state.as_str()];
+        shared.metrics.unlocks_total.with_label_values(&labels).inc();
+        tracing::info!(
+            rule_set = %request.rule_set,
+            achievement = %request.achievement,
+            user = %request.user,
+            "unlock {state}"
+        );
     }
 
     /// What is said of an unlock, to its signer or to whoever wants to know.
@@ -313,6 +333,29 @@ fn meaning(emission: &Emission<Unlock>) -> (&Unlock, UnlockState) {
     match is_said == unlock.lapsed.is_none() {
         true => (unlock, UnlockState::Requested),
         false => (unlock, UnlockState::Retracted),
+    }
+}
+
+/// What is said of an emission.
+fn said_of(emission: &Emission<Unlock>) -> UnlockMessage {
+    let (unlock, state) = meaning(emission);
+    let lapse = unlock.lapsed.as_ref().filter(|_| state == UnlockState::Retracted);
+    UnlockMessage {
+        state,
+        request: (*unlock.request).clone(),
+        transaction_hash: None,
+        code: lapse.map(|_| LAPSED.to_owned()),
+        reason: lapse.map(Lapse::to_string),
+    }
+}
+
+/// What is to be kept of a word.
+fn kept(message: &UnlockMessage) -> Keep {
+    Keep {
+        key: message.request.id.0.to_vec(),
+        // Plain data: it serialises to memory.
+        said: serde_json::to_vec(message).unwrap_or_default(),
+        holds: message.state == UnlockState::Requested,
     }
 }
 

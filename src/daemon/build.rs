@@ -266,7 +266,6 @@ fn spawn_folds(
         let rules = Rules {
             set: Arc::clone(set),
             chains: Arc::clone(&names),
-            taken_back: Arc::default(),
             era: Arc::default(),
             governors,
         };

@@ -24,6 +24,7 @@ macro_rules! found {
 found! {
     a_retraction_that_was_not_said_and_its_stream_deleted,
     a_watermark_lost_after_it_was_read,
+    an_older_copys_nonce_mined_by_a_later_attempt,
     an_older_stream_in_the_place_of_a_newer_one,
     benefits_of_an_older_store,
     books_of_an_older_store_and_a_reorg,
@@ -33,6 +34,7 @@ found! {
     events_deleted_while_a_badge_is_orphaned,
     governance_stream_deleted_before_benefits_are_taken_back,
     hidden_receipts_and_a_nonce_that_seems_foreign,
+    made_anew_within_the_brokers_window,
     message_lost_without_a_reconnect,
     read_again_from_an_orphaned_block,
 }

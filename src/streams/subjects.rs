@@ -211,6 +211,12 @@ pub fn unlock(rule_set: &Name, achievement: &Name, state: UnlockState) -> String
     format!("merit.v1.unlocks.{rule_set}.{achievement}.{}", state.as_str())
 }
 
+/// A rule set's unlocks that came to this state.
+#[must_use]
+pub fn unlocks_of(rule_set: &Name, state: UnlockState) -> String {
+    format!("merit.v1.unlocks.{rule_set}.*.{}", state.as_str())
+}
+
 /// All unlocks that came to this state, whichever the rule set.
 #[must_use]
 pub fn unlocks_in(state: UnlockState) -> String {

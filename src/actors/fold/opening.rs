@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ACK_WAIT, BATCH, Change, FoldActor, Folding, Open, Trouble};
+use super::{ACK_WAIT, BATCH, Change, FoldActor, Folding, Open, Trouble, comparing::withheld_key};
 use crate::{
     actors::{
         messages,
@@ -131,7 +131,9 @@ impl<F: Folding> FoldActor<F> {
         self.folding.opened(&self.shared, &engine);
         tracing::info!(actor = owner, ?resumed, "fold opened");
         let account = Account::new(rewinds, &counts);
+        let withholds = mark.is_some() && self.has_words(&owner).await?;
         Ok(Open {
+            withholds,
             engine,
             account,
             inbox,
@@ -224,7 +226,7 @@ impl<F: Folding> FoldActor<F> {
     }
 
     /// Whether anything is kept that this or an older version said.
-    async fn has_kept(&self, owner: &str) -> Result<bool, StoreError> {
+    pub(super) async fn has_kept(&self, owner: &str) -> Result<bool, StoreError> {
         let prefix = kept_key(owner, &[]);
         Ok(!self.shared.store.scan_prefix(Table::State, &prefix, None, 1).await?.is_empty())
     }
@@ -258,7 +260,7 @@ impl<F: Folding> FoldActor<F> {
         for (table, area) in AREAS {
             self.remove(table, &area_key(owner, area, &[])).await?;
         }
-        Ok(())
+        self.remove(Table::State, &withheld_key(owner, &[])).await
     }
 
     /// Removes what waits to be said: on a stream where nothing was said yet

@@ -2,9 +2,10 @@
 //!
 //! A fold is made anew when the stream that it reads, or the one that has what it said,
 //! is not the one that it was: what it says then is what the chain supports now. What
-//! was said before and is not said again would stay for ever, as nobody takes it back:
+//! was said before and is not so would stay for ever, as nobody takes it back:
 //! the block that did so may have been lost with the stream. So each making has a serial
-//! number, and what is kept of an earlier one is looked at once this one has come as far.
+//! number, and what is kept of an earlier one is compared ([`super::comparing`]) once this
+//! one has come as far.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,7 @@ pub(super) struct Mark {
     at: u64,
     /// What older versions said is taken back, too.
     #[serde(default = "older")]
-    older: bool,
+    pub(super) older: bool,
 }
 
 /// Marks of older versions were made for nothing else.
@@ -38,7 +39,7 @@ fn older() -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Making {
     /// How often it was made anew.
-    serial: u64,
+    pub(super) serial: u64,
     /// How often the stream had lost its end: of one stream, the same sequences mean other
     /// messages then.
     tails: u64,
@@ -52,7 +53,7 @@ impl Making {
 
     /// Apart again: the serial, and what was kept. What older programs kept is JSON, and
     /// of no making.
-    fn apart(signed: &[u8]) -> (u64, &[u8]) {
+    pub(super) fn apart(signed: &[u8]) -> (u64, &[u8]) {
         match signed.split_first_chunk::<8>() {
             Some((serial, kept)) if signed.first() != Some(&b'{') => {
                 (u64::from_be_bytes(*serial), kept)
@@ -169,7 +170,7 @@ impl<F: Folding> super::FoldActor<F> {
         self.shared.store.commit(vec![mark.write(owner)]).await
     }
 
-    /// Takes back what was said before and not again, once this making has read as much.
+    /// Compares what was said before with what is so, once this making has read as much.
     pub(super) async fn recompute_if_due(
         &self,
         open: &mut Open<F::Fold>,
@@ -178,38 +179,23 @@ impl<F: Folding> super::FoldActor<F> {
         let due = open.mark.filter(|mark| open.engine.applied_time() >= mark.at);
         let Some(mark) = due.filter(|_| pending == 0) else { return Ok(()) };
         let owner = self.owner();
-        let kept = self.shared.store.scan_all(Table::State, &kept_key(&owner, &[])).await?;
-        let (mut outgoing, mut rows) = (Vec::new(), Vec::new());
-        for (key, signed) in kept {
-            let (serial, kept) = Making::apart(&signed);
-            if serial >= open.making.serial {
-                continue;
-            }
-            let serial = format!("remade/{}", open.making.serial);
-            if let Some(message) = self.folding.drop_kept(kept, mark.older, &serial)? {
-                outgoing.push(message);
-                rows.push(Write::delete(Table::State, key));
-            }
-        }
-        let (dropped, before) = (outgoing.len(), self.generation(&owner).await?);
-        let mut generation = before + u64::from(dropped > 0);
+        let compared = self.compare(open, mark).await?;
+        let before = self.generation(&owner).await?;
         let mended = self.folding.mend(&self.shared, &open.engine, before).await?;
-        generation = generation.max(mended.generation);
-        outgoing.extend(mended.outgoing);
-        if let Some(meaning) = self.folding.meaning().filter(|_| generation > before) {
-            // What was said before may be said again, and must be news then.
-            rows.push(Live::new(meaning, generation).write(&owner));
+        let mut rows = Vec::new();
+        if let Some(meaning) = self.folding.meaning().filter(|_| mended.generation > before) {
+            rows.push(Live::new(meaning, mended.generation).write(&owner));
             open.live = None;
-            self.folding.generation(generation);
+            self.folding.generation(mended.generation);
         }
-        if !outgoing.is_empty() {
-            let (actor, dropped) = (&owner, outgoing.len());
-            tracing::info!(actor, dropped, "taken back: it is not so any more");
+        let said = compared + mended.outgoing.len();
+        if said > 0 {
+            tracing::info!(actor = owner, said, "made anew: said what is otherwise than before");
         }
         rows.push(Write::delete(Table::Positions, mark_key(&owner)));
-        rows.extend(open.outbox.add(outgoing));
+        rows.extend(open.outbox.add(mended.outgoing));
         self.shared.store.commit(rows).await?;
-        open.mark = None;
+        (open.mark, open.withholds) = (None, false);
         self.folding.opened(&self.shared, &open.engine);
         self.flush(open).await
     }

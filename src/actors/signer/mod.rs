@@ -321,10 +321,14 @@ impl SignerActor {
         self.note_reports(&mut books).await?;
         self.forgive(&mut books).await?;
         self.say(&mut books).await?;
-        // What is broadcast stands in the store and on the stream by now.
-        self.man_nonces(&books);
         if books.caught_up && !books.retold {
             self.adopt_retold(&mut books).await?;
+        }
+        // What is broadcast stands in the store and on the stream by now. Books from an older
+        // copy may lack attempts: whoever looks for the others alone takes the one that is
+        // mined for somebody else's.
+        if books.retold {
+            self.man_nonces(&books);
         }
         // Books are whole between two commits, so trouble with the chain in
         // what follows does not cost them. History that is still being heard

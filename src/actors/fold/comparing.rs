@@ -1,0 +1,261 @@
+//! What a fold that was made anew says: the difference.
+//!
+//! Saying everything again, step by step as history has it, would be wrong in two ways.
+//! The broker drops what it has seen within its window and stores what is older, so that
+//! of a request and its retraction one may be stored and the other not; and a signer that
+//! hears history acts on wishes that no longer hold. So nothing is said of what is kept until
+//! the fold has come as far as the one before it. Then the last words that are on the
+//! stream, which is what others have heard, are held against what is so: what differs is
+//! said, as messages of their own.
+
+use std::collections::{HashMap, HashSet};
+
+use alloy::primitives::{B256, keccak256};
+
+use super::{
+    FoldActor, Folding, Keep, Open, Trouble,
+    opening::kept_key,
+    remaking::{Making, Mark},
+};
+use crate::{
+    actors::outbox::{Outgoing, owned_key},
+    fold::Emission,
+    store::{Table, Write},
+    streams::read::{last_by_subject, read_range},
+};
+
+/// What one commit decides about.
+const PAGE: usize = 1_000;
+/// Words that are read at once.
+const WORDS: usize = 2_000;
+
+/// The last word about something, as the stream has it.
+struct Told {
+    holds: bool,
+    /// Of what was said.
+    hash: B256,
+    /// It was decided about.
+    done: bool,
+}
+
+/// What one commit says.
+#[derive(Default)]
+struct Said {
+    outgoing: Vec<Outgoing>,
+    keeps: Vec<Keep>,
+    words: Vec<Vec<u8>>,
+    rows: Vec<Write>,
+}
+
+type Emissions<F> = Vec<Emission<<<F as Folding>::Fold as crate::fold::Fold>::Output>>;
+
+impl<F: Folding> FoldActor<F> {
+    /// Whether anything was said that a fold made anew is to be compared with.
+    pub(super) async fn has_words(&self, owner: &str) -> Result<bool, Trouble> {
+        if self.has_kept(owner).await? {
+            return Ok(true);
+        }
+        for (stream, filters) in self.folding.words() {
+            for filter in filters {
+                let last = last_by_subject(&self.shared.connection, stream, &filter).await?;
+                if last.is_some() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// What is said now, and what is kept back until it can be compared.
+    pub(super) fn withheld(
+        &self,
+        open: &Open<F::Fold>,
+        emissions: Emissions<F>,
+    ) -> (Emissions<F>, Vec<Keep>) {
+        let (mut said, mut withheld) = (Vec::new(), Vec::new());
+        for emission in emissions {
+            match self.folding.keep(&emission).filter(|_| open.withholds) {
+                Some(keep) => withheld.push(keep),
+                None => said.push(emission),
+            }
+        }
+        (said, withheld)
+    }
+
+    /// Says what is otherwise than what was said last. Returns how much that was.
+    /// Interrupted, it goes on where it was: what was said is on the stream then.
+    pub(super) async fn compare(
+        &self,
+        open: &mut Open<F::Fold>,
+        mark: Mark,
+    ) -> Result<usize, Trouble> {
+        let owner = self.owner();
+        // Unlike every other: the holder is of this incarnation, the serial of this making.
+        let id = format!("remade/{}/{}", open.making.serial, self.holder);
+        let mut told = HashMap::new();
+        if open.withholds {
+            self.each_word(|Keep { key, said, holds }| {
+                let hash = keccak256(&said);
+                told.insert(key, Told { holds, hash, done: false });
+            })
+            .await?;
+        }
+        let mut count = self.say_withheld(open, &id, &mut told).await?;
+        count += self.drop_older(open, mark, &id, &mut told).await?;
+        told.retain(|_, told| told.holds && !told.done);
+        count += self.drop_told(open, mark, &id, told.into_keys().collect()).await?;
+        tracing::debug!(actor = owner, count, "compared with what was said");
+        Ok(count)
+    }
+
+    /// What this making says of what it kept back.
+    async fn say_withheld(
+        &self,
+        open: &mut Open<F::Fold>,
+        id: &str,
+        told: &mut HashMap<Vec<u8>, Told>,
+    ) -> Result<usize, Trouble> {
+        let (owner, store) = (self.owner(), &self.shared.store);
+        let prefix = withheld_key(&owner, &[]);
+        let mut count = 0;
+        loop {
+            // What was decided about is gone.
+            let page = store.scan_prefix(Table::State, &prefix, None, PAGE).await?;
+            if page.is_empty() {
+                return Ok(count);
+            }
+            let mut step = Said::default();
+            for (row, value) in page {
+                let key = row.get(prefix.len()..).unwrap_or_default().to_vec();
+                step.rows.push(Write::delete(Table::State, row));
+                let Some((holds, said)) = value.split_first() else { continue };
+                let (holds, said) = (*holds != 0, said.to_vec());
+                let before = told.get_mut(&key);
+                let (stands, same) = before.map_or((false, false), |told| {
+                    told.done = true;
+                    (told.holds, told.holds && told.hash == keccak256(&said))
+                });
+                let says = if holds {
+                    !same
+                } else {
+                    stands || store.get(Table::State, &kept_key(&owner, &key)).await?.is_some()
+                };
+                if says && let Some(message) = self.folding.say_kept(&said, id)? {
+                    step.outgoing.push(message);
+                    step.words.push(said.clone());
+                }
+                if holds || says {
+                    step.keeps.push(Keep { key, said, holds });
+                }
+            }
+            count += self.commit_said(open, step).await?;
+        }
+    }
+
+    /// What an earlier making said and this one does not.
+    async fn drop_older(
+        &self,
+        open: &mut Open<F::Fold>,
+        mark: Mark,
+        id: &str,
+        told: &mut HashMap<Vec<u8>, Told>,
+    ) -> Result<usize, Trouble> {
+        let prefix = kept_key(&self.owner(), &[]);
+        let (mut count, mut after) = (0, None);
+        loop {
+            let store = &self.shared.store;
+            let page = store.scan_prefix(Table::State, &prefix, after, PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(count) };
+            after = Some(last.clone());
+            let mut step = Said::default();
+            for (row, signed) in page {
+                let (serial, said) = Making::apart(&signed);
+                let key = row.get(prefix.len()..).unwrap_or_default().to_vec();
+                let told = told.get_mut(&key);
+                let is_taken_back = told.as_ref().is_some_and(|told| !told.holds);
+                if let Some(told) = told {
+                    told.done = true;
+                }
+                if serial >= open.making.serial {
+                    continue;
+                }
+                if is_taken_back {
+                    step.rows.push(Write::delete(Table::State, row));
+                } else if let Some(message) = self.folding.drop_kept(said, mark.older, id)? {
+                    step.outgoing.push(message);
+                    step.keeps.push(Keep { key, said: said.to_vec(), holds: false });
+                }
+            }
+            count += self.commit_said(open, step).await?;
+        }
+    }
+
+    /// What the stream has as so, and neither this making says nor the store knows of.
+    async fn drop_told(
+        &self,
+        open: &mut Open<F::Fold>,
+        mark: Mark,
+        id: &str,
+        keys: HashSet<Vec<u8>>,
+    ) -> Result<usize, Trouble> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let mut words: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+        self.each_word(|Keep { key, said, .. }| {
+            if keys.contains(&key) {
+                words.insert(key, said);
+            }
+        })
+        .await?;
+        let mut step = Said::default();
+        for (key, said) in words {
+            if let Some(message) = self.folding.drop_kept(&said, mark.older, id)? {
+                step.outgoing.push(message);
+                step.keeps.push(Keep { key, said, holds: false });
+            }
+        }
+        self.commit_said(open, step).await
+    }
+
+    /// Reads its own words, the oldest first.
+    async fn each_word(&self, mut see: impl FnMut(Keep)) -> Result<(), Trouble> {
+        for (stream, filters) in self.folding.words() {
+            let mut from = 1;
+            loop {
+                let connection = &self.shared.connection;
+                let range = read_range(connection, stream, &filters, from, WORDS).await?;
+                range.messages.iter().filter_map(|it| self.folding.word(it)).for_each(&mut see);
+                match range.messages.last() {
+                    Some(last) if !range.caught_up => from = last.sequence + 1,
+                    _ => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit_said(&self, open: &mut Open<F::Fold>, said: Said) -> Result<usize, Trouble> {
+        let Said { outgoing, keeps, words, mut rows } = said;
+        let count = outgoing.len();
+        rows.extend(open.keep(&self.owner(), keeps.into_iter()));
+        rows.extend(open.outbox.add(outgoing));
+        if !rows.is_empty() {
+            self.shared.store.commit(rows).await?;
+            self.folding.settled_kept(&self.shared, &words);
+            self.flush(open).await?;
+        }
+        Ok(count)
+    }
+}
+
+/// What is kept back.
+pub(super) fn withhold(owner: &str, keep: &Keep) -> Write {
+    let value = [&[u8::from(keep.holds)], keep.said.as_slice()].concat();
+    Write::put(Table::State, withheld_key(owner, &keep.key), value)
+}
+
+/// Where it is until it is compared.
+pub(super) fn withheld_key(owner: &str, key: &[u8]) -> Vec<u8> {
+    owned_key(owner, &[b"w", key].concat())
+}
