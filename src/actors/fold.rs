@@ -18,6 +18,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
+use comparing::LastWords;
 use opening::{Live, Standing, area_key, table_of};
 pub(super) use opening::{standing, state_key};
 use remaking::{Making, Mark};
@@ -245,6 +246,8 @@ pub(super) struct Open<F: Fold> {
     mark: Option<Mark>,
     /// Until then nothing is said of what is kept.
     withholds: bool,
+    /// The last word on each stream.
+    words: LastWords,
     /// Which making of the fold it is.
     making: Making,
     /// What was taken back, and may wait to be said.
@@ -419,6 +422,7 @@ impl<F: Folding> FoldActor<F> {
         let kept = emissions.iter().filter_map(|emission| self.folding.keep(emission));
         rows.extend(open.keep(&owner, kept));
         rows.extend(withheld.iter().map(|keep| comparing::withhold(&owner, keep)));
+        rows.extend(self.note_words(open, &outgoing));
         rows.extend(open.outbox.add(outgoing));
         self.shared.store.commit(rows).await?;
         self.folding.settled(&self.shared, &open.engine, &emissions);

@@ -70,6 +70,10 @@ pub(super) async fn answer(
     (proposal, ask): (U256, Ask),
 ) -> Result<U256, RpcError> {
     let (calldata, at) = question(proposal, ask);
+    let at = match at.as_number() {
+        Some(number) => link.place(number).await?,
+        None => at.into(),
+    };
     let answer = link.call(None, address, &calldata, at).await?;
     read_answer(&answer).ok_or_else(|| RpcError::Wrong {
         endpoint: link.name.as_str().into(),
@@ -144,7 +148,7 @@ impl Governor {
     /// What the contract says of a proposal as of a block.
     async fn state_at(&self, id: U256, block: u64) -> Result<Option<ProposalState>, RpcError> {
         let calldata = stateCall { proposalId: id }.abi_encode().into();
-        let at = BlockNumberOrTag::Number(block);
+        let at = self.link.place(block).await?;
         let answer = self.link.call(None, self.address, &calldata, at).await?;
         Ok(stateCall::abi_decode_returns(&answer).ok().and_then(ProposalState::of_contract))
     }

@@ -1,7 +1,10 @@
 //! From the domain's words to messages and back: subject, envelope, id.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Value as Json, json};
 
 use super::{outbox::Outgoing, transaction::unix_s};
@@ -34,6 +37,13 @@ fn schema(name: &str) -> String {
 /// When it is no CloudEvent with such data.
 pub fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, MessageError> {
     Envelope::decode(payload, MAX_BYTES).map(|envelope| envelope.data)
+}
+
+/// The id of a message, if it is one of ours.
+#[must_use]
+pub fn id(payload: &[u8]) -> Option<String> {
+    let envelope = Envelope::<IgnoredAny>::decode(payload, MAX_BYTES);
+    envelope.ok().map(|envelope| envelope.id)
 }
 
 /// An event, ready to be published.

@@ -1,5 +1,7 @@
 //! What every actor of the daemon is handed, and what it publishes by the way.
 
+mod place;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -38,6 +40,8 @@ use crate::{
     },
     telemetry::Metrics,
 };
+
+pub use place::Place;
 
 /// The daemon's shared parts. Everything in it outlives actors; cloning is cheap.
 #[derive(Clone)]
@@ -105,29 +109,6 @@ impl ChainLink {
             method: "eth_getBlockByNumber".to_owned(),
             reason: format!("there is no block {which}"),
         })
-    }
-
-    /// Calls a contract without a transaction.
-    ///
-    /// # Errors
-    /// See [`RpcError`]; a revert is [`RpcError::semantic`].
-    pub async fn call(
-        &self,
-        from: Option<Address>,
-        to: Address,
-        calldata: &Bytes,
-        at: BlockNumberOrTag,
-    ) -> Result<Bytes, RpcError> {
-        self.client.call(&request(from, to, calldata), at.into()).await
-    }
-
-    /// Runs creation code without a transaction, and gives what it returns.
-    ///
-    /// # Errors
-    /// See [`RpcError`].
-    pub async fn run(&self, code: Bytes, at: BlockNumberOrTag) -> Result<Bytes, RpcError> {
-        let request = TransactionRequest::default().input(code.into());
-        self.client.call(&request, at.into()).await
     }
 
     /// The node's estimate of a call's gas.

@@ -18,6 +18,7 @@ mod logs;
 mod probe;
 mod proven;
 mod receipts;
+mod second;
 mod status;
 mod trust;
 

@@ -7,6 +7,8 @@ use super::*;
 fn plays_right(script: &str) {
     let setup = Setup::make(&std::env::temp_dir()).unwrap();
     let outcome = play(&setup, &serde_json::from_str(script).unwrap());
+    // Shown for a failure: in this order, another run may not have it.
+    outcome.said.iter().for_each(|said| println!("  {said}"));
     assert!(outcome.verdict.is_right(), "{:#?}", outcome.verdict);
 }
 
@@ -22,9 +24,13 @@ macro_rules! found {
 }
 
 found! {
+    a_private_fork_has_a_receipt,
+    a_private_fork_makes_a_nonce_seem_foreign,
+    a_private_fork_says_who_has_what,
     a_retraction_that_was_not_said_and_its_stream_deleted,
     a_watermark_lost_after_it_was_read,
     an_older_copys_nonce_mined_by_a_later_attempt,
+    an_older_store_says_again_what_was_taken_back,
     an_older_stream_in_the_place_of_a_newer_one,
     benefits_of_an_older_store,
     books_of_an_older_store_and_a_reorg,
@@ -34,9 +40,12 @@ found! {
     events_deleted_while_a_badge_is_orphaned,
     governance_stream_deleted_before_benefits_are_taken_back,
     hidden_receipts_and_a_nonce_that_seems_foreign,
+    history_withheld_when_it_is_read_again,
     made_anew_within_the_brokers_window,
     message_lost_without_a_reconnect,
     read_again_from_an_orphaned_block,
+    reverts_on_branches_that_are_gone,
+    what_lacks_was_orphaned_since,
 }
 
 #[test]

@@ -202,9 +202,9 @@ pub(super) fn fingerprint(world: &World<'_>) -> u64 {
     hasher.finish()
 }
 
-/// What the streams of unlocks and transactions have, and what the contract has done.
+/// What the streams of events, unlocks and transactions have, and what the contract has done.
 pub(super) fn said(world: &World<'_>) -> Vec<String> {
-    let streams = [StreamId::Unlocks, StreamId::Transactions];
+    let streams = [StreamId::Events, StreamId::Unlocks, StreamId::Transactions];
     let messages = streams.into_iter().flat_map(|stream| world.server.messages(stream));
     let mut said: Vec<String> = messages
         .map(|it| {

@@ -277,6 +277,20 @@ pub fn fence(stream: StreamId, writer: &Writer) -> String {
     format!("merit.v1.fences.{}.{writer}", stream.short())
 }
 
+/// Whether a subject matches a filter: `*` stands for one token, `>` for all that follow.
+#[must_use]
+pub fn matches(filter: &str, subject: &str) -> bool {
+    let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
+    loop {
+        match (filter.next(), subject.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some("*"), Some(_)) => {}
+            (Some(wanted), Some(token)) if wanted == token => {}
+            _ => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -287,20 +301,6 @@ mod tests {
 
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()
-    }
-
-    /// Whether a filter of whole tokens, `*` and a last `>` matches.
-    fn matches(filter: &str, subject: &str) -> bool {
-        let mut subject = subject.split('.');
-        for token in filter.split('.') {
-            match (token, subject.next()) {
-                (">", Some(_)) => return true,
-                ("*", Some(_)) => {}
-                (token, Some(other)) if token == other => {}
-                _ => return false,
-            }
-        }
-        subject.next().is_none()
     }
 
     #[test]

@@ -179,8 +179,10 @@ impl ContractActor {
         reason: RewindReason,
         missing: u64,
     ) -> Result<(), Trouble> {
-        // Block 0 has no logs, so there is always one to go back to.
-        let mut from_block = from_block.max(self.start_block).max(1);
+        // What lacks may have been orphaned since, with what was read not as far again:
+        // what comes after it was not announced yet. Block 0 has no logs, so there is
+        // always one to go back to.
+        let mut from_block = from_block.min(reading.cursor.next()).max(self.start_block).max(1);
         // What was announced before it may be orphaned, and not retracted yet.
         while let Some(kept) = reading.cursor.announced_below(from_block) {
             let now = self.link.block(kept.number.into()).await?.block;

@@ -92,7 +92,8 @@ pub async fn read<W>(client: &ChainClient, order: Order<W>) -> Result<Answer<W>,
             proven(client.proven_logs(&filter, from, to, top).await?)
         }
         Completeness::Bloom | Completeness::None => {
-            told(client, &filter, (from, to), window.as_deref()).await?
+            let seconded = completeness == Completeness::Bloom;
+            told(client, &filter, (from, to), window.as_deref(), seconded).await?
         }
     };
     let Some(Found { through: last, logs, blocks, doubtful }) = found else {
@@ -125,8 +126,12 @@ async fn told(
     filter: &LogFilter,
     (from, to): (u64, u64),
     window: Option<&HeaderWindow>,
+    seconded: bool,
 ) -> Result<Option<Found>, RpcError> {
     let mut range = client.logs(filter, from, to).await?;
+    if seconded {
+        client.second(filter, from, &range).await?;
+    }
     let through = range.through.clamp(from, to);
     let mut logs = std::mem::take(&mut range.logs);
     logs.retain(|log| log.block_number.is_some_and(|number| number <= through));

@@ -7,8 +7,11 @@
 //! the fold has come as far as the one before it. Then the last words that are on the
 //! stream, which is what others have heard, are held against what is so: what differs is
 //! said, as messages of their own.
+//!
+//! The same is done when the last word on the stream is not the last that the store
+//! knows of: then one of the two is an older copy of itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use alloy::primitives::{B256, keccak256};
 
@@ -18,16 +21,26 @@ use super::{
     remaking::{Making, Mark},
 };
 use crate::{
-    actors::outbox::{Outgoing, owned_key},
+    actors::{
+        messages,
+        outbox::{Outgoing, owned_key},
+    },
     fold::Emission,
-    store::{Table, Write},
-    streams::read::{last_by_subject, read_range},
+    store::{StoreError, Table, Write},
+    streams::{
+        StreamError,
+        read::{Stored, last_by_subject, read_range},
+        subjects::{StreamId, matches},
+    },
 };
 
 /// What one commit decides about.
 const PAGE: usize = 1_000;
 /// Words that are read at once.
 const WORDS: usize = 2_000;
+
+/// The ids of the last words, by the names of their streams.
+pub(super) type LastWords = BTreeMap<String, String>;
 
 /// The last word about something, as the stream has it.
 struct Told {
@@ -66,6 +79,63 @@ impl<F: Folding> FoldActor<F> {
         Ok(false)
     }
 
+    /// The last words that the store knows of.
+    pub(super) async fn last_words(&self, owner: &str) -> Result<LastWords, StoreError> {
+        let saved = self.shared.store.get(Table::Positions, &words_key(owner)).await?;
+        Ok(saved.and_then(|saved| serde_json::from_slice(&saved).ok()).unwrap_or_default())
+    }
+
+    /// The last words on the streams that have some.
+    pub(super) async fn last_said(&self) -> Result<LastWords, StreamError> {
+        let mut said = LastWords::new();
+        for (stream, filters) in self.folding.words() {
+            let mut last: Option<Stored> = None;
+            for filter in filters {
+                let word = last_by_subject(&self.shared.connection, stream, &filter).await?;
+                last = last.into_iter().chain(word).max_by_key(|word| word.sequence);
+            }
+            let id = last.and_then(|last| messages::id(&last.payload));
+            said.extend(id.map(|id| (stream.name().to_owned(), id)));
+        }
+        Ok(said)
+    }
+
+    /// Remembers the last of what is about to be said.
+    pub(super) fn note_words(
+        &self,
+        open: &mut Open<F::Fold>,
+        outgoing: &[Outgoing],
+    ) -> Option<Write> {
+        let words = self.folding.words();
+        let mut noted = false;
+        for message in outgoing {
+            let Outgoing::Publish { stream, id, subject, .. } = message else { continue };
+            let of = words.iter().find(|(of, _)| of == stream);
+            if of.is_some_and(|(_, filters)| filters.iter().any(|it| matches(it, subject))) {
+                open.words.insert(stream.name().to_owned(), id.clone());
+                noted = true;
+            }
+        }
+        noted.then(|| write_words(&self.owner(), &open.words))
+    }
+
+    /// Forgets what waits to be said, as the comparison says what is to be said.
+    pub(super) async fn forget_words(&self, owner: &str) -> Result<(), StoreError> {
+        self.keep_taken_back(owner).await?;
+        let streams: Vec<StreamId> =
+            self.folding.words().into_iter().map(|(stream, _)| stream).collect();
+        let rows = self.shared.store.scan_all(Table::Outbox, &owned_key(owner, &[])).await?;
+        let is_word = |value: &[u8]| match serde_json::from_slice::<Outgoing>(value) {
+            Ok(Outgoing::Publish { stream, .. }) => streams.contains(&stream),
+            _ => false,
+        };
+        let waiting = rows.into_iter().filter(|(_, value)| is_word(value));
+        let mut writes: Vec<Write> =
+            waiting.map(|(row, _)| Write::delete(Table::Outbox, row)).collect();
+        writes.push(Mark::NOW.write(owner));
+        self.shared.store.commit(writes).await
+    }
+
     /// What is said now, and what is kept back until it can be compared.
     pub(super) fn withheld(
         &self,
@@ -99,6 +169,8 @@ impl<F: Folding> FoldActor<F> {
                 told.insert(key, Told { holds, hash, done: false });
             })
             .await?;
+            open.words = self.last_said().await?;
+            self.shared.store.commit(vec![write_words(&owner, &open.words)]).await?;
         }
         let mut count = self.say_withheld(open, &id, &mut told).await?;
         count += self.drop_older(open, mark, &id, &mut told).await?;
@@ -130,15 +202,14 @@ impl<F: Folding> FoldActor<F> {
                 step.rows.push(Write::delete(Table::State, row));
                 let Some((holds, said)) = value.split_first() else { continue };
                 let (holds, said) = (*holds != 0, said.to_vec());
-                let before = told.get_mut(&key);
-                let (stands, same) = before.map_or((false, false), |told| {
-                    told.done = true;
-                    (told.holds, told.holds && told.hash == keccak256(&said))
-                });
-                let says = if holds {
-                    !same
-                } else {
-                    stands || store.get(Table::State, &kept_key(&owner, &key)).await?.is_some()
+                let says = match told.get_mut(&key) {
+                    Some(told) => {
+                        told.done = true;
+                        holds != told.holds || (holds && told.hash != keccak256(&said))
+                    }
+                    None if holds => true,
+                    // It was said on a stream that is gone.
+                    None => store.get(Table::State, &kept_key(&owner, &key)).await?.is_some(),
                 };
                 if says && let Some(message) = self.folding.say_kept(&said, id)? {
                     step.outgoing.push(message);
@@ -146,13 +217,16 @@ impl<F: Folding> FoldActor<F> {
                 }
                 if holds || says {
                     step.keeps.push(Keep { key, said, holds });
+                } else {
+                    step.rows.push(Write::delete(Table::State, kept_key(&owner, &key)));
                 }
             }
             count += self.commit_said(open, step).await?;
         }
     }
 
-    /// What an earlier making said and this one does not.
+    /// What an earlier making said and this one does not; and what this one has said and
+    /// the stream does not have.
     async fn drop_older(
         &self,
         open: &mut Open<F::Fold>,
@@ -172,14 +246,19 @@ impl<F: Folding> FoldActor<F> {
                 let (serial, said) = Making::apart(&signed);
                 let key = row.get(prefix.len()..).unwrap_or_default().to_vec();
                 let told = told.get_mut(&key);
+                let is_decided = told.as_ref().is_some_and(|told| told.done);
                 let is_taken_back = told.as_ref().is_some_and(|told| !told.holds);
+                let same = told.as_ref().is_some_and(|told| told.hash == keccak256(said));
                 if let Some(told) = told {
                     told.done = true;
                 }
                 if serial >= open.making.serial {
-                    continue;
-                }
-                if is_taken_back {
+                    let lacks = open.withholds && !is_decided && !same;
+                    if lacks && let Some(message) = self.folding.say_kept(said, id)? {
+                        step.outgoing.push(message);
+                        step.words.push(said.to_vec());
+                    }
+                } else if is_taken_back {
                     step.rows.push(Write::delete(Table::State, row));
                 } else if let Some(message) = self.folding.drop_kept(said, mark.older, id)? {
                     step.outgoing.push(message);
@@ -238,6 +317,7 @@ impl<F: Folding> FoldActor<F> {
     async fn commit_said(&self, open: &mut Open<F::Fold>, said: Said) -> Result<usize, Trouble> {
         let Said { outgoing, keeps, words, mut rows } = said;
         let count = outgoing.len();
+        rows.extend(self.note_words(open, &outgoing));
         rows.extend(open.keep(&self.owner(), keeps.into_iter()));
         rows.extend(open.outbox.add(outgoing));
         if !rows.is_empty() {
@@ -253,6 +333,15 @@ impl<F: Folding> FoldActor<F> {
 pub(super) fn withhold(owner: &str, keep: &Keep) -> Write {
     let value = [&[u8::from(keep.holds)], keep.said.as_slice()].concat();
     Write::put(Table::State, withheld_key(owner, &keep.key), value)
+}
+
+fn words_key(owner: &str) -> Vec<u8> {
+    owned_key(owner, b"words")
+}
+
+fn write_words(owner: &str, words: &LastWords) -> Write {
+    // Plain strings: they serialise to memory.
+    Write::put(Table::Positions, words_key(owner), serde_json::to_vec(words).unwrap_or_default())
 }
 
 /// Where it is until it is compared.

@@ -125,6 +125,12 @@ impl<F: Folding> FoldActor<F> {
                 (inbox, _) = Inbox::open(connection, spec(None)).await?;
             }
         }
+        let words = self.last_words(&owner).await?;
+        if self.mark(&owner).await?.is_none() && words != self.last_said().await? {
+            // An older copy of the store, or of the stream.
+            tracing::warn!(actor = owner, "the last word is another: comparing");
+            self.forget_words(&owner).await?;
+        }
         let outbox = Outbox::restore(&self.shared, &owner).await?;
         let (mark, making) = (self.mark(&owner).await?, self.making(&owner).await?);
         self.folding.reads(making.era(inbox.cursor_at(0).incarnation));
@@ -134,6 +140,7 @@ impl<F: Folding> FoldActor<F> {
         let withholds = mark.is_some() && self.has_words(&owner).await?;
         Ok(Open {
             withholds,
+            words,
             engine,
             account,
             inbox,

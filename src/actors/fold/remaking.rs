@@ -202,7 +202,10 @@ impl<F: Folding> super::FoldActor<F> {
 }
 
 impl Mark {
-    fn write(self, owner: &str) -> Write {
+    /// For a fold that is not made anew: to be looked at once it has read what there is.
+    pub(super) const NOW: Self = Self { at: 0, older: false };
+
+    pub(super) fn write(self, owner: &str) -> Write {
         // Numbers: they serialise to memory.
         let value = serde_json::to_vec(&self).unwrap_or_default();
         Write::put(Table::Positions, mark_key(owner), value)

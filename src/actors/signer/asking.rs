@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use alloy::eips::BlockNumberOrTag;
 use futures::future::join_all;
 
 use super::{Keeper, SignerActor, Trouble, books::Books};
 use crate::{
+    actors::shared::Place,
     chain::{rpc::RpcError, rpc_errors::RpcErrorClass},
     domain::{Name, UnlockId},
     signing::{
@@ -69,7 +69,7 @@ impl SignerActor {
         &self,
         keeper: &Keeper,
         targets: &[Target],
-        at: BlockNumberOrTag,
+        at: Place,
     ) -> Result<Vec<Option<bool>>, RpcError> {
         let mut all = Vec::new();
         for part in targets.chunks(views::QUESTIONS_MAX) {
@@ -97,7 +97,7 @@ impl SignerActor {
         &self,
         keeper: &Keeper,
         targets: &[Target],
-        at: BlockNumberOrTag,
+        at: Place,
     ) -> Result<Option<Vec<Option<bool>>>, RpcError> {
         let questions: Option<Vec<_>> =
             targets.iter().map(|target| keeper.calls.has(target)).collect();
@@ -140,7 +140,7 @@ impl SignerActor {
         &self,
         keeper: &Keeper,
         target: &Target,
-        at: BlockNumberOrTag,
+        at: Place,
     ) -> Result<Option<bool>, RpcError> {
         let Some(calldata) = keeper.calls.has(target) else { return Ok(None) };
         let answer = self.spec.link.call(None, keeper.address, &calldata, at).await?;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use actix::Message;
-use alloy::{eips::BlockNumberOrTag, primitives::Address};
+use alloy::primitives::Address;
 use rand::seq::IteratorRandom as _;
 use serde::Serialize;
 use tokio::{sync::oneshot, time::Instant};
@@ -194,8 +194,7 @@ impl SignerActor {
         ids: &[UnlockId],
         report: &mut AuditReport,
     ) -> Result<(), Trouble> {
-        let head = self.spec.link.block(BlockNumberOrTag::Latest).await?.block.number;
-        let deep = (head + 1).saturating_sub(self.spec.config.confirmations);
+        let (deep, place) = self.spec.link.confirmed(self.spec.config.confirmations).await?;
         let finalized = self.spec.link.view.borrow().as_ref().map(|view| view.finalized);
         let mut items: BTreeMap<Name, Vec<Item>> = BTreeMap::new();
         for id in ids.iter().filter(|id| books.ledger.is_archived(**id)) {
@@ -211,7 +210,7 @@ impl SignerActor {
                 continue;
             };
             let targets: Vec<_> = items.iter().map(|item| Target::from(item.request())).collect();
-            let answers = self.have(&keeper, &targets, deep.into()).await?;
+            let answers = self.have(&keeper, &targets, place).await?;
             for (item, answer) in items.iter().zip(answers) {
                 let Some(has) = answer else {
                     report.not_asked += 1;

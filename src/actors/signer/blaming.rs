@@ -1,7 +1,5 @@
 //! A call that would not pass: whose fault it is.
 
-use alloy::eips::BlockNumberOrTag;
-
 use super::{Keeper, SignerActor, Trouble, books::Books};
 use crate::{
     domain::UnlockId,
@@ -31,51 +29,34 @@ impl SignerActor {
             self.close(&keeper.name, why);
             return Ok(true);
         }
-        let mut changes = Changes::default();
-        if self.done_near_head(books, keeper, ids, effect).await? {
-            // Somebody was faster, and it may still be orphaned: when it is
-            // deep it is found, and until then nothing is to be done.
-            return Ok(false);
+        // One by one, so that the poisoned are known and the others go on; also one that is
+        // alone, since the endpoint that refused may lag, or be on another branch.
+        let mut poisoned = Vec::new();
+        for target in self.targets(books, ids) {
+            if let Some(why) = self.poison(keeper, &target, effect).await? {
+                poisoned.push((target.id, why));
+            }
         }
-        if let [id] = ids {
-            let why = Rejection { code: revert.code, reason: revert.text };
-            changes = books.ledger.reject(*id, why)?;
-        } else {
-            // One by one, so that the poisoned are known and the others go on.
-            let mut poisoned = Vec::new();
-            for target in self.targets(books, ids) {
-                if let Some(why) = self.poison(keeper, &target, effect).await? {
-                    poisoned.push((target.id, why));
-                }
-            }
-            for (id, why) in poisoned {
-                changes.then(books.ledger.reject(id, why)?);
-            }
-            if changes.is_empty() {
-                // Each passes alone and all together do not: send them alone.
-                changes = books.ledger.suspect(ids)?;
-            }
+        let mut changes = Changes::default();
+        for (id, why) in poisoned {
+            changes.then(books.ledger.reject(id, why)?);
+        }
+        if changes.is_empty() && ids.len() > 1 {
+            // Each passes alone and all together do not: send them alone.
+            changes = books.ledger.suspect(ids)?;
+        }
+        if changes.is_empty() {
+            // It passes on the branch that is followed, or is done there, and that may still
+            // be orphaned: when it is deep it is found. Until then nothing is to be done.
+            tracing::debug!(signer = %self.name(), revert = revert.text, "refused, and not at fault");
+            return Ok(false);
         }
         self.commit(books, changes, Vec::new()).await?;
         Ok(true)
     }
 
-    /// Whether a lone item's effect is on chain already, not deep enough yet.
-    async fn done_near_head(
-        &self,
-        books: &Books,
-        keeper: &Keeper,
-        ids: &[UnlockId],
-        effect: Effect,
-    ) -> Result<bool, Trouble> {
-        let targets = self.targets(books, ids);
-        let [target] = targets.as_slice() else { return Ok(false) };
-        let has = self.has(keeper, target, BlockNumberOrTag::Latest).await?;
-        Ok(has == Some(effect == Effect::Unlock))
-    }
-
-    /// Why the contract refuses an item of a batch for good; `None` when it
-    /// passes alone, or is refused for what may change by itself.
+    /// Why the contract refuses an item for good on the branch that is followed; `None`
+    /// when it passes, is refused for what may change by itself, or is done already.
     async fn poison(
         &self,
         keeper: &Keeper,
@@ -86,17 +67,16 @@ impl SignerActor {
             Effect::Unlock => keeper.calls.unlock(std::slice::from_ref(target)),
             Effect::Revoke => keeper.calls.revoke(target),
         };
+        let (link, newest) = (&self.spec.link, self.spec.link.newest());
         let from = Some(self.spec.key.address());
-        let latest = BlockNumberOrTag::Latest;
-        let Err(error) = self.spec.link.call(from, keeper.address, &calldata, latest).await else {
+        let Err(error) = link.call(from, keeper.address, &calldata, newest).await else {
             return Ok(None);
         };
         let Some(revert) = self.revert_of(&error) else { return Err(error.into()) };
         if revert.class != RevertClass::Business {
             return Ok(None);
         }
-        // What is done near the head already is found when it is deep.
-        let has = self.has(keeper, target, latest).await?;
+        let has = self.has(keeper, target, newest).await?;
         let done = has == Some(effect == Effect::Unlock);
         Ok((!done).then_some(Rejection { code: revert.code, reason: revert.text }))
     }

@@ -4,6 +4,7 @@ use alloy::{eips::BlockNumberOrTag, primitives::Bytes};
 
 use super::{Keeper, SignerActor, Trouble, books::Books};
 use crate::{
+    actors::shared::Place,
     chain::rpc::RpcError,
     config::Delivery,
     domain::UnlockId,
@@ -37,12 +38,12 @@ impl SignerActor {
         keeper: &Keeper,
         effect: Effect,
         chosen: Vec<UnlockId>,
-        block: u64,
+        (block, place): (u64, Place),
     ) -> Result<Option<Tried>, Trouble> {
         let (client, from) = (self.spec.link.client.clone(), self.spec.key.address());
         let calldata = self.calldata(books, keeper, effect, &chosen);
         let (done, estimate, pending) = tokio::join!(
-            self.who_is_done(books, &chosen, keeper, block),
+            self.who_is_done(books, &chosen, keeper, place),
             self.spec.link.estimate_gas(from, keeper.address, &calldata),
             client.transaction_count(from, BlockNumberOrTag::Pending),
         );
@@ -74,13 +75,13 @@ impl SignerActor {
         books: &Books,
         ids: &[UnlockId],
         keeper: &Keeper,
-        block: u64,
+        place: Place,
     ) -> Result<Vec<(UnlockId, bool)>, Trouble> {
         if !keeper.calls.can_ask() {
             return Ok(Vec::new());
         }
         let targets = self.targets(books, ids);
-        let answers = self.have(keeper, &targets, block.into()).await?;
+        let answers = self.have(keeper, &targets, place).await?;
         let said = targets.iter().zip(answers).map(|(target, has)| Some((target.id, has?)));
         said.collect::<Option<_>>().ok_or_else(|| {
             let what = match keeper.calls.is_reference() {
@@ -198,11 +199,10 @@ impl SignerActor {
         if unsure.is_empty() {
             return Ok(());
         }
-        let head = self.spec.link.block(BlockNumberOrTag::Latest).await?.block.number;
-        let deep = (head + 1).saturating_sub(self.spec.config.confirmations);
+        let (deep, place) = self.spec.link.confirmed(self.spec.config.confirmations).await?;
         for id in unsure {
             if let Some(keeper) = self.keeper_of(books, &[id]).await? {
-                let done = self.who_is_done(books, &[id], &keeper, deep).await?;
+                let done = self.who_is_done(books, &[id], &keeper, place).await?;
                 self.leave_out(books, &[id], done, &keeper, deep).await?;
             }
         }

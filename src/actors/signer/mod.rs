@@ -401,10 +401,9 @@ impl SignerActor {
     async fn require_all_final(&mut self, books: &mut Books) -> Result<(), Trouble> {
         let link = self.spec.link.clone();
         let address = self.spec.key.address();
-        let head = link.block(BlockNumberOrTag::Latest).await?.block.number;
-        let deep = (head + 1).saturating_sub(self.spec.config.confirmations);
-        let settled = link.client.transaction_count(address, deep.into()).await?;
-        let pending = link.client.transaction_count(address, BlockNumberOrTag::Pending).await?;
+        let (_, place) = link.confirmed(self.spec.config.confirmations).await?;
+        let settled = link.transactions_of(address, place).await?;
+        let pending = link.transactions_of(address, BlockNumberOrTag::Pending).await?;
         if settled < pending {
             return Err(Trouble::Held(format!(
                 "these books are new and {} earlier transactions of {address} are not final yet",

@@ -52,9 +52,10 @@ impl SignerActor {
             tracing::debug!(signer = %self.name(), ask, oldest, suspects = suspects.len(), "looking for orphaned transactions");
         }
         for (record, mined) in suspects {
-            // No block at that height says nothing: the endpoint may lag.
-            let now = link.client.header(mined.block.number.into()).await?;
-            if now.is_some_and(|now| now.block.hash != mined.block.hash) {
+            // One endpoint may lag, or be on a branch of its own, and this is not asked for
+            // long: who is not told now never hears of it.
+            let now = link.client.hash_of_most(mined.block.number).await?;
+            if now != mined.block.hash {
                 self.reopen(books, &record, &mined).await?;
             }
         }

@@ -69,7 +69,7 @@ impl SignerActor {
         };
         let Some(keeper) = self.keeper_of(books, &chosen).await? else { return Ok(true) };
         // What is true only near the head may be orphaned: facts are deep.
-        let deep = (head.block.number + 1).saturating_sub(self.spec.config.confirmations);
+        let deep = self.spec.link.confirmed(self.spec.config.confirmations).await?;
         let Some(tried) = self.tried(books, &keeper, effect, chosen, deep).await? else {
             return Ok(true);
         };

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::{Seen, TransactionActor};
 use crate::{
+    actors::shared::Place,
     chain::{
         client::{ChainClient, FullReceipt},
         rpc::RpcError,
@@ -124,8 +125,10 @@ impl TransactionActor {
             return Ok(Input::LookedUp { heads, latest_nonce, found: Lookup::Mined(told) });
         }
         let mut found = Lookup::Unknown;
+        let mut elsewhere = None;
         for hash in hashes {
             if let Some(receipt) = client.receipt(*hash).await? {
+                elsewhere = elsewhere.or(receipt.receipt.block_number);
                 if let Some(told) = self.believe(place, client, receipt).await? {
                     if told.block.number <= confirmed {
                         self.second(place, client, others, told).await?;
@@ -137,7 +140,18 @@ impl TransactionActor {
                 found = Lookup::Pending;
             }
         }
-        Ok(Input::LookedUp { heads, latest_nonce, found })
+        match elsewhere.filter(|_| !matches!(found, Lookup::Mined(_))) {
+            // The endpoint's nonces are those of that branch, too.
+            Some(block) => {
+                let reason = "the receipt is of a branch that is not followed".to_owned();
+                Err(RpcError::Unproven {
+                    chain: self.spec.link.name.as_str().into(),
+                    block,
+                    reason,
+                })
+            }
+            None => Ok(Input::LookedUp { heads, latest_nonce, found }),
+        }
     }
 
     /// The receipt that was believed, while its block is on the branch that the
@@ -218,9 +232,17 @@ impl TransactionActor {
         }
         let mut contradicted = false;
         for other in others {
-            // One that is away, or has not got so far, says nothing.
-            let Ok(Some(FullReceipt { receipt, .. })) = other.receipt(told.hash).await else {
-                continue;
+            let receipt = match other.receipt(told.hash).await {
+                Ok(Some(FullReceipt { receipt, .. })) => receipt,
+                // One that is on another branch contradicts; one that has not got so far, or
+                // is away, says nothing.
+                Ok(None) => {
+                    let theirs = other.header(told.block.number.into()).await;
+                    let theirs = theirs.ok().flatten().map(|header| header.block.hash);
+                    contradicted |= theirs.is_some_and(|hash| hash != told.block.hash);
+                    continue;
+                }
+                Err(_) => continue,
             };
             let theirs = Receipt { success: receipt.status(), ..told };
             let same = receipt.block_hash == Some(told.block.hash)
@@ -282,7 +304,7 @@ impl TransactionActor {
     /// Runs the call again on the block before, where the revert's data is had.
     async fn why_reverted(&self, block: BlockRef) -> Result<Execution, RpcError> {
         let call = self.spec.record.borrow().call.clone();
-        let at = block.number.saturating_sub(1).into();
+        let at = Place::named(block.number.saturating_sub(1), block.parent_hash);
         let again = self.spec.link.call(Some(self.spec.from), call.to, &call.calldata, at).await;
         let revert = match again {
             // It runs through on the block before: what ran in between decides.

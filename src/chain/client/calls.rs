@@ -157,9 +157,10 @@ impl ChainClient {
     pub async fn transaction_count(
         &self,
         address: Address,
-        block: BlockNumberOrTag,
+        block: impl Into<BlockId>,
     ) -> Result<u64, RpcError> {
-        let count = self.any::<U64>("eth_getTransactionCount", (address, block)).await;
+        let params = (address, block.into());
+        let count = self.any::<U64>("eth_getTransactionCount", params).await;
         count.map(|count| count.to())
     }
 

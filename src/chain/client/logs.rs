@@ -47,7 +47,7 @@ impl ChainClient {
         Err(failure.unwrap_or_else(|| self.no_endpoint()))
     }
 
-    async fn logs_at(
+    pub(super) async fn logs_at(
         &self,
         index: usize,
         filter: &LogFilter,

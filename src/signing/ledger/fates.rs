@@ -191,6 +191,8 @@ impl Ledger {
                 let Some(item) = self.items.get_mut(&id) else { continue };
                 item.unsure = true;
                 item.rejected = None;
+                // On a branch that is gone.
+                item.reverts = 0;
                 if item.bound.is_none() && item.last_nonce == Some(nonce) {
                     bind(item, nonce, effect);
                 }
@@ -215,6 +217,7 @@ impl Ledger {
             }
         };
         record.fate = Fate::Confirmed(mined.clone());
+        let effect = record.purpose.effect();
         let cancelled = record.attempt(mined.hash).is_some_and(|a| a.kind == AttemptKind::Cancel);
         let mut step = Step::of_nonce(nonce);
         self.unbind(nonce, &mut step, |item, step| {
@@ -222,7 +225,7 @@ impl Ledger {
                 item.suspect = true;
                 step.alert_if_orphaned(item);
             } else {
-                step.apply(item, &mined);
+                step.apply(item, effect, &mined);
             }
         });
         self.finish(step)
@@ -318,7 +321,7 @@ impl Step {
     }
 
     /// What a confirmed transaction means for one of its items.
-    fn apply(&mut self, item: &mut Item, mined: &Mined) {
+    fn apply(&mut self, item: &mut Item, effect: Option<Effect>, mined: &Mined) {
         let why = match &mined.execution {
             Execution::Succeeded { outcomes } => {
                 match outcomes.iter().find(|(id, _)| *id == item.id) {
@@ -343,8 +346,10 @@ impl Step {
             }
         };
         item.suspect = true;
-        item.reverts += 1;
-        if item.reverts >= MAX_REVERTS && item.next_work().is_some() {
+        // What is not due any more, as another transaction has done it, may well revert.
+        let was_due = effect.is_some() && item.next_work() == effect;
+        item.reverts += u32::from(was_due);
+        if was_due && item.reverts >= MAX_REVERTS {
             self.reject(item, why);
         } else {
             self.alert_if_orphaned(item);

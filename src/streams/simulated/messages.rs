@@ -8,7 +8,9 @@ use async_nats::{
 };
 use bytes::Bytes;
 
-use crate::streams::{publish::EXPECTED_SUBJECT, read::Stored, setup::StreamIncarnation};
+use crate::streams::{
+    publish::EXPECTED_SUBJECT, read::Stored, setup::StreamIncarnation, subjects::matches,
+};
 
 /// How long the server knows an id, in nanoseconds.
 const DUPLICATE_WINDOW_NS: u64 = 120_000_000_000;
@@ -163,18 +165,5 @@ impl Messages {
             known.retain(|known| *known != sequence);
         }
         true
-    }
-}
-
-/// Whether a filter with wildcards takes a subject.
-pub(super) fn matches(filter: &str, subject: &str) -> bool {
-    let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
-    loop {
-        match (filter.next(), subject.next()) {
-            (Some(">"), Some(_)) | (None, None) => return true,
-            (Some("*"), Some(_)) => {}
-            (Some(wanted), Some(token)) if wanted == token => {}
-            _ => return false,
-        }
     }
 }

@@ -10,6 +10,7 @@ mod lies;
 mod proven;
 mod real;
 mod responder;
+mod second;
 mod splitting;
 
 use std::{num::NonZero, sync::Arc};
