@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check simulate torture bench-ingest bench-signing bench-rules contracts tools
+.PHONY: help demo test check simulate teeth torture bench-ingest bench-signing bench-rules contracts tools
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ SIMULATION = RUSTFLAGS="--cfg tokio_unstable" CARGO_TARGET_DIR="$(or $(CARGO_TAR
 simulate: ## the daemon in a simulated world, seed after seed; SEEDS=1000 (docs/reliability.md)
 	@$(SIMULATION) cargo bench --locked --quiet --profile simulate --features simulation --bench simulate -- \
 		--seeds $(or $(SEEDS),1000) $(ARGS)
+
+teeth: ## bugs planted on purpose, which the simulation must find; ARGS="--only UndoSkipped" (docs/reliability.md)
+	@$(SIMULATION) cargo bench --locked --quiet --profile simulate --features teeth --bench teeth -- $(ARGS)
 
 torture: tools ## the real daemon under everything at once, against an oracle; SEEDS=20 (docs/reliability.md)
 	@cargo bench --locked --quiet --bench torture -- --seeds $(or $(SEEDS),20) $(ARGS)

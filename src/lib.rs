@@ -28,5 +28,6 @@ pub mod simulation;
 pub mod store;
 pub mod streams;
 pub mod supervisor;
+pub mod teeth;
 pub mod telemetry;
 pub mod tools;

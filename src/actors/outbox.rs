@@ -29,6 +29,7 @@ use crate::{
         publish::OutMessage,
         subjects::{StreamId, Writer},
     },
+    teeth::{Tooth, is_planted},
 };
 
 /// One thing to be said.
@@ -140,6 +141,9 @@ impl Outbox {
         let mut outbox =
             Self { owner: owner.to_owned(), next: 0, waiting: VecDeque::new(), said: Vec::new() };
         for (key, value) in rows {
+            if is_planted(Tooth::OutboxDropped) {
+                continue;
+            }
             let number = key
                 .get(prefix.len()..)
                 .and_then(|bytes| bytes.try_into().ok())

@@ -37,6 +37,7 @@ use crate::{
         send_errors::{SendOutcome, classify_send},
     },
     supervisor::{ActorRef, Next, Receives, Stepper, Steps, Unreachable},
+    teeth::{Tooth, is_planted},
     telemetry::Metrics,
 };
 
@@ -221,7 +222,11 @@ impl TransactionActor {
                 None => SendOutcome::UnknownFate,
             },
         });
-        let best = outcomes.min_by_key(rank).unwrap_or(SendOutcome::UnknownFate);
+        let outcomes: Vec<SendOutcome> = outcomes.collect();
+        if is_planted(Tooth::NonceRecycled) && outcomes.contains(&SendOutcome::UnknownFate) {
+            return SendOutcome::UnknownFate;
+        }
+        let best = outcomes.into_iter().min_by_key(rank).unwrap_or(SendOutcome::UnknownFate);
         let labels = [self.spec.signer.as_str(), best.as_str()];
         self.spec.metrics.send_outcomes_total.with_label_values(&labels).inc();
         best

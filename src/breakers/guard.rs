@@ -17,6 +17,7 @@ use super::{
     retry::{RetryBudget, pause},
     spec::{GuardSpec, GuardSpecError, RetrySpec, Terms},
 };
+use crate::teeth::{Tooth, is_planted};
 use crate::telemetry::Metrics;
 
 /// Guards the calls to one dependency. Clones share all of it.
@@ -254,6 +255,9 @@ impl Guard {
                     FailureClass::Fault => (Verdict::AtFault, &counts.fault),
                     FailureClass::Overloaded { .. } => (Verdict::Unclear, &counts.overloaded),
                     FailureClass::Barred => (Verdict::Barred, &counts.fault),
+                    FailureClass::Answer if is_planted(Tooth::BreakerCountsReverts) => {
+                        (Verdict::Barred, &counts.answer)
+                    }
                     FailureClass::Answer => (Verdict::Works, &counts.answer),
                 };
                 (verdict, outcome, Err(GuardError::Inner(error)))

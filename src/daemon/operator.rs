@@ -64,6 +64,13 @@ type Heads = BTreeMap<Name, ActorRef<Stepper<HeadActor>>>;
 const ASK_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl DaemonState {
+    /// Whether the circuit breaker of a dependency is open.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn is_barred(&self, dependency: &str) -> bool {
+        self.metrics.breaker_state.with_label_values(&[dependency]).get() == 2
+    }
+
     pub(super) fn new(config: &Config, tree: Tree, metrics: Metrics) -> Self {
         let mut contracts: BTreeMap<Name, Vec<String>> = BTreeMap::new();
         for contract in &config.contracts {

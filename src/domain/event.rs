@@ -1,5 +1,6 @@
 //! A log as a standard event.
 
+use crate::teeth::{Tooth, is_planted};
 use std::{collections::BTreeMap, fmt};
 
 use alloy::primitives::{Address, B256, Keccak256};
@@ -21,7 +22,9 @@ impl EventId {
     pub fn of(chain_id: u64, block_hash: B256, transaction_hash: B256, log_index: u64) -> Self {
         let mut hasher = Keccak256::new();
         hasher.update(chain_id.to_be_bytes());
-        hasher.update(block_hash);
+        if !is_planted(Tooth::IdWithoutBlockHash) {
+            hasher.update(block_hash);
+        }
         hasher.update(transaction_hash);
         hasher.update(log_index.to_be_bytes());
         Self(hasher.finalize())

@@ -13,6 +13,7 @@ use super::{
     journal::{Journal, Step},
 };
 use crate::domain::{BlockRef, Event, EventId, Name, Position, Watermark};
+use crate::teeth::{Tooth, is_planted};
 
 /// What a fold is fed, in stream order.
 ///
@@ -346,7 +347,9 @@ impl<F: Fold> Engine<F> {
             for step in self.journal.pop_beyond(&frontier.through, &mut self.writes) {
                 self.undone_blocks += 1;
                 for said in step.undo(&mut self.state).into_iter().rev() {
-                    self.emit(Emitted::TakesBack(said));
+                    if !is_planted(Tooth::RetractionWithoutCompensation) {
+                        self.emit(Emitted::TakesBack(said));
+                    }
                 }
             }
         }

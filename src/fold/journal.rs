@@ -9,6 +9,7 @@ use super::{
     state::{Changes, Kept, Key, State, Stored, Unreadable},
 };
 use crate::domain::Position;
+use crate::teeth::{Tooth, is_planted};
 
 /// What one block changed and said.
 #[derive(Clone, Debug)]
@@ -65,7 +66,8 @@ impl<O, K: Key> Step<O, K> {
 
     /// Puts the old values back. Gives what was said.
     pub(super) fn undo(self, state: &mut State<K>) -> Vec<O> {
-        for (key, old) in self.before {
+        let skipped = is_planted(Tooth::UndoSkipped);
+        for (key, old) in self.before.into_iter().filter(|_| !skipped) {
             state.set(key, old);
         }
         state.take_changes();

@@ -20,6 +20,7 @@ use super::{
     track::{Frontier, InboxKey, KnownBlock, LAST_ID, SavedTrack, Track},
 };
 use crate::domain::{BlockRef, Event, Name, Position};
+use crate::teeth::{Tooth, is_planted};
 
 /// Events of several sources, held until they can be handed out in order.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl Merge {
         }
         for (name, value) in &saved.inbox {
             let event: Event = read(Area::Inbox, name, value)?;
-            merge.insert(Arc::new(event));
+            merge.insert((event.position, event.id), Arc::new(event));
         }
         Ok(merge)
     }
@@ -132,25 +133,28 @@ impl Merge {
         // on a branch with other times: one that the source has left.
         let late = track.through.is_some_and(|through| event.block.number <= through.number)
             || track.ceiling().is_some_and(|ceiling| event.position <= ceiling);
-        let at = (event.position, event.id);
+        let mut at = (event.position, event.id);
+        if is_planted(Tooth::TiesByArrival) {
+            at.0.transaction_index = 0;
+            at.0.log_index = self.inbox.len() as u64;
+        }
         if late || self.inbox.contains_key(&at) {
             self.duplicates += 1;
             return Ok(());
         }
         let event = Arc::new(event);
         writes.event(at, Arc::clone(&event));
-        self.insert(event);
+        self.insert(at, event);
         Ok(())
     }
 
-    fn insert(&mut self, event: Arc<Event>) {
+    fn insert(&mut self, at: InboxKey, event: Arc<Event>) {
         self.lineage.vouch(
             event.position.chain_id,
             event.block.number,
             event.block.hash,
             event.block.time,
         );
-        let at = (event.position, event.id);
         if let Some(track) = self.tracks.get_mut(&event.contract) {
             track.held.insert((event.block.number, at));
         }

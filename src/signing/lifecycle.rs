@@ -29,6 +29,7 @@
 
 mod messages;
 
+use crate::teeth::{Tooth, is_planted};
 use alloy::primitives::B256;
 
 pub use messages::{Heads, Input, Lookup, Output, Receipt, Report, SignedBytes, StuckReason};
@@ -214,6 +215,10 @@ impl Lifecycle {
             return Vec::new();
         }
         match outcome {
+            SendOutcome::UnknownFate if is_planted(Tooth::NonceRecycled) => {
+                self.state = State::Displaced;
+                vec![Output::Report(Report::Displaced)]
+            }
             SendOutcome::Accepted | SendOutcome::AlreadyKnown => self.in_pool(hash),
             SendOutcome::NonceTooLow => vec![self.look_up()],
             SendOutcome::NonceTooHigh => vec![Output::Report(Report::Gap)],

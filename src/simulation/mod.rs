@@ -5,6 +5,7 @@
 pub mod chain;
 mod node;
 mod play;
+pub mod recorded;
 mod script;
 mod setup;
 #[cfg(test)]

@@ -87,6 +87,8 @@ pub(super) struct World<'s> {
     /// By how much the system's clock is wrong, in seconds.
     clock_error: i64,
     copies: Option<(Vec<u8>, Image)>,
+    /// At some time one of them does.
+    endpoints_fail: bool,
     faults: BTreeMap<&'static str, u64>,
     pub(super) wrong: Vec<String>,
     /// The block after which all has been as it must be.
@@ -170,6 +172,7 @@ impl<'s> World<'s> {
             now: Duration::ZERO,
             clock_error: 0,
             copies: None,
+            endpoints_fail: script.events.iter().any(|it| matches!(it.what, What::Endpoint(..))),
             faults: BTreeMap::new(),
             wrong: Vec::new(),
             quiet_since: None,
@@ -220,7 +223,14 @@ impl<'s> World<'s> {
                 let Some(due) = self.due.remove(&(at, order)) else { continue };
                 let is_block = matches!(due, Due::Block);
                 if let Some((down, loss)) = self.happens(due) {
+                    // In the middle of what is going on at this very moment.
+                    for _ in 0..chance::random_range(0..=KILL_AFTER_TURNS) {
+                        tokio::task::yield_now().await;
+                    }
                     break End::Killed(down, loss);
+                }
+                if is_block {
+                    self.look_at_breakers(&daemon);
                 }
                 if is_block && self.is_over(&daemon) {
                     break End::Over;
@@ -408,6 +418,20 @@ impl<'s> World<'s> {
         head >= calm_at + PATIENCE_BLOCKS
     }
 
+    /// A contract's refusal is an answer: no endpoint is the worse for it.
+    fn look_at_breakers(&mut self, daemon: &Daemon) {
+        if self.endpoints_fail || !self.wrong.is_empty() {
+            return;
+        }
+        let barred = |daemon: &SimulatedDaemon| {
+            let mut endpoints = (0..ENDPOINTS).map(|place| format!("endpoint/local/{place}"));
+            endpoints.find(|endpoint| daemon.state().is_barred(endpoint))
+        };
+        if let Some(endpoint) = daemon.borrow().as_ref().and_then(barred) {
+            self.wrong.push(format!("the breaker of {endpoint} opened, which never failed"));
+        }
+    }
+
     fn look_for_panics(&mut self, daemon: &Daemon) {
         let actors = daemon.borrow().as_ref().map(SimulatedDaemon::actors).unwrap_or_default();
         let ends = actors.into_iter().filter_map(|actor| Some((actor.name, actor.last_end?)));
@@ -415,11 +439,21 @@ impl<'s> World<'s> {
         self.wrong.extend(panics.map(|(name, last)| format!("{name} panicked: {}", last.detail)));
     }
 
+    /// Had a stream lost anything?
+    pub(super) fn lost_messages(&self) -> bool {
+        let kinds = ["stream_deleted", "message_lost", "broker_rolled_back", "broker_lost"];
+        kinds.iter().any(|kind| self.faults.contains_key(kind))
+    }
+
     /// Had anything been orphaned?
     pub(super) fn had_reorgs(&self) -> bool {
         self.faults.contains_key("reorg")
     }
 }
+
+/// After at most so many turns of everybody who has something to do, without any time
+/// passing.
+const KILL_AFTER_TURNS: u32 = 24;
 
 /// A member's address.
 fn of(member: u8) -> Address {

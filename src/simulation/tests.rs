@@ -12,7 +12,7 @@ fn plays_right(script: &str) {
     assert!(outcome.verdict.is_right(), "{:#?}", outcome.verdict);
 }
 
-macro_rules! found {
+macro_rules! played {
     ($($name:ident),* $(,)?) => {
         $(#[test]
         fn $name() {
@@ -20,32 +20,22 @@ macro_rules! found {
                 "../../tests/fixtures/simulations/", stringify!($name), ".json"
             )));
         })*
+
+        const PLAYED: &[&str] = &[$(stringify!($name)),*];
     };
 }
 
-found! {
-    a_private_fork_has_a_receipt,
-    a_private_fork_makes_a_nonce_seem_foreign,
-    a_private_fork_says_who_has_what,
-    a_retraction_that_was_not_said_and_its_stream_deleted,
-    a_watermark_lost_after_it_was_read,
-    an_older_copys_nonce_mined_by_a_later_attempt,
-    an_older_store_says_again_what_was_taken_back,
-    an_older_stream_in_the_place_of_a_newer_one,
-    benefits_of_an_older_store,
-    books_of_an_older_store_and_a_reorg,
-    books_of_an_older_store_and_what_was_settled,
-    broker_lost_while_a_reorg_is_pending,
-    clock_set_back_while_a_revoke_waits,
-    events_deleted_while_a_badge_is_orphaned,
-    governance_stream_deleted_before_benefits_are_taken_back,
-    hidden_receipts_and_a_nonce_that_seems_foreign,
-    history_withheld_when_it_is_read_again,
-    made_anew_within_the_brokers_window,
-    message_lost_without_a_reconnect,
-    read_again_from_an_orphaned_block,
-    reverts_on_branches_that_are_gone,
-    what_lacks_was_orphaned_since,
+recorded::each!(played);
+
+#[test]
+fn each_recorded_script_is_played() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/simulations");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let mut names: Vec<String> =
+        files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, PLAYED);
+    assert_eq!(recorded::scripts().len(), PLAYED.len());
 }
 
 #[test]

@@ -10,10 +10,14 @@ use serde_json::Value as Json;
 
 use super::{chain::Chain, node::lock, play::World, setup::CONFIRMATIONS};
 use crate::{
+    actors::messages,
     api::Operator as _,
     cli::demo::oracle::{self, Award, Places},
     daemon::simulated::SimulatedDaemon,
-    domain::{Event, Rewind, Watermark},
+    domain::{
+        Event, Rewind, TransactionMessage, TransactionState, UnlockId, UnlockMessage, UnlockState,
+        Watermark,
+    },
     streams::subjects::StreamId,
 };
 
@@ -54,6 +58,8 @@ pub(super) fn of(world: &World<'_>, daemon: Option<&SimulatedDaemon>) -> Verdict
     }
     wrong.extend(benefits(world, &chain));
     wrong.extend(stream(world, &chain));
+    wrong.extend(nonces(world, &chain));
+    wrong.extend(last_words(world, &chain));
     let letters = world.server.messages(StreamId::DeadLetters);
     let letter = letters.iter().find(|it| it.subject.starts_with("merit.v1.dead_letters."));
     if let Some(letter) = letter {
@@ -106,6 +112,70 @@ fn awards(world: &World<'_>, chain: &Chain) -> Verdict {
     Verdict { lost: lost.len(), duplicate: twice.len(), phantom: phantom.len(), wrong }
 }
 
+/// What the stream says of nonces, against each other and against the chain: a nonce has
+/// one effect for ever, and nothing is sent that was not written down.
+fn nonces(world: &World<'_>, chain: &Chain) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut effects: BTreeMap<u64, Vec<UnlockId>> = BTreeMap::new();
+    let mut written: BTreeSet<B256> = BTreeSet::new();
+    for message in world.server.messages(StreamId::Transactions) {
+        let Ok(message) = messages::read::<TransactionMessage>(&message.payload) else { continue };
+        let signed = matches!(message.state, TransactionState::Signed | TransactionState::Replaced);
+        if !signed {
+            continue;
+        }
+        written.extend(message.hash);
+        // It only fills a gap.
+        if message.unlocks.is_empty() {
+            continue;
+        }
+        let effect = effects.entry(message.nonce).or_insert_with(|| message.unlocks.clone());
+        if *effect != message.unlocks {
+            wrong.push(format!("nonce {} has two effects", message.nonce));
+        }
+    }
+    // Of a stream that lost something, nobody knows what it had.
+    if world.lost_messages() {
+        return wrong;
+    }
+    let at = world.setup.deployment.achievements;
+    // Who has which: what was granted at the deployment is another event.
+    let of_contract = chain.logs().filter(|log| log.address() == at && log.topics().len() == 3);
+    let sent: BTreeSet<B256> = of_contract.filter_map(|log| log.transaction_hash).collect();
+    let unwritten = sent.difference(&written).count();
+    if unwritten > 0 {
+        wrong.push(format!("{unwritten} transactions were sent and not written down"));
+    }
+    wrong
+}
+
+/// What consumers heard last of each unlock, against the chain.
+fn last_words(world: &World<'_>, chain: &Chain) -> Vec<String> {
+    let mut last: BTreeMap<(Address, String), bool> = BTreeMap::new();
+    for message in world.server.messages(StreamId::Unlocks) {
+        let Ok(message) = messages::read::<UnlockMessage>(&message.payload) else { continue };
+        let is_there = match message.state {
+            UnlockState::Unlocked => true,
+            UnlockState::Revoked => false,
+            _ => continue,
+        };
+        last.insert((message.request.user, message.request.achievement_id.to_string()), is_there);
+    }
+    if world.lost_messages() {
+        return Vec::new();
+    }
+    let mut wrong = Vec::new();
+    for who in world.setup.members() {
+        for id in ACHIEVEMENTS {
+            let told = last.get(&(who, id.to_string())).copied().unwrap_or(false);
+            if told != chain.has(who, id) {
+                wrong.push(format!("of {id} of {who} was told last that it is there: {told}"));
+            }
+        }
+    }
+    wrong
+}
+
 /// What the bucket says of each holder, against what the chain says.
 fn benefits(world: &World<'_>, chain: &Chain) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -138,7 +208,8 @@ fn stream(world: &World<'_>, chain: &Chain) -> Vec<String> {
         ("contributions", at.inbox),
         ("achievements", at.achievements),
     ];
-    let mut wrong = Vec::new();
+    let mut wrong = told.ambiguous;
+    let told = told.by_contract;
     for (name, address) in watched {
         let (events, through) = told.get(name).cloned().unwrap_or_default();
         if through < head {
@@ -158,9 +229,17 @@ fn stream(world: &World<'_>, chain: &Chain) -> Vec<String> {
     wrong
 }
 
-/// The events that hold, and up to which block they are all, by contract.
-fn told(world: &World<'_>) -> BTreeMap<String, (Vec<Place>, u64)> {
+/// What the stream of events tells.
+struct Told {
+    /// The events that hold, and up to which block they are all.
+    by_contract: BTreeMap<String, (Vec<Place>, u64)>,
+    /// Ids that two events have.
+    ambiguous: Vec<String>,
+}
+
+fn told(world: &World<'_>) -> Told {
     let mut told: BTreeMap<String, (Vec<(u64, Place)>, u64)> = BTreeMap::new();
+    let (mut ids, mut ambiguous) = (BTreeMap::new(), Vec::new());
     for message in world.server.messages(StreamId::Events) {
         let Ok(mut body) = serde_json::from_slice::<Json>(&message.payload) else { continue };
         let Some(data) = body.get_mut("data").map(Json::take) else { continue };
@@ -168,6 +247,9 @@ fn told(world: &World<'_>) -> BTreeMap<String, (Vec<Place>, u64)> {
         if subject.starts_with("merit.v1.events.") {
             let Ok(event) = serde_json::from_value::<Event>(data) else { continue };
             let place = (event.block.hash, event.position.log_index);
+            if *ids.entry(event.id).or_insert(place) != place {
+                ambiguous.push(format!("two events have the id {}", event.id));
+            }
             let known = told.entry(event.contract.to_string()).or_default();
             known.0.push((event.block.number, place));
         } else if subject.starts_with("merit.v1.watermarks.") {
@@ -184,7 +266,11 @@ fn told(world: &World<'_>) -> BTreeMap<String, (Vec<Place>, u64)> {
         }
     }
     let places = |events: Vec<(u64, Place)>| events.into_iter().map(|(_, place)| place).collect();
-    told.into_iter().map(|(name, (events, through))| (name, (places(events), through))).collect()
+    let by_contract = told
+        .into_iter()
+        .map(|(name, (events, through))| (name, (places(events), through)))
+        .collect();
+    Told { by_contract, ambiguous }
 }
 
 /// Of everything that was said on the chain and in the streams.

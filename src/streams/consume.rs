@@ -23,6 +23,7 @@
 
 mod pump;
 
+use crate::teeth::{Tooth, is_planted};
 use std::{collections::BTreeMap, time::Duration};
 
 use async_nats::{HeaderMap, Subject};
@@ -165,6 +166,7 @@ impl Inbox {
         let (mut handed_out, mut resumption) = resume(spec.resume_after, incarnation, last);
         let witness = spec.resume_after.and_then(|cursor| cursor.witness);
         if let (Resumption::Continued, Some(witness)) = (resumption, witness)
+            && !is_planted(Tooth::CursorTrusted)
             && !is_there(connection, spec.stream, witness).await?
         {
             (handed_out, resumption) = (0, Resumption::TailReplaced);
@@ -368,6 +370,9 @@ impl From<String> for PullEnd {
 fn resume(cursor: Option<Cursor>, incarnation: StreamIncarnation, last: u64) -> (u64, Resumption) {
     match cursor {
         None => (0, Resumption::FromStart),
+        Some(cursor) if is_planted(Tooth::CursorTrusted) => {
+            (cursor.sequence.min(last), Resumption::Continued)
+        }
         Some(cursor) if cursor.incarnation != incarnation => (0, Resumption::NewIncarnation),
         Some(cursor) if cursor.sequence > last => (last, Resumption::TailLost { last }),
         Some(cursor) => (cursor.sequence, Resumption::Continued),

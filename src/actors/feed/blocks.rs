@@ -29,6 +29,7 @@ use crate::{
     },
     config::Completeness,
     domain::BlockRef,
+    teeth::{Tooth, is_planted},
 };
 
 /// Blocks that are kept: what contracts of unlike confirmations take one after
@@ -82,6 +83,9 @@ impl Blocks {
         let reading = async move {
             let _place = places.acquire().await.map_err(|_| FeedError::Restarted)?;
             let logs = match completeness {
+                Completeness::Receipts if is_planted(Tooth::ReceiptsNotChecked) => {
+                    read_block(&client, &all, hash, bloom.as_ref(), false).await?
+                }
                 Completeness::Receipts => {
                     let filter = union(all.iter().map(|watched| &**watched));
                     client.proven_logs_of(&filter, hash).await?

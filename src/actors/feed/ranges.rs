@@ -15,6 +15,7 @@ use crate::{
     },
     config::Completeness,
     domain::BlockRef,
+    teeth::{Tooth, is_planted},
 };
 
 /// Headers asked for in one go.
@@ -86,6 +87,9 @@ pub async fn read<W>(client: &ChainClient, order: Order<W>) -> Result<Answer<W>,
     let Order { from, to, shares, window, completeness } = order;
     let filter = union(shares.iter().map(|(_, _, watched)| &**watched));
     let found = match completeness {
+        Completeness::Receipts if is_planted(Tooth::ReceiptsNotChecked) => {
+            told(client, &filter, (from, to), window.as_deref(), false).await?
+        }
         Completeness::Receipts => {
             let to = to.min(from.saturating_add(PROVEN_BLOCKS_MAX - 1));
             let top = window.as_deref().and_then(|window| window.at(to)).map(|block| block.hash);

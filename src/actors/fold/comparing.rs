@@ -207,9 +207,13 @@ impl<F: Folding> FoldActor<F> {
                         told.done = true;
                         holds != told.holds || (holds && told.hash != keccak256(&said))
                     }
-                    None if holds => true,
-                    // It was said on a stream that is gone.
-                    None => store.get(Table::State, &kept_key(&owner, &key)).await?.is_some(),
+                    None => {
+                        let (hash, done) = (B256::ZERO, true);
+                        told.insert(key.clone(), Told { holds, hash, done });
+                        // It may have been said on a stream that is gone.
+                        let kept = kept_key(&owner, &key);
+                        holds || store.get(Table::State, &kept).await?.is_some()
+                    }
                 };
                 if says && let Some(message) = self.folding.say_kept(&said, id)? {
                     step.outgoing.push(message);

@@ -20,6 +20,7 @@ use crate::{
         setup::{self, StreamIncarnation},
         subjects::{self, StreamId},
     },
+    teeth::{Tooth, is_planted},
 };
 
 /// What is saved beside the fold's own parts: they are worth nothing without.
@@ -137,7 +138,9 @@ impl<F: Folding> FoldActor<F> {
         self.folding.opened(&self.shared, &engine);
         tracing::info!(actor = owner, ?resumed, "fold opened");
         let account = Account::new(rewinds, &counts);
-        let withholds = mark.is_some() && self.has_words(&owner).await?;
+        let withholds = mark.is_some()
+            && !is_planted(Tooth::KnownByTheWindow)
+            && self.has_words(&owner).await?;
         Ok(Open {
             withholds,
             words,

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod words;
+
 use alloy::primitives::{Address, B256, keccak256};
 use serde_json::json;
 

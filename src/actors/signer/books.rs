@@ -31,6 +31,7 @@ use crate::{
         subjects::{self, StreamId},
     },
     supervisor::{ArbiterClass, ChildSpec, StepLimits},
+    teeth::{Tooth, is_planted},
 };
 
 /// Everything that one commit keeps in agreement.
@@ -141,21 +142,23 @@ impl SignerActor {
         let saved = shared.store.get(Table::Positions, owner.as_bytes()).await?;
         let position: Option<Cursor> =
             saved.and_then(|bytes| serde_json::from_slice(&bytes).ok()).flatten();
-        let (inbox, resumed) = Inbox::open(
-            connection,
-            InboxSpec {
-                stream: StreamId::Unlocks,
-                durable: owner,
-                filters: vec![
-                    subjects::unlocks_in(UnlockState::Requested),
-                    subjects::unlocks_in(UnlockState::Retracted),
-                ],
-                max_batch: HEAR_MAX,
-                ack_wait: ACK_WAIT,
-                resume_after: position,
-            },
-        )
-        .await?;
+        let spec = |resume_after| InboxSpec {
+            stream: StreamId::Unlocks,
+            durable: owner.clone(),
+            filters: vec![
+                subjects::unlocks_in(UnlockState::Requested),
+                subjects::unlocks_in(UnlockState::Retracted),
+            ],
+            max_batch: HEAR_MAX,
+            ack_wait: ACK_WAIT,
+            resume_after,
+        };
+        let (mut inbox, resumed) = Inbox::open(connection, spec(position)).await?;
+        if matches!(resumed, Resumption::TailLost { .. }) {
+            // Where the end was, something else may stand by now: what is heard again changes
+            // nothing, and what is not heard is never heard of.
+            (inbox, _) = Inbox::open(connection, spec(None)).await?;
+        }
         let created = inbox.cursor_at(0).incarnation.unix_ms();
         let era = match (era, resumed) {
             (None, _) => created,
@@ -343,11 +346,13 @@ impl SignerActor {
             key: owned_key(&owner, key),
             value,
         }));
-        writes.push(Write {
-            table: Table::Positions,
-            key: owner.into_bytes(),
-            value: serde_json::to_vec(&books.position).ok(),
-        });
+        let position = serde_json::to_vec(&books.position).unwrap_or_default();
+        let position = Write::put(Table::Positions, owner, position);
+        if is_planted(Tooth::AcknowledgedBeforeCommit) {
+            self.spec.shared.store.commit(vec![position.clone()]).await?;
+            tokio::time::sleep(HEAR_WAIT).await;
+        }
+        writes.push(position);
         writes.extend(books.outbox.add(outgoing));
         Failpoint::BeforeCommit.hit();
         self.spec.shared.store.commit(writes).await?;

@@ -9,6 +9,7 @@ use crate::{
     domain::{TransactionState, UnlockId},
     signing::ledger::{Changes, Fate, Mined, NonceRecord, item_key},
     store::Table,
+    teeth::{Tooth, is_planted},
 };
 
 /// Why a transaction that was on the chain is not any more.
@@ -23,6 +24,9 @@ impl SignerActor {
         books: &mut Books,
         ask: bool,
     ) -> Result<(), Trouble> {
+        if is_planted(Tooth::ConfirmedForGood) {
+            return Ok(());
+        }
         let link = self.spec.link.clone();
         let view = link.view.borrow().clone();
         let head = match &view {

@@ -15,6 +15,7 @@ use crate::{
         item::{Effect, Rejection},
         ledger::{Attempt, AttemptKind, Call, Changes, Purpose, ReconcileAction},
     },
+    teeth::{Tooth, is_planted},
 };
 
 /// As urgent as its most urgent item.
@@ -189,6 +190,11 @@ impl SignerActor {
             let mut message = self.transaction(record, state, None);
             message.raw = record.newest().map(|attempt| attempt.raw.clone());
             told.push(message);
+        }
+        if is_planted(Tooth::BroadcastBeforePersist) {
+            for raw in told.iter().filter_map(|message| message.raw.as_ref()) {
+                let _ = self.spec.link.client.send_raw(raw).await;
+            }
         }
         self.commit(books, changes, told).await?;
         self.say(books).await?;

@@ -9,6 +9,7 @@ use alloy::{primitives::B256, rpc::types::Log};
 
 use super::{ChainClient, LogRange};
 use crate::chain::{answers::LogFilter, rpc::RpcError};
+use crate::teeth::{Tooth, is_planted};
 
 impl ChainClient {
     /// Holds what an endpoint told of blocks from `from` on against what another one
@@ -23,6 +24,9 @@ impl ChainClient {
         from: u64,
         range: &LogRange,
     ) -> Result<(), RpcError> {
+        if is_planted(Tooth::OneWordIsEnough) {
+            return Ok(());
+        }
         let mut others = self.order().into_iter().filter(|other| *other != range.endpoint);
         while let Some(other) = others.next() {
             // One that is away, or lags, says nothing.

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     domain::{UnlockId, UnlockState},
     signing::item::{Bound, Effect, Item, Landing, Rejection},
+    teeth::{Tooth, is_planted},
 };
 
 /// An item whose confirmed transactions had no effect this often is given up,
@@ -250,6 +251,11 @@ impl Ledger {
         }
         let mut step = Step::of_nonce(nonce);
         self.unbind(nonce, &mut step, |item, step| step.alert_if_orphaned(item));
+        if is_planted(Tooth::NonceRecycled) && nonce + 1 == self.next_nonce {
+            self.nonces.remove(&nonce);
+            self.next_nonce = nonce;
+            step.meta = true;
+        }
         self.finish(step)
     }
 

@@ -71,7 +71,10 @@ impl Ledger {
             item.unsure = false;
             match (item.landed, on_chain) {
                 (None, true) => step.land(item, landing),
-                (Some(_), false) => item.landed = None,
+                (Some(_), false) if item.wanted() => item.landed = None,
+                // Nobody does anything about it any more: who was told that it is there is
+                // told that it is not.
+                (Some(_), false) => step.take_off(item, None),
                 _ => {}
             }
         } else {

@@ -209,10 +209,12 @@ impl Everything {
         let (consumer, messages) = self.alive(durable, generation)?;
         let found: Vec<Stored> =
             messages.matching(&consumer.filters, consumer.next).take(max).cloned().collect();
-        if let Some(last) = found.last() {
-            consumer.next = last.sequence + 1;
-        }
-        let mut pending = messages.pending(&consumer.filters, consumer.next) + found.len() as u64;
+        // Nothing up to the end is looked at twice.
+        let all = found.len() < max;
+        let last = found.last().filter(|_| !all).map(|last| last.sequence);
+        consumer.next = last.unwrap_or_else(|| messages.last_sequence()) + 1;
+        let behind = if all { 0 } else { messages.pending(&consumer.filters, consumer.next) };
+        let mut pending = behind + found.len() as u64;
         let mut pulled = Vec::with_capacity(found.len());
         for stored in found {
             pending -= 1;
