@@ -29,7 +29,7 @@ pub enum Tooth {
     ReceiptsNotChecked,
     /// Events of one block are folded as they arrive.
     TiesByArrival,
-    /// What waited to be said is forgotten with the process.
+    /// What could not be said at once is forgotten.
     OutboxDropped,
     /// A place in a stream is believed though the stream lost its end, or is another.
     CursorTrusted,
@@ -37,7 +37,7 @@ pub enum Tooth {
     KnownByTheWindow,
     /// A confirmed transaction is never looked at again.
     ConfirmedForGood,
-    /// One endpoint's word about a range of history is enough.
+    /// One endpoint's word is enough, about history, contracts and receipts.
     OneWordIsEnough,
 }
 

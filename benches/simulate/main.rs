@@ -64,11 +64,14 @@ struct Tally {
     duplicate: usize,
     phantom: usize,
     blocks: u64,
+    /// Of all that was said in all of them: the same seeds give the same.
+    fingerprint: u64,
 }
 
 impl Tally {
     fn add(&mut self, seed: u64, outcome: Outcome) {
         let Outcome { verdict, faults, blocks, fingerprint, .. } = outcome;
+        self.fingerprint ^= fingerprint;
         if !verdict.is_right() {
             eprintln!("seed {seed}: WRONG ({blocks} blocks, {fingerprint:016x}); {faults:?}");
             verdict.wrong.iter().for_each(|wrong| eprintln!("  {wrong}"));
@@ -145,6 +148,7 @@ fn report(args: &Args, tally: &Tally, took: Duration) -> ExitCode {
             "seeds": args.seeds, "failed": tally.failed.len(),
             "lost": tally.lost, "duplicate": tally.duplicate, "phantom": tally.phantom,
             "seeds_per_s": (seeds_per_s * 10.0).round() / 10.0,
+            "fingerprint": format!("{:016x}", tally.fingerprint),
         } })
     );
     if tally.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

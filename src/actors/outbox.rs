@@ -244,6 +244,7 @@ impl Outbox {
                 Err(error) if error.is_for_good() => {
                     set_aside(shared, &self.owner, outgoing, &error).await?
                 }
+                Err(_) if is_planted(Tooth::OutboxDropped) => true,
                 Err(error) => return Err(error),
             };
             // What nobody could be told about keeps its row: it is tried again

@@ -7,7 +7,10 @@ use alloy::{
 };
 
 use super::{ChainLink, request};
-use crate::chain::rpc::RpcError;
+use crate::{
+    chain::rpc::RpcError,
+    teeth::{Tooth, is_planted},
+};
 
 /// JSON-RPC: the parameters are not understood.
 const INVALID_PARAMS: i64 = -32_602;
@@ -56,6 +59,9 @@ impl ChainLink {
     /// # Errors
     /// See [`RpcError`].
     pub async fn place(&self, number: u64) -> Result<Place, RpcError> {
+        if is_planted(Tooth::OneWordIsEnough) {
+            return Ok(BlockNumberOrTag::from(number).into());
+        }
         let view = self.view.borrow().clone();
         let seen = view.as_ref().and_then(|view| view.header(number)).map(|block| block.hash);
         let hash = match seen {

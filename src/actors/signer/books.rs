@@ -130,7 +130,9 @@ impl SignerActor {
             }
         }
         // Until it is made up for, whatever is written and however often it begins.
-        let fresh = is_marked || records.is_empty() || self.told(serial).await?;
+        let said = self.told(serial).await?;
+        let fresh = is_marked || records.is_empty() || said > serial;
+        serial = serial.max(said);
         if fresh && !is_marked {
             self.mark_fresh().await?;
         }
@@ -194,9 +196,10 @@ impl SignerActor {
         Ok(books)
     }
 
-    /// Whether the stream has more of this signer than books that have said so much: then
-    /// they are an older copy.
-    async fn told(&self, serial: u64) -> Result<bool, Trouble> {
+    /// How much the stream has of this signer: more than books that are an older copy have
+    /// said. Books that begin anew count on from there, or an older copy that comes back
+    /// later would seem to be newer than they.
+    async fn told(&self, serial: u64) -> Result<u64, Trouble> {
         let connection = &self.spec.shared.connection;
         let filter = subjects::transactions_of(self.name());
         let last = last_by_subject(connection, StreamId::Transactions, &filter).await?;
@@ -209,7 +212,7 @@ impl SignerActor {
                 "the books are an older copy: the chain is asked about everything"
             );
         }
-        Ok(said > serial)
+        Ok(said)
     }
 
     /// Takes in what rule sets want and take back. Returns whether there was

@@ -23,6 +23,7 @@ use crate::{
         ledger::{AttemptKind, Execution, Mined, Outcome},
         lifecycle::{Heads, Input, Lookup, Receipt},
     },
+    teeth::{Tooth, is_planted},
 };
 
 /// Looked at again after so long, whatever the head: a pool may have dropped it.
@@ -227,7 +228,7 @@ impl TransactionActor {
         others: &[&ChainClient],
         told: Receipt,
     ) -> Result<(), RpcError> {
-        if self.seconded == Some(told) {
+        if self.seconded == Some(told) || is_planted(Tooth::OneWordIsEnough) {
             return Ok(());
         }
         let mut contradicted = false;
@@ -321,6 +322,9 @@ impl TransactionActor {
 /// Which of our attempts another endpoint has a receipt of: then nobody else has used
 /// the nonce, whoever hides it.
 async fn found_by(others: &[&ChainClient], hashes: &[B256]) -> Option<B256> {
+    if is_planted(Tooth::OneWordIsEnough) {
+        return None;
+    }
     for other in others {
         for hash in hashes {
             // One that is away says nothing.

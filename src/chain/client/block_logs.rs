@@ -33,7 +33,8 @@ impl ChainClient {
     /// A log that the bloom denies is believed only if it is the bloom that is
     /// false (see [`Self::check_presence`]). Where the bloom may expect logs, an
     /// answer without any is believed only when a second one agrees: another
-    /// endpoint's, or the same one's once more where no other answers.
+    /// endpoint's, or where no other answers, the block's receipts or the same one's once
+    /// more.
     ///
     /// # Errors
     /// See [`RpcError`].
@@ -60,7 +61,18 @@ impl ChainClient {
             }
         }
         match without {
-            Some(index) => self.undenied_logs_at(index, filter, hash, hint).await,
+            Some(index) => {
+                // Others are there, and fail: what the receipts say needs nobody's word.
+                if self.shared.endpoints.len() > 1
+                    && let Ok(logs) = self.proven_logs_of(filter, hash).await
+                {
+                    if !logs.is_empty() {
+                        self.withheld(index, hash);
+                    }
+                    return Ok(logs);
+                }
+                self.undenied_logs_at(index, filter, hash, hint).await
+            }
             None => Err(failure.unwrap_or_else(|| self.no_endpoint())),
         }
     }
