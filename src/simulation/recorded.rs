@@ -23,14 +23,12 @@ macro_rules! each {
             events_deleted_while_a_badge_is_orphaned,
             governance_stream_deleted_before_benefits_are_taken_back,
             hidden_receipts_and_a_nonce_that_seems_foreign,
-            history_withheld_when_it_is_read_again,
             made_anew_within_the_brokers_window,
             message_lost_without_a_reconnect,
             new_books_and_an_older_copy_after_them,
             read_again_from_an_orphaned_block,
             reverts_on_branches_that_are_gone,
             what_lacks_was_orphaned_since,
-            withheld_while_all_others_fail,
         }
     };
 }
