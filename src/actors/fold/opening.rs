@@ -118,7 +118,7 @@ impl<F: Folding> FoldActor<F> {
             Resumption::FromStart | Resumption::Continued => {}
             Resumption::NewIncarnation | Resumption::TailLost { .. } | Resumption::TailReplaced => {
                 // Its sequences mean other messages now: the fold starts again
-                // with the stream. What it says again is known by its effects.
+                // with the stream.
                 tracing::warn!(actor = owner, ?resumed, "the stream is another: rebuilding");
                 self.forget(&owner, resumed != Resumption::NewIncarnation).await?;
                 engine = Engine::new(self.folding.fold(), sources);
@@ -180,7 +180,7 @@ impl<F: Folding> FoldActor<F> {
         }
         if standing.output.is_some_and(|saved| saved != output) {
             // What was said is gone with the stream that had it, and no outbox
-            // remembers it. Said again, it has the same ids.
+            // remembers it.
             let stream = self.folding.stream();
             tracing::warn!(actor = owner, %stream, "was made anew: rebuilding, to say all again");
             self.forget_unsaid(owner).await?;
