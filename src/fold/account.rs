@@ -134,6 +134,13 @@ impl Account {
         Ok(true)
     }
 
+    /// Goes on from a watermark that did not fit as though it had: what follows is judged
+    /// from there.
+    pub fn pass_over(&mut self, watermark: &Watermark) {
+        let through = Some(*watermark.complete_through());
+        *self.tally(watermark.contract()) = Tally { through, ..Tally::default() };
+    }
+
     fn tally(&mut self, contract: &Name) -> &mut Tally {
         self.contracts.entry(contract.clone()).or_default()
     }
@@ -175,7 +182,7 @@ mod tests {
         }
     }
 
-    #[derive(Clone, Debug)]
+    #[derive(Clone, Debug, PartialEq)]
     #[allow(clippy::large_enum_variant)]
     enum Said {
         Event(Box<Event>),
@@ -287,6 +294,44 @@ mod tests {
             read(&mut Account::default(), &numbered(said)),
             Ok(vec![3, 3, 3, 6, 6, 9, 9, 12, 12])
         );
+    }
+
+    /// What a rewind has to void: a hole that was orphaned since stands before a lower one.
+    #[test]
+    fn a_later_hole_may_be_lower_than_the_first_and_a_rewind_to_the_lowest_leaves_none() {
+        let mut said = stream(12);
+        said.push(retraction(2, 12));
+        said.extend([event(3, 0), event(3, 1), progress(4, Some(2), 2)]);
+        let lost_watermark = said.iter().rposition(|it| *it == progress(10, Some(8), 2)).unwrap();
+        let mut said = numbered(said);
+        // The second event of block 3, as it was said after the retraction.
+        said.remove(said.len() - 2);
+        said.remove(lost_watermark);
+
+        let mut account = Account::default();
+        let mut holes = Vec::new();
+        for (sequence, said) in &said {
+            match said {
+                Said::Event(event) => drop(account.event(*sequence, event)),
+                Said::Watermark(watermark) => {
+                    if let Err(hole) = account.watermark(*sequence, watermark) {
+                        holes.push(hole.from_block);
+                        account.pass_over(watermark);
+                    }
+                }
+            }
+        }
+        assert_eq!(holes, [9, 3]);
+
+        let end = said.last().unwrap().0;
+        let again = [retraction(2, 4), event(3, 0), event(3, 1), progress(4, Some(2), 2)];
+        said.extend((end + 1..).zip(again));
+        let rewound = |from_block| {
+            let mut account = Account::new(vec![(end + 1, rewind(from_block))], &Counts::new());
+            read(&mut account, &said)
+        };
+        assert!(rewound(9).is_err(), "the first hole alone does not do");
+        assert_eq!(rewound(3), Ok(vec![3, 3]));
     }
 
     #[test]

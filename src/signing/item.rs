@@ -102,6 +102,9 @@ pub struct Item {
     /// The block in which a transaction of ours took it off the chain last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_at: Option<u64>,
+    /// Books that are lost said that it is there, and these don't know it to be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub said_there: bool,
     /// The live nonce that carries it.
     pub bound: Option<Bound>,
     /// The last nonce that carried it: a deep reorg may bring it back.
@@ -132,6 +135,7 @@ impl Item {
             more: Vec::new(),
             landed: None,
             gone_at: None,
+            said_there: false,
             bound: None,
             last_nonce: None,
             rejected: None,

@@ -445,11 +445,6 @@ impl<'s> World<'s> {
         kinds.iter().any(|kind| self.faults.contains_key(kind))
     }
 
-    /// Was the store lost, or an older copy of it restored?
-    pub(super) fn lost_store(&self) -> bool {
-        ["store_lost", "store_rolled_back"].iter().any(|kind| self.faults.contains_key(kind))
-    }
-
     /// Had anything been orphaned?
     pub(super) fn had_reorgs(&self) -> bool {
         self.faults.contains_key("reorg")

@@ -6,6 +6,7 @@ use super::Script;
 macro_rules! each {
     ($call:ident) => {
         $call! {
+            a_hole_below_one_that_was_orphaned,
             a_private_fork_has_a_receipt,
             a_private_fork_makes_a_nonce_seem_foreign,
             a_private_fork_says_who_has_what,
@@ -15,9 +16,11 @@ macro_rules! each {
             an_older_store_says_again_what_was_taken_back,
             an_older_stream_in_the_place_of_a_newer_one,
             an_unlocks_stream_that_lost_its_end_twice,
+            another_message_in_the_same_place_at_the_same_time,
             benefits_of_an_older_store,
             books_of_an_older_store_and_a_reorg,
             books_of_an_older_store_and_what_was_settled,
+            books_that_said_what_nobody_wants_any_more,
             broker_lost_while_a_reorg_is_pending,
             clock_set_back_while_a_revoke_waits,
             events_deleted_while_a_badge_is_orphaned,

@@ -161,9 +161,7 @@ fn last_words(world: &World<'_>, chain: &Chain) -> Vec<String> {
         };
         last.insert((message.request.user, message.request.achievement_id.to_string()), is_there);
     }
-    // Books that are new, or an older copy, don't know what was told of what a reorg takes
-    // away and nobody wants any more: `retracted` was its last word.
-    if world.lost_messages() || world.lost_store() {
+    if world.lost_messages() {
         return Vec::new();
     }
     let mut wrong = Vec::new();

@@ -38,7 +38,7 @@ use pump::Pump;
 use super::{
     StreamError,
     connection::Connection,
-    read::Pulled,
+    read::{Pulled, Stored},
     setup::{self, StreamIncarnation},
     single,
     subjects::StreamId,
@@ -70,6 +70,30 @@ pub struct Witness {
     pub sequence: u64,
     /// When the server stored it, nanoseconds since the Unix epoch.
     pub stored_at_ns: u64,
+    /// CRC-32 of its subject and body: where a server's clock was set back, two messages can
+    /// have one place and one time. Cursors of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<u32>,
+}
+
+impl Witness {
+    fn of(message: &Stored) -> Self {
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(message.subject.as_bytes());
+        checksum.update(&[0]);
+        checksum.update(&message.payload);
+        Self {
+            sequence: message.sequence,
+            stored_at_ns: message.stored_at_ns,
+            checksum: Some(checksum.finalize()),
+        }
+    }
+
+    /// Whether it is this message; one without a checksum is known by its time.
+    fn is_of(&self, message: &Stored) -> bool {
+        let found = Self::of(message);
+        Self { checksum: self.checksum.and(found.checksum), ..found } == *self
+    }
 }
 
 /// What an inbox reads.
@@ -144,8 +168,8 @@ pub struct Inbox {
     deliveries: u64,
     /// Where to acknowledge what was handed out.
     unacknowledged: BTreeMap<u64, Subject>,
-    /// When the stream stored what was handed out lately.
-    stored_at: BTreeMap<u64, u64>,
+    /// What was handed out lately, by its sequence.
+    seen: BTreeMap<u64, Witness>,
 }
 
 impl Inbox {
@@ -183,10 +207,7 @@ impl Inbox {
             handed_out,
             deliveries: 0,
             unacknowledged: BTreeMap::new(),
-            stored_at: still_known
-                .map(|seen| (seen.sequence, seen.stored_at_ns))
-                .into_iter()
-                .collect(),
+            seen: still_known.map(|seen| (seen.sequence, seen)).into_iter().collect(),
         };
         Ok((inbox, resumption))
     }
@@ -198,8 +219,7 @@ impl Inbox {
     }
 
     fn witness(&self, up_to: u64) -> Option<Witness> {
-        let (sequence, stored_at_ns) = self.stored_at.range(..=up_to).next_back()?;
-        Some(Witness { sequence: *sequence, stored_at_ns: *stored_at_ns })
+        self.seen.range(..=up_to).next_back().map(|(_, seen)| *seen)
     }
 
     /// Up to `max` messages (and the spec's `max_batch`), waiting up to `wait`
@@ -309,7 +329,7 @@ impl Inbox {
                 continue;
             }
             self.handed_out = stored.sequence;
-            self.stored_at.insert(stored.sequence, stored.stored_at_ns);
+            self.seen.insert(stored.sequence, Witness::of(&stored));
             delivered.push(Delivered {
                 sequence: stored.sequence,
                 subject: stored.subject,
@@ -320,8 +340,8 @@ impl Inbox {
         }
         // Cursors are asked for within what is under way.
         let under_way = self.spec.max_batch.max(1).saturating_mul(BATCHES_UNDER_WAY);
-        while self.stored_at.len() > under_way {
-            self.stored_at.pop_first();
+        while self.seen.len() > under_way {
+            self.seen.pop_first();
         }
         delivered
     }
@@ -387,7 +407,7 @@ async fn is_there(
     witness: Witness,
 ) -> Result<bool, StreamError> {
     let found = single::message(connection, stream, witness.sequence).await?;
-    Ok(found.is_none_or(|found| found.stored_at_ns == witness.stored_at_ns))
+    Ok(found.is_none_or(|found| witness.is_of(&found)))
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ use super::{
 
 /// How many messages one pull asks for.
 const PULL: usize = 500;
+/// How many messages are in memory at once where all are read.
+const PART: usize = 2_000;
 /// How much one pull may bring. Several times what the managed server takes
 /// as one message: one that is larger could not be read.
 const PULL_MAX_BYTES: usize = 32 << 20;
@@ -205,6 +207,28 @@ pub async fn read_range(
         tracing::debug!(%error, "a reader is left to its expiry");
     }
     range
+}
+
+/// Shows all that matches the filters (which must not overlap), the oldest first; part by
+/// part, so that a long stream is never in memory as a whole.
+///
+/// # Errors
+/// As [`read_range`]'s; what was shown by then is the beginning.
+pub async fn for_each(
+    connection: &Connection,
+    stream: StreamId,
+    filters: &[String],
+    mut see: impl FnMut(&Stored),
+) -> Result<(), StreamError> {
+    let mut from = 1;
+    loop {
+        let part = read_range(connection, stream, filters, from, PART).await?;
+        part.messages.iter().for_each(&mut see);
+        match part.messages.last() {
+            Some(last) if !part.caught_up => from = last.sequence + 1,
+            _ => return Ok(()),
+        }
+    }
 }
 
 async fn read_all(

@@ -36,13 +36,15 @@ pub(super) struct Scrub {
     account: Account,
     from: u64,
     reconnects: u64,
+    /// The lowest block of which something lacks: a hole that was orphaned meanwhile may
+    /// stand before one that is lower.
+    lost_from: Option<u64>,
 }
 
 /// What a part of it has shown.
 enum Scrubbed {
     Part,
-    Whole,
-    Lost { from_block: u64 },
+    All { lost_from: Option<u64> },
 }
 
 impl ContractActor {
@@ -95,9 +97,8 @@ impl ContractActor {
         let mut scrub = self.begin_scrub().await?;
         loop {
             match self.scrub_on(&mut scrub).await? {
-                Scrubbed::Lost { from_block } => return Ok(Some(from_block)),
                 Scrubbed::Part => {}
-                Scrubbed::Whole => return Ok(None),
+                Scrubbed::All { lost_from } => return Ok(lost_from),
             }
         }
     }
@@ -118,11 +119,11 @@ impl ContractActor {
                 self.scrub = Some(scrub);
                 return Ok(true);
             }
-            Scrubbed::Lost { from_block } => {
+            Scrubbed::All { lost_from: Some(from_block) } => {
                 let missing = setup::missing(&self.shared.connection, StreamId::Events).await?;
                 self.rewind(reading, from_block, RewindReason::Lost, missing).await?;
             }
-            Scrubbed::Whole => {
+            Scrubbed::All { lost_from: None } => {
                 tracing::debug!(contract = %self.name, "its part of the stream is whole");
             }
         }
@@ -139,14 +140,14 @@ impl ContractActor {
         for stored in &read.messages {
             account.rewind(stored.sequence, messages::read(&stored.payload)?);
         }
-        Ok(Scrub { account, from: 1, reconnects })
+        Ok(Scrub { account, from: 1, reconnects, lost_from: None })
     }
 
     async fn scrub_on(&self, scrub: &mut Scrub) -> Result<Scrubbed, Trouble> {
         let (chain, name) = (&self.link.name, &self.name);
         let watermarks = subjects::watermark(chain, name);
         let filters = [subjects::events_of(chain, name), watermarks.clone()];
-        let Scrub { account, from, .. } = scrub;
+        let Scrub { account, from, lost_from, .. } = scrub;
         let connection = &self.shared.connection;
         let read =
             read_range(connection, StreamId::Events, &filters, *from, EXAMINED_AT_ONCE).await?;
@@ -154,7 +155,8 @@ impl ContractActor {
             if stored.subject == watermarks {
                 let Ok(watermark) = messages::read::<Watermark>(&stored.payload) else { continue };
                 if let Err(hole) = account.watermark(stored.sequence, &watermark) {
-                    return Ok(Scrubbed::Lost { from_block: hole.from_block });
+                    account.pass_over(&watermark);
+                    *lost_from = (*lost_from).into_iter().chain([hole.from_block]).min();
                 }
             } else if let Ok(event) = messages::read::<Event>(&stored.payload) {
                 // What is no event was not counted when it was said, either.
@@ -166,7 +168,7 @@ impl ContractActor {
                 *from = last.sequence + 1;
                 Ok(Scrubbed::Part)
             }
-            _ => Ok(Scrubbed::Whole),
+            _ => Ok(Scrubbed::All { lost_from: *lost_from }),
         }
     }
 

@@ -29,15 +29,13 @@ use crate::{
     store::{StoreError, Table, Write},
     streams::{
         StreamError,
-        read::{Stored, last_by_subject, read_range},
+        read::{Stored, for_each, last_by_subject},
         subjects::{StreamId, matches},
     },
 };
 
 /// What one commit decides about.
 const PAGE: usize = 1_000;
-/// Words that are read at once.
-const WORDS: usize = 2_000;
 
 /// The ids of the last words, by the names of their streams.
 pub(super) type LastWords = BTreeMap<String, String>;
@@ -304,16 +302,8 @@ impl<F: Folding> FoldActor<F> {
     /// Reads its own words, the oldest first.
     async fn each_word(&self, mut see: impl FnMut(Keep)) -> Result<(), Trouble> {
         for (stream, filters) in self.folding.words() {
-            let mut from = 1;
-            loop {
-                let connection = &self.shared.connection;
-                let range = read_range(connection, stream, &filters, from, WORDS).await?;
-                range.messages.iter().filter_map(|it| self.folding.word(it)).for_each(&mut see);
-                match range.messages.last() {
-                    Some(last) if !range.caught_up => from = last.sequence + 1,
-                    _ => break,
-                }
-            }
+            let each = |stored: &Stored| self.folding.word(stored).into_iter().for_each(&mut see);
+            for_each(&self.shared.connection, stream, &filters, each).await?;
         }
         Ok(())
     }

@@ -410,6 +410,7 @@ impl SignerActor {
                 pending - settled
             )));
         }
+        self.hear_own_words(books).await?;
         if settled > 0 {
             self.doubt_all(books).await?;
             self.recheck_unwanted(books).await?;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{Event, EventId, Name, Rewind, Watermark},
-    fold::{Account, Count, Counts},
+    fold::{Account, Counts},
 };
 
 /// Most events of a contract that are compared in one run.
@@ -22,7 +22,6 @@ pub(super) struct Said {
     contract: Name,
     /// The blocks of which events are kept, in order.
     ranges: Vec<Range>,
-    rewinds: Vec<(u64, Rewind)>,
     account: Account,
     facts: Facts,
     holes: Vec<Difference>,
@@ -41,9 +40,9 @@ pub(super) struct TooMany {
 impl Said {
     /// A reader that is told of all rewinds first, by their sequences.
     pub(super) fn new(contract: Name, ranges: Vec<Range>, rewinds: Vec<(u64, Rewind)>) -> Self {
-        let account = Account::new(rewinds.clone(), &Counts::new());
+        let account = Account::new(rewinds, &Counts::new());
         let (facts, holes) = (Facts::new(), Vec::new());
-        Self { contract, ranges, rewinds, account, facts, holes }
+        Self { contract, ranges, account, facts, holes }
     }
 
     pub(super) fn event(&mut self, sequence: u64, event: &Event) -> Result<(), TooMany> {
@@ -88,10 +87,7 @@ impl Said {
                     },
                 });
                 // It is told once; what follows is judged from here.
-                let through = Some(*watermark.complete_through());
-                let count = Count { events: 0, through };
-                let counts = Counts::from([(self.contract.clone(), count)]);
-                self.account = Account::new(self.rewinds.clone(), &counts);
+                self.account.pass_over(watermark);
             }
         }
     }

@@ -40,6 +40,7 @@ impl Step {
 
     pub(super) fn land(&mut self, item: &mut Item, landing: Landing) {
         item.landed = Some(landing);
+        item.said_there = false;
         item.unsure = false;
         item.suspect = false;
         item.reverts = 0;
@@ -54,6 +55,7 @@ impl Step {
         let tx_hash = by.map(|mined| mined.hash);
         item.gone_at = by.map(|mined| mined.block.number).or(item.gone_at);
         item.landed = None;
+        item.said_there = false;
         item.unsure = false;
         item.suspect = false;
         item.reverts = 0;
@@ -99,7 +101,9 @@ impl Ledger {
         }
         let mut writes = Vec::new();
         for id in step.items {
-            if let Some(item) = self.items.get(&id) {
+            if let Some(item) = self.items.get_mut(&id) {
+                // Only the chain knows whether it is there still.
+                item.unsure |= item.said_there && item.phase() == Phase::Absent;
                 writes.push(encode(item_key(id), item)?);
                 self.ready.update(item);
             }

@@ -299,6 +299,33 @@ fn an_effect_in_two_nonces_after_a_deep_reorg_waits_for_both_fates() {
 }
 
 #[test]
+fn what_lost_books_said_to_be_there_is_told_to_be_gone_once_nobody_wants_it() {
+    let mut ledger = ledger();
+    let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);
+    let _ = ledger.said_there(effect_id(1), true).unwrap();
+    assert_eq!(ledger.item(effect_id(1)).unwrap().next_work(), Some(Effect::Unlock));
+    let _ = ledger.retract(effect_id(1), &name("first"), order(2), 0).unwrap();
+    assert!(ledger.item(effect_id(1)).unwrap().needs_check(), "the chain is asked");
+    let gone = ledger.found(effect_id(1), false, 9).unwrap();
+    assert_eq!(gone.messages[0].state, UnlockState::Revoked);
+    assert!(ledger.is_archived(effect_id(1)));
+
+    // Where it is there still, it is told when it was taken off.
+    let _ = ask(&mut ledger, 2, "first", OnRetract::Revoke, 3);
+    let _ = ledger.said_there(effect_id(2), true).unwrap();
+    let _ = ledger.retract(effect_id(2), &name("first"), order(4), 0).unwrap();
+    let _ = ledger.found(effect_id(2), true, 9).unwrap();
+    assert_eq!(ledger.item(effect_id(2)).unwrap().next_work(), Some(Effect::Revoke));
+
+    // What nobody was told of is gone without a word.
+    let _ = ask(&mut ledger, 3, "first", OnRetract::Revoke, 5);
+    let settled = ledger.retract(effect_id(3), &name("first"), order(6), 0).unwrap();
+    recall(&mut ledger, &settled, 3);
+    let _ = ledger.recheck(effect_id(3)).unwrap();
+    assert!(ledger.found(effect_id(3), false, 9).unwrap().messages.is_empty());
+}
+
+#[test]
 fn three_confirmed_reverts_give_an_item_up_until_it_is_wanted_anew() {
     let mut ledger = ledger();
     let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);

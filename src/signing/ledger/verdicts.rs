@@ -19,7 +19,21 @@ impl Ledger {
         self.finish(Step { items: [id].into(), ..Step::default() })
     }
 
-    /// The same for an item that nobody wants and that did not land, as far as these
+    /// Books that are lost said of an item that it is there. Once nobody wants it, the chain is
+    /// asked, and where it is not, that is told; if it can be asked about.
+    ///
+    /// # Errors
+    /// When the item is archived: recall it first.
+    pub fn said_there(&mut self, id: UnlockId, can_ask: bool) -> Result<Changes, LedgerError> {
+        self.require_recalled(id)?;
+        match self.items.get_mut(&id) {
+            Some(item) if can_ask && item.landed.is_none() => item.said_there = true,
+            _ => return Ok(self.nothing(id)),
+        }
+        self.finish(Step { items: [id].into(), ..Step::default() })
+    }
+
+    /// The same as [`Ledger::recheck`] for an item that nobody wants and that did not land, as far as these
     /// books know, if it can be asked about.
     ///
     /// # Errors
@@ -75,6 +89,7 @@ impl Ledger {
                 // Nobody does anything about it any more: who was told that it is there is
                 // told that it is not.
                 (Some(_), false) => step.take_off(item, None),
+                (None, false) if item.said_there && !item.wanted() => step.take_off(item, None),
                 _ => {}
             }
         } else {

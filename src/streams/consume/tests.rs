@@ -157,11 +157,19 @@ async fn a_tail_that_was_lost_and_grew_again_is_told() {
     assert_eq!(how, Resumption::Continued);
     assert_eq!(inbox.cursor_at(2), here, "what nobody read again is still known");
 
-    let mut then = here;
-    then.witness = here.witness.map(|seen| Witness { stored_at_ns: seen.stored_at_ns + 1, ..seen });
-    let (mut inbox, how) = Inbox::open(&connection, spec(Some(then))).await.unwrap();
-    assert_eq!(how, Resumption::TailReplaced);
-    assert_eq!(fetch(&mut inbox).await, [1, 2, 3]);
+    let seen = here.witness.unwrap();
+    let another_time = Witness { stored_at_ns: seen.stored_at_ns + 1, ..seen };
+    let another_body = Witness { checksum: seen.checksum.map(|it| it ^ 1), ..seen };
+    for another in [another_time, another_body] {
+        let then = Cursor { witness: Some(another), ..here };
+        let (mut inbox, how) = Inbox::open(&connection, spec(Some(then))).await.unwrap();
+        assert_eq!(how, Resumption::TailReplaced);
+        assert_eq!(fetch(&mut inbox).await, [1, 2, 3]);
+    }
+
+    let unsummed = Cursor { witness: Some(Witness { checksum: None, ..seen }), ..here };
+    let (_, how) = Inbox::open(&connection, spec(Some(unsummed))).await.unwrap();
+    assert_eq!(how, Resumption::Continued, "an older version's witness is known by its time");
 
     let mut old: serde_json::Value = serde_json::to_value(here).unwrap();
     old.as_object_mut().unwrap().remove("witness").unwrap();
