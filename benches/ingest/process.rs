@@ -7,9 +7,19 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The most memory that a process had, MiB; 0 when it is gone.
 pub fn peak_rss_mib(pid: u32) -> f64 {
+    status_mib(pid, "VmHWM:")
+}
+
+/// The memory that a process has, MiB; 0 when it is gone.
+#[allow(dead_code, reason = "not every bench that has this file asks for it")]
+pub fn rss_mib(pid: u32) -> f64 {
+    status_mib(pid, "VmRSS:")
+}
+
+fn status_mib(pid: u32, key: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.and_then(|text| text.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
+    let value = status.lines().find_map(|line| line.strip_prefix(key));
+    let kib = value.and_then(|text| text.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
     kib.unwrap_or(0.0) / 1024.0
 }
 
