@@ -33,47 +33,48 @@ impl ChainClient {
             let theirs = self.all_logs_at(other, filter, from, range.through).await;
             let Ok(theirs) = theirs else { continue };
             let Some((number, hash)) = difference(&range.logs, &theirs) else { return Ok(()) };
-            let accused = match self.proven_logs_of(filter, hash).await {
-                Ok(truth) => {
-                    let differs = |logs: &[Log]| !same(of_block(logs, number), &truth);
-                    match (differs(&range.logs), differs(&theirs)) {
-                        (true, true) => vec![other, range.endpoint],
-                        (true, false) => vec![range.endpoint],
-                        (false, _) => vec![other],
-                    }
-                }
+            let told = (of_block(&range.logs, number), of_block(&theirs, number));
+            let judgement = match self.proven_logs_of(filter, hash).await {
+                Ok(truth) => judge(told, &truth),
                 Err(unproven) => {
-                    let mut third = None;
-                    for index in others.by_ref() {
-                        if let Ok(logs) = self.all_logs_at(index, filter, number, number).await {
-                            third = Some(logs);
-                            break;
-                        }
-                    }
-                    let says = |logs: &[Log]| {
-                        third.as_ref().is_some_and(|third| same(of_block(logs, number), third))
-                    };
-                    match (says(&range.logs), says(&theirs)) {
-                        (true, _) => vec![other],
-                        (false, true) => vec![range.endpoint],
-                        (false, false) => {
+                    let third = self.third(filter, number, others.by_ref()).await;
+                    match third.map(|third| judge(told, &third)) {
+                        // Three that differ say nothing of who is right.
+                        None | Some(Wrong { ours: true, theirs: true }) => {
                             let (one, two) = (self.name(range.endpoint), self.name(other));
                             let reason =
                                 format!("{one} and {two} have other logs of it: {unproven}");
                             return Err(self.unproven(number, reason));
                         }
+                        Some(judgement) => judgement,
                     }
                 }
             };
-            for index in accused {
-                let reason = format!("its logs of block {hash} are not the block's");
-                let wrong = self.wrong(index, "eth_getLogs", reason);
-                if index == range.endpoint {
-                    return Err(wrong);
-                }
+            let reason = || format!("its logs of block {hash} are not the block's");
+            if judgement.theirs {
+                // Its error is for whoever asked it, and nobody did.
+                let _ = self.wrong(other, "eth_getLogs", reason());
+            }
+            if judgement.ours {
+                return Err(self.wrong(range.endpoint, "eth_getLogs", reason()));
             }
         }
         Ok(())
+    }
+
+    /// What the first that answers tells of a block.
+    async fn third(
+        &self,
+        filter: &LogFilter,
+        number: u64,
+        others: impl Iterator<Item = usize>,
+    ) -> Option<Vec<Log>> {
+        for index in others {
+            if let Ok(logs) = self.all_logs_at(index, filter, number, number).await {
+                return Some(logs);
+            }
+        }
+        None
     }
 
     /// All logs of a range, in as many calls as the endpoint takes.
@@ -93,6 +94,18 @@ impl ChainClient {
         }
         Ok(logs)
     }
+}
+
+/// Which of two that told of a block is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wrong {
+    ours: bool,
+    theirs: bool,
+}
+
+/// Holds what two told of a block against what is taken for true of it.
+fn judge((ours, theirs): (&[Log], &[Log]), truth: &[Log]) -> Wrong {
+    Wrong { ours: !same(ours, truth), theirs: !same(theirs, truth) }
 }
 
 /// The first log that only one of the two has: its block.
@@ -136,4 +149,59 @@ fn is_same(our: &Log, their: &Log) -> bool {
     our.inner == their.inner
         && (our.block_hash, our.log_index, our.transaction_hash)
             == (their.block_hash, their.log_index, their.transaction_hash)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn log(block: u64, log_index: u64) -> Log {
+        Log {
+            block_number: Some(block),
+            block_hash: Some(B256::with_last_byte(block.to_le_bytes()[0])),
+            log_index: Some(log_index),
+            ..Log::default()
+        }
+    }
+
+    #[test]
+    fn whoever_tells_otherwise_than_the_truth_is_wrong() {
+        let (one, two) = ([log(3, 0)], [log(3, 0), log(3, 1)]);
+        let judged = |truth: &[Log]| judge((&one, &two), truth);
+        assert_eq!(judged(&one), Wrong { ours: false, theirs: true });
+        assert_eq!(judged(&two), Wrong { ours: true, theirs: false });
+        assert_eq!(judged(&[]), Wrong { ours: true, theirs: true });
+    }
+
+    #[test]
+    fn what_stands_beside_a_log_makes_it_no_other() {
+        let with_time = Log { block_timestamp: Some(7), ..log(3, 0) };
+        assert!(same(&[log(3, 0)], &[with_time]));
+        assert!(!same(&[log(3, 0)], &[log(3, 1)]));
+        let elsewhere = Log { block_hash: Some(B256::repeat_byte(9)), ..log(3, 0) };
+        assert!(!same(&[log(3, 0)], &[elsewhere]));
+    }
+
+    #[test]
+    fn two_differ_first_in_the_block_of_the_first_log_that_one_of_them_lacks() {
+        let all = [log(2, 0), log(2, 1), log(5, 0)];
+        let block = |logs: &[Log], others: &[Log]| difference(logs, others).map(|it| it.0);
+        assert_eq!(block(&all, &all), None);
+        assert_eq!(block(&[], &[]), None);
+        for (lacks, first) in [(0, 2), (1, 2), (2, 5)] {
+            let mut less = all.to_vec();
+            less.remove(lacks);
+            assert_eq!(block(&all, &less), Some(first), "without log {lacks}");
+            assert_eq!(block(&less, &all), Some(first), "without log {lacks}, the other way");
+        }
+    }
+
+    #[test]
+    fn logs_of_one_block_are_found_among_others() {
+        let all = [log(2, 0), log(4, 0), log(4, 1), log(5, 0)];
+        assert_eq!(of_block(&all, 4), &all[1..3]);
+        assert!(of_block(&all, 3).is_empty());
+    }
 }
