@@ -37,14 +37,14 @@ fn draw(
 /// What share of its limit each part reaches.
 pub fn ratios(folder: &Path, parts: &[Part]) -> Outcome<()> {
     draw(folder, "ratios.svg", |area| {
-        let rows = parts.len();
+        let rows = parts.len().max(1);
         let name = |row: usize| parts.get(rows.wrapping_sub(row + 1)).map_or("", |it| &it.what);
         let mut chart = ChartBuilder::on(area)
             .caption("What share of its limit each part reaches", ("sans-serif", 18))
             .margin(14)
             .x_label_area_size(34)
             .y_label_area_size(230)
-            .build_cartesian_2d(0.0..1.0, (0..rows).into_segmented())?;
+            .build_cartesian_2d(0.0..1.0, (0..rows - 1).into_segmented())?;
         chart
             .configure_mesh()
             .disable_y_mesh()

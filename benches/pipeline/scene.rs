@@ -107,12 +107,12 @@ fn rules() -> String {
                     achievements_contract = \"achievements\"\non_change = \"carry\"\n"
         .to_owned();
     let never = [
-        "count = 1000000000",
-        "count = 900000000",
+        "count = 1000",
+        "count = 2500",
         "sum = { field = \"amount\", gte = 1 }",
-        "count = 1000000000\nlast = \"30d\"",
-        "count = 1000000000\nlast = \"1h\"",
-        "count = 800000000",
+        "count = 500\nlast = \"30d\"",
+        "count = 100\nlast = \"1h\"",
+        "max = { field = \"amount\", gte = 1 }",
     ];
     for (index, when) in never.iter().enumerate() {
         let id = index + 1;

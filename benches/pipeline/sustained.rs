@@ -27,10 +27,10 @@ pub struct Sustained {
 }
 
 /// Events of one block of the backlog.
-const PER_BLOCK: u64 = 1_000;
+const PER_BLOCK: u64 = 100;
 /// Blocks of which a bare client asks at once: some 10,000 logs, as much as the large
 /// providers give.
-const AT_ONCE: u64 = 10;
+const AT_ONCE: u64 = 100;
 const LIMIT: Duration = Duration::from_secs(900);
 
 impl Sustained {
