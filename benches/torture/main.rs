@@ -25,9 +25,12 @@ struct Args {
     /// The first of them; the others follow.
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// Seconds with faults, of each.
-    #[arg(long, default_value_t = 45)]
-    seconds: u64,
+    /// Seconds with faults, of each; 45, or 15 with `--quick`.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Short, for each change.
+    #[arg(long)]
+    quick: bool,
     /// Given by `cargo bench`.
     #[arg(long, hide = true)]
     bench: bool,
@@ -36,10 +39,11 @@ struct Args {
 #[actix_rt::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    let seconds = args.seconds.unwrap_or(if args.quick { 15 } else { 45 });
     let mut faults: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut lost, mut duplicate, mut phantom, mut failed) = (0, 0, 0, Vec::new());
     for seed in args.from..args.from + args.seeds {
-        let play = torture::run(seed, Duration::from_secs(args.seconds));
+        let play = torture::run(seed, Duration::from_secs(seconds));
         // What a part of the rig asserts is as much a failure.
         let Ok(found) = AssertUnwindSafe(play).catch_unwind().await else {
             eprintln!("seed {seed}: the rig gave up");
@@ -69,7 +73,7 @@ async fn main() -> ExitCode {
         "{}",
         json!({ "torture": {
             "seeds": args.seeds, "failed": failed.len(), "faults": all,
-            "lost": lost, "duplicate": duplicate, "phantom": phantom,
+            "lost": lost, "duplicate": duplicate, "phantom": phantom, "by_kind": faults,
         } })
     );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

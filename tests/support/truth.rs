@@ -38,9 +38,11 @@ pub async fn told(daemon: &Daemon) -> Told {
     for (subject, body) in daemon.stream(StreamId::Events).await {
         let mut body: Json = serde_json::from_slice(&body).unwrap_or_default();
         if subject.starts_with("merit.v1.events.") {
-            told.events.push(serde_json::from_value(body["data"].take()).unwrap());
+            // Who has the broker's login may write there what is none.
+            told.events.extend(serde_json::from_value::<Event>(body["data"].take()));
         } else if subject.starts_with("merit.v1.watermarks.") {
-            let watermark: Watermark = serde_json::from_value(body["data"].take()).unwrap();
+            let read = serde_json::from_value::<Watermark>(body["data"].take());
+            let Ok(watermark) = read else { continue };
             if let Watermark::Retraction { contract, from, to, .. } = &watermark {
                 let is_void = |event: &Event| {
                     event.contract == *contract && (*from..=*to).contains(&event.block.number)

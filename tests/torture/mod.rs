@@ -1,13 +1,16 @@
 //! The whole of meritd under everything at once: members do what they do, the chain
-//! reorganises, and meanwhile the daemon is killed, its broker paused and killed, its
-//! store lost, and its endpoints fail. When the last fault is over, the chain must have
-//! exactly what an oracle says, who shares no code with the daemon.
+//! reorganises, and meanwhile the daemon is killed, its broker paused and killed, files
+//! are lost, older or damaged, and endpoints fail and lie. When the last fault is over, the
+//! chain must have exactly what an oracle says, who shares no code with the daemon.
 //!
 //! What is done is drawn from a seed. When exactly it meets what the processes are
 //! doing is not: a seed that failed is to be run again several times.
 
 mod acts;
+mod beyond;
+mod disk;
 mod faults;
+mod scene;
 mod verdict;
 
 use std::{
@@ -23,6 +26,7 @@ use crate::support::{self, Daemon, endpoint::ScriptedEndpoint};
 
 use acts::Acts;
 use faults::Faults;
+use scene::Scene;
 
 /// Endpoints of the chain. One of them fails at a time.
 const ENDPOINTS: usize = 3;
@@ -66,18 +70,22 @@ pub async fn run(seed: u64, length: Duration) -> Seed {
         endpoints.push(ScriptedEndpoint::start(world.anvil.url()).await);
     }
     let all: Vec<&ScriptedEndpoint> = endpoints.iter().collect();
-    support::reach_through(&world, &daemon, &all, "poll_interval_ms = 100");
+    let scene = Scene::set(&world, &mut daemon, &all, &mut chance);
     let story = support::story(&world);
     story.everybody_joins().await.unwrap();
     daemon.start().await;
 
     let end = Instant::now() + length;
     let mut acts = Acts::new(&world, chance.random());
-    let mut faults = Faults::new(&world, &all, chance.random());
+    let mut faults = Faults::new(&world, &all, scene, chance.random());
     tokio::join!(acts.play(end), faults.play(&mut daemon, end));
     acts.settle().await;
     faults.mend(&mut daemon).await;
-    let found = verdict::of(&world, &mut daemon, faults.had_reorgs(), PATIENCE).await;
+    let mut found = verdict::of(&world, &mut daemon, &mut faults, PATIENCE).await;
+    if found.wrong.is_empty() {
+        found.wrong.extend(beyond::of(&world, &daemon, &all, PATIENCE).await);
+        *faults.counts.entry("two_of_three_lie").or_default() += 1;
+    }
     let mut counts = faults.counts;
     *counts.entry("acts").or_default() += acts.done;
     Seed {

@@ -10,6 +10,7 @@
 //! - `lag`: a head behind the node's
 //! - `branch`: another branch, or one block of it now and then
 //! - `edit`: logs withheld, invented, altered
+//! - `receipt_lie`: receipts hidden, or said to have failed
 //! - `drawn`: a schedule of all that
 
 mod acting;
@@ -23,6 +24,7 @@ mod fault;
 mod forger;
 mod lag;
 mod log_book;
+mod receipt_lie;
 mod refusal;
 mod script;
 mod server;
@@ -42,6 +44,7 @@ pub use edit::{Edit, ForgedLog, Reach, Which};
 pub use fault::Fault;
 pub use lag::Lag;
 pub use log_book::{Counts, Request};
+pub use receipt_lie::ReceiptLie;
 pub use refusal::Refusal;
 pub use script::{Batches, Script};
 pub use when::When;

@@ -1,6 +1,6 @@
 //! What an endpoint does: nothing of its own, unless it is told.
 
-use super::{Branch, Cap, Edit, Fault, Lag, Reach, Refusal, When};
+use super::{Branch, Cap, Edit, Fault, Lag, Reach, ReceiptLie, Refusal, When};
 
 /// A script, put together part by part.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,7 @@ pub struct Script {
     pub(super) lag: Option<Lag>,
     pub(super) branch: Option<Branch>,
     pub(super) lies: Vec<(Edit, Reach)>,
+    pub(super) receipts: Option<ReceiptLie>,
     pub(super) chain_id: Option<u64>,
     pub(super) batches: Batches,
 }
@@ -68,6 +69,11 @@ impl Script {
     pub fn lie(mut self, edit: Edit, reach: Reach) -> Self {
         self.lies.push((edit, reach));
         self
+    }
+
+    /// Lies about what became of transactions.
+    pub fn receipts(self, lie: ReceiptLie) -> Self {
+        Self { receipts: Some(lie), ..self }
     }
 
     /// Names another chain.
