@@ -77,7 +77,7 @@ pub async fn run(seed: u64, length: Duration) -> Seed {
 
     let end = Instant::now() + length;
     let mut acts = Acts::new(&world, chance.random());
-    let mut faults = Faults::new(&world, &all, scene, chance.random());
+    let mut faults = Faults::new(&world, &all, scene, (seed, chance.random()));
     tokio::join!(acts.play(end), faults.play(&mut daemon, end));
     acts.settle().await;
     faults.mend(&mut daemon).await;

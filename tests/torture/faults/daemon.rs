@@ -9,7 +9,7 @@ use meritd::failpoints::Failpoint;
 use rand::{Rng as _, seq::IndexedRandom as _};
 use rustix::process::{Signal, kill_process};
 
-use super::{Faults, STORE, ended};
+use super::{Faults, STORE};
 use crate::{support::Daemon, torture::scene::Staying};
 
 /// Not every life is so long that the daemon gets ready.
@@ -26,6 +26,7 @@ impl Faults<'_> {
             5 | 6 => self.kill_at_failpoint(daemon).await,
             7 => {
                 self.note_peak(daemon);
+                self.look_after(daemon);
                 let how = daemon.stop().await;
                 if !how.success() {
                     self.wrong.push(format!("SIGTERM ended it with {how}"));
@@ -54,10 +55,7 @@ impl Faults<'_> {
 
     pub(super) async fn kill_only(&mut self, daemon: &mut Daemon) {
         self.note_peak(daemon);
-        if daemon.has_ended() {
-            self.wrong.push(ended(daemon));
-            return;
-        }
+        self.look_after(daemon);
         daemon.kill().await;
         self.kills += 1;
     }

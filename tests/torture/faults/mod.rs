@@ -30,6 +30,8 @@ const PAUSE_MS: std::ops::RangeInclusive<u64> = 100..=1_200;
 const DISK_FULL_MS: std::ops::RangeInclusive<u64> = 300..=3_000;
 /// How often each seed kills the daemon at least.
 const KILLS: u64 = 10;
+/// What the daemon says of a broker that did not come to listen.
+const KILLED_AT_START: &str = "nats-server ended at its start (signal";
 /// Below the data folder.
 const STORE: &str = "meritd.redb";
 
@@ -47,6 +49,7 @@ enum Kind {
 pub(super) struct Faults<'w> {
     world: &'w World,
     endpoints: &'w [&'w ScriptedEndpoint],
+    pub(super) seed: u64,
     pub(super) scene: Scene,
     chance: StdRng,
     /// The configuration as it is now.
@@ -69,14 +72,15 @@ impl<'w> Faults<'w> {
         world: &'w World,
         endpoints: &'w [&'w ScriptedEndpoint],
         scene: Scene,
-        seed: u64,
+        (seed, chance): (u64, u64),
     ) -> Self {
         Self {
+            seed,
             world,
             endpoints,
             settings: scene.text.clone(),
             scene,
-            chance: StdRng::seed_from_u64(seed),
+            chance: StdRng::seed_from_u64(chance),
             copies: None,
             kills: 0,
             counts: BTreeMap::new(),
@@ -97,11 +101,6 @@ impl<'w> Faults<'w> {
     /// Had a stream lost anything?
     pub(super) fn lost_messages(&self) -> bool {
         self.had(&["stream_deleted", "bit_flipped", "broker_rolled_back", "broker_lost"])
-    }
-
-    /// Was the store lost, or an older copy of it restored?
-    pub(super) fn lost_store(&self) -> bool {
-        self.had(&["store_lost", "store_rolled_back"])
     }
 
     pub(super) async fn play(&mut self, daemon: &mut Daemon, end: Instant) {
@@ -127,10 +126,7 @@ impl<'w> Faults<'w> {
         while Instant::now() < end || self.kills < KILLS {
             let pause = Duration::from_millis(self.chance.random_range(PAUSE_MS));
             tokio::time::sleep(pause).await;
-            if daemon.has_ended() {
-                self.wrong.push(ended(daemon));
-                daemon.spawn();
-            }
+            self.look_after(daemon);
             let kind = match kinds.choose(&mut self.chance) {
                 Some(kind) if Instant::now() < end && self.chance.random_bool(0.6) => {
                     self.one(*kind, daemon).await
@@ -182,6 +178,21 @@ impl<'w> Faults<'w> {
         "disk_full"
     }
 
+    /// It must not end by itself, but where its broker is killed as it starts: what keeps a
+    /// service running starts it again.
+    fn look_after(&mut self, daemon: &mut Daemon) {
+        if !daemon.has_ended() {
+            return;
+        }
+        let why = ended(daemon);
+        if why.contains(KILLED_AT_START) {
+            *self.counts.entry("broker_killed_at_start").or_default() += 1;
+        } else {
+            self.wrong.push(why);
+        }
+        daemon.spawn();
+    }
+
     /// The most memory that this life had.
     fn note_peak(&mut self, daemon: &Daemon) {
         let status = daemon.pid().map(|pid| format!("/proc/{}/status", pid.as_raw_nonzero()));
@@ -202,10 +213,7 @@ impl<'w> Faults<'w> {
         }
         broker::signal(daemon, Signal::CONT);
         chain::go_on(self.world).await;
-        if daemon.has_ended() {
-            self.wrong.push(ended(daemon));
-            daemon.spawn();
-        }
+        self.look_after(daemon);
         daemon.wait_ready().await;
         self.counts.remove("nothing");
     }

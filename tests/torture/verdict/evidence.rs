@@ -26,7 +26,7 @@ const REQUIRED: [(u64, [u64; 2]); 1] = [(6, [1, 2])];
 
 pub(super) async fn of(world: &World, daemon: &Daemon, outcome: &Outcome) -> Vec<String> {
     let at = places(world);
-    let all = logs(world, &[at.governor, at.badge, at.inbox]).await;
+    let all = logs(world, &[at.governor, at.badge, at.inbox, at.achievements]).await;
     let place = |log: &Log| Some((log.block_hash?, log.log_index?));
     let by_place: BTreeMap<(B256, u64), &Log> =
         all.iter().filter_map(|log| Some((place(log)?, log))).collect();

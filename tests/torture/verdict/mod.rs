@@ -10,6 +10,7 @@ mod stream;
 
 use std::{
     fs,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -67,9 +68,7 @@ pub(super) async fn of(
     wrong.extend(books::spending(world, daemon).await);
     wrong.extend(bounds::memory(faults.peak_kib(daemon)));
     wrong.extend(output::secrets(daemon, &faults.scene.canaries).await);
-    if !found.wrong.is_empty() {
-        keep(daemon, &mut found.wrong).await;
-    }
+    keep(daemon, faults.seed, &mut found.wrong).await;
     found
 }
 
@@ -88,22 +87,31 @@ pub(super) async fn settles(
     }
 }
 
-/// What a person needs to find out why.
-async fn keep(daemon: &Daemon, wrong: &mut Vec<String>) {
+/// What a person needs to find out why, in the folder that is named for it: the log, and
+/// of a failure what the streams have.
+async fn keep(daemon: &Daemon, seed: u64, wrong: &mut Vec<String>) {
+    let folder = std::env::var_os("MERITD_TORTURE_KEEP").map(PathBuf::from);
+    let file = folder.map(|folder| folder.join(format!("seed-{seed}.log")));
+    if let Some(file) = &file {
+        // It is only for people.
+        let _ = fs::copy(daemon.setting.log(), file);
+    }
+    if wrong.is_empty() {
+        return;
+    }
     let status = daemon.json("/api/v1/status").await;
     wrong.push(format!("not ready: {}", status["not_ready"]));
-    let Some(kept) = std::env::var_os("MERITD_TORTURE_KEEP") else { return };
+    let Some(file) = file else { return };
     for actor in status["actors"].as_array().into_iter().flatten() {
         wrong.push(format!("{}: {}", actor["name"], actor["observed"]));
     }
-    let _ = fs::copy(daemon.setting.log(), &kept);
     let mut said = String::new();
-    for stream in [StreamId::Transactions, StreamId::Unlocks] {
+    for stream in [StreamId::Events, StreamId::Unlocks, StreamId::Transactions] {
         for (subject, body) in daemon.stream(stream).await {
             said.push_str(&format!("{subject} {}\n", String::from_utf8_lossy(&body)));
         }
     }
-    let _ = fs::write(std::path::Path::new(&kept).with_extension("said"), said);
+    let _ = fs::write(file.with_extension("said"), said);
 }
 
 fn places(world: &World) -> Places {
