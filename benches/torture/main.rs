@@ -41,6 +41,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let seconds = args.seconds.unwrap_or(if args.quick { 15 } else { 45 });
     let mut faults: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut noticed: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut lost, mut duplicate, mut phantom, mut failed) = (0, 0, 0, Vec::new());
     for seed in args.from..args.from + args.seeds {
         let play = torture::run(seed, Duration::from_secs(seconds));
@@ -51,7 +52,9 @@ async fn main() -> ExitCode {
             continue;
         };
         let verdict = if found.is_right() { "right" } else { "WRONG" };
-        eprintln!("seed {seed}: {verdict} after {:.0} s; {:?}", found.seconds, found.faults);
+        eprintln!("seed {seed}: {verdict} after {:.0} s", found.seconds);
+        eprintln!("  faults {:?}", found.faults);
+        eprintln!("  noticed {:?}", found.noticed);
         found.wrong.iter().for_each(|wrong| eprintln!("  {wrong}"));
         if !found.is_right() {
             failed.push(seed);
@@ -61,6 +64,9 @@ async fn main() -> ExitCode {
         for (kind, count) in found.faults {
             *faults.entry(kind).or_default() += count;
         }
+        for (what, count) in found.noticed {
+            *noticed.entry(what).or_default() += count;
+        }
     }
     let acts = faults.remove("acts").unwrap_or_default();
     let all: u64 = faults.values().sum();
@@ -68,12 +74,16 @@ async fn main() -> ExitCode {
     for (kind, count) in &faults {
         println!("{kind:<28} {count}");
     }
+    for (what, count) in &noticed {
+        println!("noticed: {what:<19} {count}");
+    }
     println!("failed seeds                 {failed:?}");
     println!(
         "{}",
         json!({ "torture": {
             "seeds": args.seeds, "failed": failed.len(), "faults": all,
             "lost": lost, "duplicate": duplicate, "phantom": phantom, "by_kind": faults,
+            "noticed": noticed,
         } })
     );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

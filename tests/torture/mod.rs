@@ -10,6 +10,7 @@ mod acts;
 mod beyond;
 mod disk;
 mod faults;
+mod noticed;
 mod scene;
 mod verdict;
 
@@ -41,6 +42,8 @@ pub struct Seed {
     pub seed: u64,
     /// By their kinds.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What the daemon says that it noticed of them.
+    pub noticed: BTreeMap<&'static str, u64>,
     /// Achievements that must be on chain and are not.
     pub lost: usize,
     /// Those that were unlocked twice.
@@ -91,6 +94,7 @@ pub async fn run(seed: u64, length: Duration) -> Seed {
     Seed {
         seed,
         faults: counts,
+        noticed: noticed::of(&daemon.log()),
         lost: found.lost,
         duplicate: found.duplicate,
         phantom: found.phantom,

@@ -22,8 +22,6 @@ pub(super) struct Scene {
     pub(super) staying: Staying,
     /// Whether receipts prove logs; else blooms tell what they can.
     pub(super) receipts: bool,
-    /// The one of the endpoints that lies.
-    pub(super) liar: usize,
     /// No output may have any of these.
     pub(super) canaries: Vec<String>,
     /// The configuration as it was written first.
@@ -45,7 +43,6 @@ impl Scene {
     ) -> Self {
         let staying = if chance.random_bool(0.5) { Staying::Store } else { Staying::Streams };
         let receipts = chance.random_bool(0.5);
-        let liar = chance.random_range(0..endpoints.len());
         let wants_disk = chance.random_bool(SMALL_DISKS);
         let mut canaries = vec![daemon.setting.passphrase().to_owned()];
         let mut urls = Vec::new();
@@ -64,7 +61,7 @@ impl Scene {
         daemon.setting.set_chain(world, &keys).unwrap();
         let text = fs::read_to_string(daemon.setting.config().join("development.toml")).unwrap();
         let disk = wants_disk.then(|| SmallDisk::mount(&daemon.setting.data())).flatten();
-        Self { staying, receipts, liar, canaries, text, disk }
+        Self { staying, receipts, canaries, text, disk }
     }
 
     /// What only the broker's processes know, once there is one.

@@ -22,6 +22,10 @@ const LIES_MS: std::ops::RangeInclusive<u64> = 1_000..=6_000;
 /// Blocks from the head on in which logs are made up.
 const INVENTED: u64 = 12;
 
+/// Among equals the first is asked first. The others don't lie: who did is not asked for a
+/// while, and somebody must be.
+const LIAR: usize = 0;
+
 /// What an endpoint says that is false, or leaves out: named as in the simulation.
 #[derive(Clone, Copy, Debug)]
 enum Manner {
@@ -142,7 +146,7 @@ fn invented(script: Script, world: &World, head: u64, who: Address, reach: Reach
 pub(super) async fn play(
     world: &World,
     endpoints: &[&ScriptedEndpoint],
-    (liar, receipts): (usize, bool),
+    receipts: bool,
     seed: u64,
     end: Instant,
 ) -> BTreeMap<&'static str, u64> {
@@ -154,9 +158,9 @@ pub(super) async fn play(
             let Ok(head) = world.anvil.block_number().await else { continue };
             let manner = Manner::drawn(receipts, &mut chance);
             let lasts = Duration::from_millis(chance.random_range(LIES_MS));
-            endpoints[liar].set(manner.script(world, head, &mut chance));
+            endpoints[LIAR].set(manner.script(world, head, &mut chance));
             tokio::time::sleep(lasts.min(left)).await;
-            (liar, manner.kind())
+            (LIAR, manner.kind())
         } else {
             let place = chance.random_range(0..endpoints.len());
             let faults = endpoint::Faults::drawn(chance.random());

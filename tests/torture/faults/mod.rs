@@ -104,9 +104,8 @@ impl<'w> Faults<'w> {
     }
 
     pub(super) async fn play(&mut self, daemon: &mut Daemon, end: Instant) {
-        let lies = (self.scene.liar, self.scene.receipts);
-        let seed = self.chance.random();
-        let failing = endpoint::play(self.world, self.endpoints, lies, seed, end);
+        let (seed, receipts) = (self.chance.random(), self.scene.receipts);
+        let failing = endpoint::play(self.world, self.endpoints, receipts, seed, end);
         let (failed, ()) = tokio::join!(failing, self.others(daemon, end));
         for (kind, count) in failed {
             *self.counts.entry(kind).or_default() += count;
