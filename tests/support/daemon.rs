@@ -171,17 +171,6 @@ impl Daemon {
         naming(&self.broker_folder())
     }
 
-    /// SIGKILL to its broker, until there is none.
-    pub fn end_broker(&self) {
-        end_all_naming(&self.broker_folder());
-    }
-
-    /// Its own process, while it runs.
-    pub fn pid(&self) -> Option<rustix::process::Pid> {
-        let id = self.process.as_ref()?.id()?;
-        rustix::process::Pid::from_raw(i32::try_from(id).ok()?)
-    }
-
     fn broker_folder(&self) -> PathBuf {
         let folder = self.setting.data().join("nats");
         folder.canonicalize().unwrap_or(folder)

@@ -1,8 +1,10 @@
-//! More endpoints lie than may: two of three, each on a branch of its own. Nobody can know
-//! then who is right. It must be noticed, nothing be believed, and all go on afterwards.
+//! More endpoints lie than may: two of three, each on a branch of its own, or both on one
+//! that leaves the chain below finality. Nobody can know then who is right. It must be
+//! noticed, nothing be believed, and all go on afterwards.
 
 use std::time::Duration;
 
+use alloy::{eips::BlockNumberOrTag, providers::Provider as _};
 use meritd::cli::demo::world::World;
 
 use super::verdict::settles;
@@ -12,48 +14,89 @@ use crate::support::{
     truth,
 };
 
-/// Two endpoints that disagree stop the head for as long as a third is waited for.
+/// Endpoints that disagree stop the head for as long as others are waited for.
 const NOTICED_WITHIN: Duration = Duration::from_secs(30);
-/// Blocks that pass meanwhile.
+/// Blocks pass meanwhile.
 const STANDS: Duration = Duration::from_secs(4);
 /// Nobody of the story, so that it changes nothing of what was found.
 const STRANGER: usize = 12;
+/// How far below finality a branch leaves.
+const BELOW: u64 = 3;
 
-/// What is not as it must be.
-pub(super) async fn of(
-    world: &World,
-    daemon: &Daemon,
-    endpoints: &[&ScriptedEndpoint],
-    patience: Duration,
-) -> Vec<String> {
-    let from = world.anvil.block_number().await.unwrap() + 1;
-    for (endpoint, mark) in endpoints.iter().zip(["one", "two"]) {
-        endpoint.set(Script::honest().branch(Branch::fork(from, mark)));
+/// How two of three lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beyond {
+    Disagreeing,
+    BelowFinality,
+}
+
+impl Beyond {
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Disagreeing => "two_of_three_disagree",
+            Self::BelowFinality => "two_of_three_below_finality",
+        }
     }
-    let mut wrong = settles(NOTICED_WITHIN, async || {
-        let noticed = daemon.get("/readyz").await.1.contains("head/local");
-        let not = (!noticed).then(|| "that two of three lie was not noticed".to_owned());
-        not.into_iter().collect()
-    })
-    .await;
-    support::contribute(world, world.anvil.account(STRANGER)).await;
-    tokio::time::sleep(STANDS).await;
-    let told = truth::told(daemon).await;
-    let believed: Vec<_> = told.events.iter().filter(|it| it.block.number >= from).collect();
-    if !believed.is_empty() {
-        wrong.push(format!("of endpoints that disagree {} events were believed", believed.len()));
-    }
-    for endpoint in endpoints {
-        endpoint.set(Script::honest());
-    }
-    wrong.extend(
-        settles(patience, async || {
-            let told = truth::told(daemon).await;
-            let after = told.events.iter().any(|event| event.block.number >= from);
-            let not = (!after).then(|| "it did not go on after two of three had lied".to_owned());
-            not.into_iter().collect()
+
+    /// What is not as it must be.
+    pub(super) async fn play(
+        self,
+        world: &World,
+        daemon: &Daemon,
+        endpoints: &[&ScriptedEndpoint],
+        patience: Duration,
+    ) -> Vec<String> {
+        let head = world.anvil.block_number().await.unwrap();
+        let (from, marks) = match self {
+            Self::Disagreeing => (head + 1, ["one", "two"]),
+            Self::BelowFinality => {
+                let head = daemon.actor("head/local").await.unwrap();
+                let finalized = head["observed"]["finalized"].as_u64().unwrap_or(0);
+                (finalized.saturating_sub(BELOW), ["one", "one"])
+            }
+        };
+        for (endpoint, mark) in endpoints.iter().zip(marks) {
+            endpoint.set(Script::honest().branch(Branch::fork(from, mark)));
+        }
+        let mut wrong = settles(NOTICED_WITHIN, async || {
+            let why = self.not_noticed(daemon).await;
+            why.into_iter().collect()
         })
-        .await,
-    );
-    wrong
+        .await;
+        support::contribute(world, world.anvil.account(STRANGER)).await;
+        tokio::time::sleep(STANDS).await;
+        let told = truth::told(daemon).await;
+        for event in &told.events {
+            let number = BlockNumberOrTag::Number(event.block.number);
+            let block = world.anvil.provider().get_block_by_number(number).await.unwrap();
+            if block.map(|it| it.header.hash) != Some(event.block.hash) {
+                wrong.push(format!("{:?}: {} of a false branch was believed", self, event.name));
+            }
+        }
+        for endpoint in endpoints {
+            endpoint.set(Script::honest());
+        }
+        wrong.extend(
+            settles(patience, async || {
+                let told = truth::told(daemon).await;
+                let after = told.events.iter().any(|event| event.block.number > head);
+                let ready = daemon.get("/readyz").await.0 == 200;
+                let not = (!after || !ready)
+                    .then(|| format!("{self:?}: it did not go on after two of three had lied"));
+                not.into_iter().collect()
+            })
+            .await,
+        );
+        wrong
+    }
+
+    async fn not_noticed(self, daemon: &Daemon) -> Option<String> {
+        let metrics = daemon.get("/metrics").await.1;
+        let state = metrics.lines().find(|line| line.starts_with("meritd_chain_head_state"));
+        let noticed = match self {
+            Self::Disagreeing => state.is_some_and(|line| !line.ends_with(" 0")),
+            Self::BelowFinality => state.is_some_and(|line| line.ends_with(" 2")),
+        };
+        (!noticed).then(|| format!("{self:?}: that two of three lie was not noticed: {state:?}"))
+    }
 }

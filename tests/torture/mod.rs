@@ -26,6 +26,7 @@ use serde::Serialize;
 use crate::support::{self, Daemon, endpoint::ScriptedEndpoint};
 
 use acts::Acts;
+use beyond::Beyond;
 use faults::Faults;
 use scene::Scene;
 
@@ -86,8 +87,10 @@ pub async fn run(seed: u64, length: Duration) -> Seed {
     faults.mend(&mut daemon).await;
     let mut found = verdict::of(&world, &mut daemon, &mut faults, PATIENCE).await;
     if found.wrong.is_empty() {
-        found.wrong.extend(beyond::of(&world, &daemon, &all, PATIENCE).await);
-        *faults.counts.entry("two_of_three_lie").or_default() += 1;
+        let beyond =
+            if chance.random_bool(0.5) { Beyond::Disagreeing } else { Beyond::BelowFinality };
+        found.wrong.extend(beyond.play(&world, &daemon, &all, PATIENCE).await);
+        *faults.counts.entry(beyond.kind()).or_default() += 1;
     }
     let mut counts = faults.counts;
     *counts.entry("acts").or_default() += acts.done;

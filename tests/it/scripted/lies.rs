@@ -8,7 +8,7 @@ use super::{
     branches::{assert_sound, commitments},
     hash,
 };
-use crate::support::endpoint::{Edit, ForgedLog, Reach, Script, Which};
+use crate::support::endpoint::{Edit, ForgedLog, Reach, ReceiptLie, Script, Which};
 
 #[tokio::test]
 async fn a_lie_reaches_as_far_as_it_is_told_to() {
@@ -100,4 +100,19 @@ async fn logs_are_altered_repeated_misplaced_and_invented() {
     assert_eq!(forged.transaction_hash, honest[3].transaction_hash);
     let elsewhere = json!([{ "fromBlock": "0x0", "address": rig.anvil.account(0) }]);
     assert_eq!(rig.ask("eth_getLogs", elsewhere).await, json!([]));
+}
+
+#[tokio::test]
+async fn receipts_are_hidden_or_said_to_have_failed() {
+    let rig = Rig::start().await;
+    let hash = rig.block(4).await["transactions"][0].clone();
+    let receipt = async || rig.ask("eth_getTransactionReceipt", json!([hash])).await;
+    let mut honest = receipt().await;
+    assert_eq!(honest["status"], "0x1");
+
+    rig.endpoint.set(Script::honest().receipts(ReceiptLie::Hidden));
+    assert!(receipt().await.is_null());
+    rig.endpoint.set(Script::honest().receipts(ReceiptLie::Failed));
+    honest["status"] = json!("0x0");
+    assert_eq!(receipt().await, honest);
 }

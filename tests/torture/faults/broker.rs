@@ -11,7 +11,7 @@ use meritd::{cli::demo::broker, streams::subjects::StreamId};
 use rand::{Rng as _, seq::IndexedRandom as _};
 use rustix::process::{Signal, kill_process};
 
-use super::{Faults, STORE};
+use super::{Faults, STORE, pid};
 use crate::support::Daemon;
 
 const STANDS_MS: std::ops::RangeInclusive<u64> = 100..=2_500;
@@ -71,13 +71,14 @@ impl Faults<'_> {
     ) -> &'static str {
         let files = daemon.setting.data().join(FILES);
         let lives = self.chance.random_bool(0.5);
-        let standing = daemon.pid().filter(|_| lives);
+        self.look_after(daemon);
+        let standing = pid(daemon).filter(|_| lives);
         match standing {
             // Or it would start its broker again before that is done.
             Some(pid) => kill_process(pid, Signal::STOP).unwrap(),
             None => self.kill_only(daemon).await,
         }
-        daemon.end_broker();
+        end(daemon);
         let harmed = harm(self, &files);
         match standing {
             Some(pid) => kill_process(pid, Signal::CONT).unwrap(),
@@ -114,7 +115,7 @@ impl Faults<'_> {
 
     /// Puts the store and the broker's files aside, while neither of the two runs.
     pub(super) fn take_copies(&mut self, daemon: &Daemon) {
-        daemon.end_broker();
+        end(daemon);
         let copies = tempfile::tempdir().unwrap();
         let data = daemon.setting.data();
         // What there is not yet is not copied.
@@ -130,6 +131,14 @@ pub(super) fn signal(daemon: &Daemon, signal: Signal) {
     for pid in daemon.broker() {
         // It may have ended since it was found.
         let _ = kill_process(pid, signal);
+    }
+}
+
+/// SIGKILL to whatever runs on its folder, until nothing does.
+fn end(daemon: &Daemon) {
+    while !daemon.broker().is_empty() {
+        signal(daemon, Signal::KILL);
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -9,7 +9,7 @@ use meritd::failpoints::Failpoint;
 use rand::{Rng as _, seq::IndexedRandom as _};
 use rustix::process::{Signal, kill_process};
 
-use super::{Faults, STORE};
+use super::{Faults, STORE, pid};
 use crate::{support::Daemon, torture::scene::Staying};
 
 /// Not every life is so long that the daemon gets ready.
@@ -25,8 +25,8 @@ impl Faults<'_> {
             0..=4 => self.kill(daemon).await,
             5 | 6 => self.kill_at_failpoint(daemon).await,
             7 => {
-                self.note_peak(daemon);
                 self.look_after(daemon);
+                self.note_peak(daemon);
                 let how = daemon.stop().await;
                 if !how.success() {
                     self.wrong.push(format!("SIGTERM ended it with {how}"));
@@ -54,8 +54,8 @@ impl Faults<'_> {
     }
 
     pub(super) async fn kill_only(&mut self, daemon: &mut Daemon) {
-        self.note_peak(daemon);
         self.look_after(daemon);
+        self.note_peak(daemon);
         daemon.kill().await;
         self.kills += 1;
     }
@@ -95,8 +95,9 @@ impl Faults<'_> {
 
     /// SIGTERM, and SIGKILL before it is done.
     async fn kill_while_draining(&mut self, daemon: &mut Daemon) -> &'static str {
+        self.look_after(daemon);
         self.note_peak(daemon);
-        if let Some(pid) = daemon.pid() {
+        if let Some(pid) = pid(daemon) {
             // It may have ended since.
             let _ = kill_process(pid, Signal::TERM);
         }

@@ -15,7 +15,7 @@ use std::{
 
 use meritd::cli::demo::world::World;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::scene::{Scene, Staying};
@@ -101,6 +101,11 @@ impl<'w> Faults<'w> {
     /// Had a stream lost anything?
     pub(super) fn lost_messages(&self) -> bool {
         self.had(&["stream_deleted", "bit_flipped", "broker_rolled_back", "broker_lost"])
+    }
+
+    /// Was the store lost, or an older copy of it restored?
+    pub(super) fn lost_store(&self) -> bool {
+        self.had(&["store_lost", "store_rolled_back"])
     }
 
     pub(super) async fn play(&mut self, daemon: &mut Daemon, end: Instant) {
@@ -193,8 +198,8 @@ impl<'w> Faults<'w> {
     }
 
     /// The most memory that this life had.
-    fn note_peak(&mut self, daemon: &Daemon) {
-        let status = daemon.pid().map(|pid| format!("/proc/{}/status", pid.as_raw_nonzero()));
+    fn note_peak(&mut self, daemon: &mut Daemon) {
+        let status = pid(daemon).map(|pid| format!("/proc/{}/status", pid.as_raw_nonzero()));
         let status = status.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.and_then(|text| text.trim().trim_end_matches("kB").trim().parse().ok());
@@ -218,10 +223,15 @@ impl<'w> Faults<'w> {
     }
 
     /// What the last life needed, too.
-    pub(super) fn peak_kib(&mut self, daemon: &Daemon) -> u64 {
+    pub(super) fn peak_kib(&mut self, daemon: &mut Daemon) -> u64 {
         self.note_peak(daemon);
         self.peak_kib
     }
+}
+
+/// Its process, if it has not just ended by itself.
+fn pid(daemon: &mut Daemon) -> Option<Pid> {
+    daemon.running().id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
 }
 
 /// Why it says that it ended: the last of its log.

@@ -1,6 +1,6 @@
 //! Dead letters are what was planted: one for each reader, and none else.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use meritd::streams::subjects::StreamId;
 use serde_json::Value as Json;
@@ -10,7 +10,7 @@ use crate::{support::Daemon, torture::faults::Planted};
 pub(super) async fn of(daemon: &Daemon, planted: &[Planted], lost_messages: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     // The same letter may be said again under the same id.
-    let mut said: BTreeSet<(String, u64)> = BTreeSet::new();
+    let mut said: BTreeMap<(String, u64), String> = BTreeMap::new();
     for (subject, body) in daemon.stream(StreamId::DeadLetters).await {
         if !subject.starts_with("merit.v1.dead_letters.") {
             continue;
@@ -24,7 +24,13 @@ pub(super) async fn of(daemon: &Daemon, planted: &[Planted], lost_messages: bool
             is_it && it.readers.contains(&actor.as_str())
         };
         match sequence.filter(|_| planted.iter().any(|it| is_of(&it))) {
-            Some(sequence) => drop(said.insert((actor, sequence))),
+            Some(sequence) => {
+                let id = letter["id"].as_str().unwrap_or_default();
+                let known = said.entry((actor, sequence)).or_insert_with(|| id.to_owned());
+                if *known != id && !lost_messages {
+                    wrong.push(format!("two dead letters: {known}, {id}"));
+                }
+            }
             None => wrong.push(format!("a dead letter: {}", letter["data"])),
         }
     }
@@ -34,7 +40,7 @@ pub(super) async fn of(daemon: &Daemon, planted: &[Planted], lost_messages: bool
     for poison in planted {
         let Some(sequence) = poison.sequence else { continue };
         for reader in poison.readers {
-            if !said.contains(&((*reader).to_owned(), sequence)) {
+            if !said.contains_key(&((*reader).to_owned(), sequence)) {
                 let stream = poison.stream.name();
                 wrong.push(format!("{reader} put {sequence} of {stream} not aside"));
             }

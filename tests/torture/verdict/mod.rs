@@ -7,6 +7,7 @@ mod evidence;
 mod letters;
 mod output;
 mod stream;
+mod words;
 
 use std::{
     fs,
@@ -60,6 +61,12 @@ pub(super) async fn of(
     wrong.extend(settles(patience / 2, async || stream::differs(world, daemon).await).await);
     wrong.extend(settles(patience / 2, async || bounds::queues(daemon).await).await);
     wrong.extend(settles(patience / 4, async || evidence::of(world, daemon, &outcome).await).await);
+    // Books that are new, or an older copy, don't know what was told of what a reorg takes
+    // away and nobody wants any more.
+    if !lost_messages && !faults.lost_store() {
+        let look = async || words::last(world, daemon, &members).await;
+        wrong.extend(settles(patience / 4, look).await);
+    }
     let planted = &faults.planted;
     wrong.extend(
         settles(patience / 4, async || letters::of(daemon, planted, lost_messages).await).await,
