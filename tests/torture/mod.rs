@@ -81,7 +81,7 @@ pub async fn run(seed: u64, length: Duration) -> Seed {
 
     let end = Instant::now() + length;
     let mut acts = Acts::new(&world, chance.random());
-    let mut faults = Faults::new(&world, &all, scene, (seed, chance.random()));
+    let mut faults = Faults::new(&world, &all, scene, chance.random());
     tokio::join!(acts.play(end), faults.play(&mut daemon, end));
     acts.settle().await;
     faults.mend(&mut daemon).await;
@@ -92,6 +92,7 @@ pub async fn run(seed: u64, length: Duration) -> Seed {
         found.wrong.extend(beyond.play(&world, &daemon, &all, PATIENCE).await);
         *faults.counts.entry(beyond.kind()).or_default() += 1;
     }
+    verdict::keep(&daemon, seed, &mut found.wrong).await;
     let mut counts = faults.counts;
     *counts.entry("acts").or_default() += acts.done;
     Seed {

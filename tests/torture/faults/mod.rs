@@ -49,7 +49,6 @@ enum Kind {
 pub(super) struct Faults<'w> {
     world: &'w World,
     endpoints: &'w [&'w ScriptedEndpoint],
-    pub(super) seed: u64,
     pub(super) scene: Scene,
     chance: StdRng,
     /// The configuration as it is now.
@@ -72,15 +71,14 @@ impl<'w> Faults<'w> {
         world: &'w World,
         endpoints: &'w [&'w ScriptedEndpoint],
         scene: Scene,
-        (seed, chance): (u64, u64),
+        seed: u64,
     ) -> Self {
         Self {
-            seed,
             world,
             endpoints,
             settings: scene.text.clone(),
             scene,
-            chance: StdRng::seed_from_u64(chance),
+            chance: StdRng::seed_from_u64(seed),
             copies: None,
             kills: 0,
             counts: BTreeMap::new(),

@@ -75,7 +75,6 @@ pub(super) async fn of(
     wrong.extend(books::spending(world, daemon).await);
     wrong.extend(bounds::memory(faults.peak_kib(daemon)));
     wrong.extend(output::secrets(daemon, &faults.scene.canaries).await);
-    keep(daemon, faults.seed, &mut found.wrong).await;
     found
 }
 
@@ -96,12 +95,14 @@ pub(super) async fn settles(
 
 /// What a person needs to find out why, in the folder that is named for it: the log, and
 /// of a failure what the streams have.
-async fn keep(daemon: &Daemon, seed: u64, wrong: &mut Vec<String>) {
+pub(super) async fn keep(daemon: &Daemon, seed: u64, wrong: &mut Vec<String>) {
     let folder = std::env::var_os("MERITD_TORTURE_KEEP").map(PathBuf::from);
     let file = folder.map(|folder| folder.join(format!("seed-{seed}.log")));
     if let Some(file) = &file {
         // It is only for people.
         let _ = fs::copy(daemon.setting.log(), file);
+        let broker = daemon.setting.data().join("nats/nats-server.log");
+        let _ = fs::copy(broker, file.with_extension("broker"));
     }
     if wrong.is_empty() {
         return;
