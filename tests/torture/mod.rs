@@ -89,7 +89,7 @@ pub async fn run(seed: u64, length: Duration) -> Seed {
     if found.wrong.is_empty() {
         let beyond =
             if chance.random_bool(0.5) { Beyond::Disagreeing } else { Beyond::BelowFinality };
-        found.wrong.extend(beyond.play(&world, &daemon, &all, PATIENCE).await);
+        found.wrong.extend(beyond.play(&world, &mut daemon, &all, PATIENCE).await);
         *faults.counts.entry(beyond.kind()).or_default() += 1;
     }
     verdict::keep(&daemon, seed, &mut found.wrong).await;

@@ -9,13 +9,15 @@ use meritd::failpoints::Failpoint;
 use rand::{Rng as _, seq::IndexedRandom as _};
 use rustix::process::{Signal, kill_process};
 
-use super::{Faults, STORE, pid};
+use super::{Faults, STORE, last_words, pid};
 use crate::{support::Daemon, torture::scene::Staying};
 
 /// Not every life is so long that the daemon gets ready.
 const DOWN_MS: std::ops::RangeInclusive<u64> = 0..=600;
 /// How far a drain gets.
 const DRAINS_MS: std::ops::RangeInclusive<u64> = 0..=400;
+/// What the log says of one that came to its failpoint.
+const DIES: &str = "the process dies on purpose";
 /// How long a life is given to come to its failpoint.
 const DOOMED: Duration = Duration::from_secs(5);
 
@@ -69,9 +71,10 @@ impl Faults<'_> {
         let point = *Failpoint::ALL.choose(&mut self.chance).unwrap();
         let nth = self.chance.random_range(1..=3);
         self.kill_only(daemon).await;
-        // The debug section is the last of the file.
-        let doomed = format!("{}\nfailpoint = \"{point}:{nth}\"\n", self.settings);
-        daemon.setting.write("development.toml", &doomed).unwrap();
+        let mut doomed: toml::Table = self.settings.parse().unwrap();
+        let debug = doomed.get_mut("debug").and_then(toml::Value::as_table_mut).unwrap();
+        debug.insert("failpoint".to_owned(), format!("{point}:{nth}").into());
+        daemon.setting.write("development.toml", &doomed.to_string()).unwrap();
         daemon.spawn();
         let deadline = Instant::now() + DOOMED;
         while !daemon.has_ended() {
@@ -83,7 +86,11 @@ impl Faults<'_> {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.kills += 1;
+        let dies = last_words(daemon).contains(DIES);
+        self.kills += u64::from(dies);
+        if !dies {
+            self.note_end(daemon);
+        }
         self.restart(daemon);
         "daemon_killed_at_failpoint"
     }

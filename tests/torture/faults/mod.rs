@@ -32,6 +32,10 @@ const DISK_FULL_MS: std::ops::RangeInclusive<u64> = 300..=3_000;
 const KILLS: u64 = 10;
 /// What the daemon says of a broker that did not come to listen.
 const KILLED_AT_START: &str = "nats-server ended at its start (signal";
+/// In these of the log's last lines its own last words are looked for.
+const LAST_LINES: usize = 80;
+/// So many are shown when there are none.
+const SHOWN_LINES: usize = 6;
 /// Below the data folder.
 const STORE: &str = "meritd.redb";
 
@@ -183,16 +187,19 @@ impl<'w> Faults<'w> {
     /// It must not end by itself, but where its broker is killed as it starts: what keeps a
     /// service running starts it again.
     fn look_after(&mut self, daemon: &mut Daemon) {
-        if !daemon.has_ended() {
-            return;
+        if daemon.has_ended() {
+            self.note_end(daemon);
+            daemon.spawn();
         }
-        let why = ended(daemon);
+    }
+
+    fn note_end(&mut self, daemon: &Daemon) {
+        let why = last_words(daemon);
         if why.contains(KILLED_AT_START) {
             *self.counts.entry("broker_killed_at_start").or_default() += 1;
         } else {
-            self.wrong.push(why);
+            self.wrong.push(format!("the daemon ended by itself: {why}"));
         }
-        daemon.spawn();
     }
 
     /// The most memory that this life had.
@@ -232,9 +239,13 @@ fn pid(daemon: &mut Daemon) -> Option<Pid> {
     daemon.running().id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
 }
 
-/// Why it says that it ended: the last of its log.
-fn ended(daemon: &Daemon) -> String {
+/// Why it says that it ended: the end of its log, from its own last words on, behind which
+/// those of its broker may follow.
+fn last_words(daemon: &Daemon) -> String {
     let log = daemon.log();
-    let last: Vec<&str> = log.lines().rev().take(6).collect();
-    format!("the daemon ended by itself: {}", last.join(" | "))
+    let mut last: Vec<&str> = log.lines().rev().take(LAST_LINES).collect();
+    let own = last.iter().position(|line| line.starts_with("meritd: "));
+    last.truncate(own.map_or(SHOWN_LINES, |own| own + 1));
+    last.reverse();
+    last.join(" | ")
 }
