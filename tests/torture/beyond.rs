@@ -20,8 +20,9 @@ const NOTICED_WITHIN: Duration = Duration::from_secs(30);
 const STANDS: Duration = Duration::from_secs(4);
 /// Nobody of the story, so that it changes nothing of what was found.
 const STRANGER: usize = 12;
-/// How far below finality a branch leaves.
-const BELOW: u64 = 3;
+/// How far below finality a branch leaves: contracts know what was final when they spoke
+/// last, some blocks ago.
+const BELOW: u64 = 14;
 
 /// What whoever saw finality violated says.
 const FROZEN: [&str; 2] = ["below finality", "which was announced as final"];
