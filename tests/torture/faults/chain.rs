@@ -16,6 +16,8 @@ use serde_json::{Value as Json, json};
 /// Blocks that a reorg replaces: less than the chain's finality.
 const REORG_DEPTH: std::ops::RangeInclusive<u64> = 1..=12;
 const BASE_FEE_GWEI: std::ops::RangeInclusive<u64> = 1..=150;
+/// As far as a chain's rules let a block be ahead; a reorg may take it back.
+const BLOCK_TIME_JUMP_S: std::ops::RangeInclusive<u64> = 1..=15;
 const PAUSED_MS: std::ops::RangeInclusive<u64> = 500..=3_000;
 /// What a foreign transaction outbids everybody with.
 const FOREIGN_GWEI: u64 = 500;
@@ -115,7 +117,7 @@ pub(super) async fn market(world: &World, signer: Address, chance: &mut StdRng) 
             "contract_paused"
         }
         _ => {
-            let seconds = chance.random_range(1..=3_600_u64);
+            let seconds = chance.random_range(BLOCK_TIME_JUMP_S);
             let _ = world.anvil.call::<Json>("evm_increaseTime", json!([seconds])).await;
             "block_time_jumps"
         }
