@@ -22,6 +22,7 @@ pub mod failpoints;
 pub mod fold;
 pub mod governance;
 pub mod rules;
+mod shortened;
 pub mod signing;
 #[cfg(feature = "simulation")]
 pub mod simulation;

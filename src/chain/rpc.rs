@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     breakers::{Classify, FailureClass, GuardError},
+    shortened::shortened,
     supervisor::Unreachable,
 };
 
@@ -259,7 +260,7 @@ impl RpcError {
                 }
             }
             // An endpoint's own words may stand in parse errors: only what, not where.
-            AlloyError::DeserError { err, .. } => failed(err.to_string()),
+            AlloyError::DeserError { err, .. } => failed(shortened(&err)),
             other => failed(other.to_string()),
         }
     }

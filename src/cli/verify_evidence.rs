@@ -11,6 +11,7 @@ use super::{Failure, print};
 use crate::{
     chain::transport::{EndpointUrl, HttpLimits, connect},
     evidence::{EvidenceFile, Finding},
+    shortened::shortened,
 };
 
 /// Largest evidence file, bytes.
@@ -50,7 +51,7 @@ pub(super) fn run(args: &VerifyEvidenceArgs) -> Result<(), Failure> {
     }
     let text = fs::read_to_string(&args.file).map_err(|error| unreadable(error.to_string()))?;
     let file: EvidenceFile = serde_json::from_str(&text)
-        .map_err(|error| unreadable(format!("this is no evidence file: {error}")))?;
+        .map_err(|error| unreadable(format!("this is no evidence file: {}", shortened(&error))))?;
     let mut findings = file.findings();
     let blocks: BTreeSet<_> = findings.iter().filter_map(|finding| finding.block).collect();
     if !args.rpc.is_empty() {

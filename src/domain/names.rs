@@ -16,13 +16,16 @@ use serde::{
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(CompactString);
 
+/// What of a text that is no name is repeated in the error, in characters.
+const GIVEN_CHARS_MAX: usize = 80;
+
 /// Why a string is no [`Name`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{given}` is not a name: use 1 to 64 characters of a-z, 0-9, `_` and `-`, starting with a letter"
 )]
 pub struct InvalidName {
-    /// What was given.
+    /// What was given, cut at 80 characters.
     pub given: String,
 }
 
@@ -44,7 +47,7 @@ impl Name {
         if starts && rest && text.len() <= Self::MAX_LEN {
             Ok(Self(CompactString::new(text)))
         } else {
-            Err(InvalidName { given: text.to_owned() })
+            Err(InvalidName { given: text.chars().take(GIVEN_CHARS_MAX).collect() })
         }
     }
 
@@ -130,5 +133,11 @@ mod tests {
         for bad in ["", "1st", "-a", "a.b", "a b", "A", "é", "a>", "*", long.as_str()] {
             assert!(Name::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_no_name_is_not_repeated_whole() {
+        let told = Name::new("(".repeat(100_000)).map_err(|error| error.to_string());
+        assert!(told.is_err_and(|told| told.len() < 200));
     }
 }

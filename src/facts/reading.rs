@@ -14,7 +14,10 @@ use serde_json::Value as Json;
 use sha2::Sha256;
 
 use super::{Fact, FactSource};
-use crate::domain::{EventSchema, FieldType, Name, Value, ValueError};
+use crate::{
+    domain::{EventSchema, FieldType, Name, Value, ValueError},
+    shortened::shortened,
+};
 
 sol! {
     /// What is signed: `fields` is their JSON with sorted keys and without spaces.
@@ -120,7 +123,7 @@ impl FactSource {
             None => None,
         };
         let said: Said = serde_json::from_slice(signed.body)
-            .map_err(|error| Refused::Malformed(error.to_string()))?;
+            .map_err(|error| Refused::Malformed(shortened(&error)))?;
         let hash = signing_hash(&self.name, &said.id, &said.event, &said.fields);
         let by = match (by_secret, &said.signature) {
             (Some(()), _) => Address::ZERO,

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::domain::{FieldType, InvalidName};
+use crate::{
+    domain::{FieldType, InvalidName},
+    shortened::shortened,
+};
 
 /// One mistake in a rule file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,13 +31,13 @@ impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: ", self.file, self.line)?;
         if !self.key.is_empty() {
-            f.write_str(&self.key)?;
+            f.write_str(&shortened(&self.key))?;
             if !self.value.is_empty() {
                 write!(f, " = {}", self.value)?;
             }
             f.write_str(": ")?;
         }
-        write!(f, "{}; {}", self.problem, self.remedy)
+        write!(f, "{}; {}", shortened(&self.problem), self.remedy)
     }
 }
 
@@ -280,6 +283,8 @@ fn quoted(words: &[&str]) -> String {
 
 /// How many names a suggestion offers.
 const SUGGESTIONS: usize = 3;
+/// Longer texts are like no name.
+const GIVEN_BYTES_MAX: usize = 256;
 /// Below this likeness (0 to 1) a name is no suggestion.
 const LIKENESS: f64 = 0.66;
 
@@ -310,5 +315,9 @@ pub(super) fn suggest<'a>(
 /// Names share beginnings (Jaro–Winkler), typing errors swap letters
 /// (Damerau–Levenshtein).
 fn likeness(given: &str, name: &str) -> f64 {
+    // Comparing takes time and room for each pair of characters.
+    if given.len() > GIVEN_BYTES_MAX {
+        return 0.0;
+    }
     strsim::jaro_winkler(given, name).max(strsim::normalized_damerau_levenshtein(given, name))
 }

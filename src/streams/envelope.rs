@@ -13,6 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwn
 use serde_json::Value as Json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use crate::shortened::shortened;
+
 /// The media type of the structured mode.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 /// The header that carries it.
@@ -47,7 +49,7 @@ pub enum EnvelopeError {
         limit: usize,
     },
     /// No JSON, an attribute is missing, or the data is of another shape.
-    #[error("no CloudEvent of this kind: {0}")]
+    #[error("no CloudEvent of this kind: {}", shortened(.0))]
     Malformed(#[from] serde_json::Error),
     /// An extension's name is not one.
     #[error(

@@ -15,6 +15,7 @@ use crate::{
         rpc::RpcError,
     },
     domain::Name,
+    shortened::shortened,
 };
 
 /// What a wrong answer was about.
@@ -158,7 +159,7 @@ impl ChainClient {
 
     /// An answer that can't be read.
     pub(super) fn malformed(&self, index: usize, method: &str, reason: impl ToString) -> RpcError {
-        self.lied(index, LieKind::Malformed, method, reason)
+        self.lied(index, LieKind::Malformed, method, shortened(&reason))
     }
 
     /// An answer that passed its checks, worth so many `points` of a probation.
