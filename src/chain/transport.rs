@@ -10,24 +10,33 @@
 //! what they unpack to.
 
 mod batch;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod canned;
 #[cfg(feature = "simulation")]
 pub mod simulated;
+mod url;
 
 use std::{
-    fmt,
-    str::FromStr,
+    borrow::Cow,
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
 use alloy::{
-    rpc::{client::RpcClient, json_rpc::RequestPacket, json_rpc::ResponsePacket},
+    rpc::{
+        client::RpcClient,
+        json_rpc::{RequestPacket, Response, ResponsePacket, ResponsePayload},
+    },
     transports::{TransportError, TransportErrorKind, TransportFut},
 };
-use reqwest::{Url, header};
+use reqwest::{StatusCode, header};
+use serde_json::value::RawValue;
 use tower_service::Service;
 
 pub use batch::{Member, call_batch};
+pub use url::{EndpointUrl, InvalidEndpointUrl};
+
+use crate::shortened::shortened;
 
 /// How often a shared connection is pinged while calls are under way on it,
 /// and how long it may take to answer.
@@ -35,46 +44,6 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 const PING_LIMIT: Duration = Duration::from_secs(5);
 /// What of an answer that is no JSON-RPC is kept for its error, in bytes.
 const ERROR_BODY_MAX: usize = 4096;
-
-/// Where an endpoint listens. The path, query and user may hold keys: all that
-/// is ever shown is scheme, host and port.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EndpointUrl(Url);
-
-/// The text is no URL of an endpoint. It is not repeated, as it may hold a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidEndpointUrl {
-    /// No URL at all.
-    #[error("it is no URL; use one like `https://host/path`")]
-    NoUrl,
-    /// Another scheme.
-    #[error("its scheme is neither `http` nor `https`")]
-    Scheme,
-}
-
-impl FromStr for EndpointUrl {
-    type Err = InvalidEndpointUrl;
-    fn from_str(text: &str) -> Result<Self, InvalidEndpointUrl> {
-        let url: Url = text.trim().parse().map_err(|_| InvalidEndpointUrl::NoUrl)?;
-        match url.scheme() {
-            "http" | "https" => Ok(Self(url)),
-            _ => Err(InvalidEndpointUrl::Scheme),
-        }
-    }
-}
-
-impl fmt::Display for EndpointUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.0.scheme(), self.0.host_str().unwrap_or("?"))?;
-        self.0.port().map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
-}
-
-impl fmt::Debug for EndpointUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EndpointUrl({self})")
-    }
-}
 
 /// Bounds of one connection pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +107,7 @@ pub fn connect(url: EndpointUrl, limits: HttpLimits) -> Result<RpcClient, NoHttp
         .http2_adaptive_window(true)
         // A redirect would carry the key to another host.
         .redirect(reqwest::redirect::Policy::none());
-    if url.0.scheme() == "http" {
+    if url.whole().scheme() == "http" {
         // Building fails where the system has no CA certificates, which a
         // plain connection does not need.
         builder = builder.tls_certs_only([]).no_proxy();
@@ -162,7 +131,7 @@ impl Http {
         let body = serde_json::to_vec(&request).map_err(TransportError::ser_err)?;
         let sent = self
             .client
-            .post(self.url.0.clone())
+            .post(self.url.whole().clone())
             .header(header::CONTENT_TYPE, "application/json")
             .body(body)
             .send();
@@ -184,18 +153,7 @@ impl Http {
             }
             answer.extend_from_slice(&part);
         }
-        if !status.is_success() {
-            let body = String::from_utf8_lossy(&answer).into_owned();
-            return Err(TransportErrorKind::http_error_with_retry_after(
-                status.as_u16(),
-                body,
-                retry_after,
-            ));
-        }
-        serde_json::from_slice(&answer).map_err(|error| {
-            let start = String::from_utf8_lossy(&answer).chars().take(80).collect();
-            fault(TransportFault::NotJson { reason: error.to_string(), start })
-        })
+        read(&self.url, status, &answer, retry_after)
     }
 }
 
@@ -211,6 +169,58 @@ impl Service<RequestPacket> for Http {
     fn call(&mut self, request: RequestPacket) -> Self::Future {
         Box::pin(self.clone().post(request))
     }
+}
+
+/// Reads an answer, whatever it is. Some servers repeat in their errors the path that
+/// was asked for, and the key in it: what an endpoint says about a failure comes from
+/// here, and without its URL's keys.
+fn read(
+    url: &EndpointUrl,
+    status: StatusCode,
+    answer: &[u8],
+    retry_after: Option<Duration>,
+) -> Result<ResponsePacket, TransportError> {
+    if !status.is_success() {
+        let body = url.hidden_in(&String::from_utf8_lossy(answer)).into_owned();
+        return Err(TransportErrorKind::http_error_with_retry_after(
+            status.as_u16(),
+            body,
+            retry_after,
+        ));
+    }
+    match serde_json::from_slice(answer) {
+        Ok(ResponsePacket::Single(response)) => {
+            Ok(ResponsePacket::Single(without_keys(url, response)))
+        }
+        Ok(ResponsePacket::Batch(responses)) => Ok(ResponsePacket::Batch(
+            responses.into_iter().map(|response| without_keys(url, response)).collect(),
+        )),
+        Err(error) => {
+            let start = answer.get(..ERROR_BODY_MAX).unwrap_or(answer);
+            let start = url.hidden_in(&String::from_utf8_lossy(start)).chars().take(80).collect();
+            Err(fault(TransportFault::NotJson { reason: shortened(&error), start }))
+        }
+    }
+}
+
+/// Results are data, and stay as they are.
+fn without_keys(url: &EndpointUrl, response: Response) -> Response {
+    let payload = match response.payload {
+        ResponsePayload::Failure(mut error) => {
+            if let Cow::Owned(message) = url.hidden_in(&error.message) {
+                error.message = message.into();
+            }
+            if let Some(data) = &error.data
+                && let Cow::Owned(hidden) = url.hidden_in(data.get())
+            {
+                // A key that was part of the JSON's form, and not of a text in it.
+                error.data = RawValue::from_string(hidden).ok();
+            }
+            ResponsePayload::Failure(error)
+        }
+        success => success,
+    };
+    Response { payload, ..response }
 }
 
 /// Reads a `Retry-After` of seconds or of a date (RFC 9110, 10.2.3). A date is
@@ -249,22 +259,6 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
     use super::*;
-
-    #[test]
-    fn a_key_in_a_url_is_never_shown() {
-        let url: EndpointUrl =
-            "https://user:secret@node.example:8443/v3/secret?key=secret".parse().unwrap();
-        for shown in [format!("{url}"), format!("{url:?}")] {
-            assert!(shown.contains("https://node.example:8443"), "{shown}");
-            assert!(!shown.contains("secret"), "{shown}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_http_url_is_refused_without_being_repeated() {
-        assert_eq!("not a url".parse::<EndpointUrl>(), Err(InvalidEndpointUrl::NoUrl));
-        assert_eq!("ws://secret".parse::<EndpointUrl>(), Err(InvalidEndpointUrl::Scheme));
-    }
 
     #[test]
     fn a_wish_to_be_left_alone_is_read_as_seconds_or_as_a_date() {
