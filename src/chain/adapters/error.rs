@@ -82,6 +82,14 @@ pub enum DecodeReason {
         /// What the ABI decoder says.
         source: alloy::dyn_abi::Error,
     },
+    /// Decoded, it would be very much larger than it is.
+    #[error(
+        "its data names parts again and again, to be more than twice its size as `{declaration}`"
+    )]
+    Excessive {
+        /// The event as declared.
+        declaration: String,
+    },
     /// Lists that belong together have different lengths.
     #[error("the lists of `{declaration}` differ in length: {lists}")]
     UnequalLists {

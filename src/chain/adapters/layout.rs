@@ -9,7 +9,12 @@ use alloy::{
 };
 use serde_json::Value as Json;
 
-use super::{AdapterError, DecodeReason, fields, spec::EventSpec};
+use super::{
+    AdapterError, DecodeReason,
+    extent::{self, Excess},
+    fields,
+    spec::EventSpec,
+};
 use crate::domain::{EventSchema, FieldSchema, FieldType, Name, Value};
 
 /// An event whose types are resolved.
@@ -156,6 +161,8 @@ impl Layout {
         topics: &[B256],
         data: &[u8],
     ) -> Result<BTreeMap<String, Json>, DecodeReason> {
+        extent::bounded(self.event.body(), data)
+            .map_err(|Excess| DecodeReason::Excessive { declaration: self.declaration.clone() })?;
         let decoded =
             self.event.decode_log_parts(topics.iter().copied(), data).map_err(|source| {
                 DecodeReason::Data { declaration: self.declaration.clone(), source }

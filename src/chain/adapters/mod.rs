@@ -7,6 +7,7 @@
 
 mod abi;
 mod error;
+mod extent;
 mod fields;
 mod kind;
 mod layout;
