@@ -89,8 +89,13 @@ pub(super) struct Unusable {
 /// Reads a text file of at most `max` bytes.
 pub(super) fn read_bounded(path: &Path, max: u64) -> Result<String, Unusable> {
     let remedy = "make it readable for the user that runs meritd";
-    let size =
-        fs::metadata(path).map_err(|error| Unusable { why: error.to_string(), remedy })?.len();
+    let told = |error: io::Error| Unusable { why: error.to_string(), remedy };
+    let metadata = fs::metadata(path).map_err(told)?;
+    // A device has no size and no end, and a pipe waits for somebody who writes.
+    if !metadata.is_file() {
+        return Err(Unusable { why: "not a file".to_owned(), remedy: "name a text file" });
+    }
+    let size = metadata.len();
     if size > max {
         return Err(Unusable {
             why: format!("{size} bytes are more than {max}"),
@@ -164,4 +169,17 @@ fn paths_with(folder: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
     }
     paths.sort();
     Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_end_is_not_read() {
+        for path in ["/dev/zero", "/"] {
+            let refused = read_bounded(Path::new(path), 10);
+            assert!(refused.is_err_and(|refused| refused.why == "not a file"), "{path}");
+        }
+    }
 }
