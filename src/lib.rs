@@ -20,6 +20,8 @@ pub mod evidence;
 pub mod facts;
 pub mod failpoints;
 pub mod fold;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod governance;
 pub mod rules;
 mod shortened;

@@ -3,6 +3,7 @@
 use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, Bytes, U256},
+    rpc::types::FeeHistory,
 };
 
 use crate::{
@@ -42,17 +43,23 @@ pub async fn market(
     urgency: Urgency,
 ) -> Result<Market, RpcError> {
     let history = client.fee_history(FEE_BLOCKS, newest, &[percentile(urgency)]).await?;
-    // A chain without EIP-1559 has no base fees, or zeros.
-    match history.base_fee_per_gas.last().copied() {
-        Some(next_base_fee) if history.base_fee_per_gas.iter().any(|fee| *fee > 0) => {
-            let used = history.gas_used_ratio.iter().map(|ratio| *ratio > 0.0);
-            let rewards = history.reward.unwrap_or_default();
-            let rewards = rewards.into_iter().zip(used).filter(|(_, used)| *used);
-            let rewards = rewards.filter_map(|(reward, _)| reward.first().copied()).collect();
-            Ok(Market::Dynamic { next_base_fee, rewards })
-        }
-        _ => Ok(Market::Legacy { gas_price: client.gas_price().await? }),
+    match of_history(&history) {
+        Some(market) => Ok(market),
+        None => Ok(Market::Legacy { gas_price: client.gas_price().await? }),
     }
+}
+
+/// What recent blocks say; `None` on a chain without EIP-1559, which has no base fees, or
+/// zeros.
+pub(crate) fn of_history(history: &FeeHistory) -> Option<Market> {
+    let next_base_fee = history.base_fee_per_gas.last().copied()?;
+    if history.base_fee_per_gas.iter().all(|fee| *fee == 0) {
+        return None;
+    }
+    let used = history.gas_used_ratio.iter().map(|ratio| *ratio > 0.0);
+    let rewards = history.reward.iter().flatten().zip(used).filter(|(_, used)| *used);
+    let rewards = rewards.filter_map(|(reward, _)| reward.first().copied()).collect();
+    Some(Market::Dynamic { next_base_fee, rewards })
 }
 
 /// What a rollup charges now for posting a call's data, in wei, as its oracle
