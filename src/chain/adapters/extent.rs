@@ -175,7 +175,9 @@ mod tests {
         assert_eq!(bounded(&types(&["string[]"]), &[0xff; 64]), Ok(()));
         assert_eq!(bounded(&types(&["uint256[1000000000]"]), &[0; 64]), Err(Excess));
         assert_eq!(bounded(&types(&["()[]"]), &[word(WORD), word(1 << 40)].concat()), Ok(()));
-        let endless = [word(WORD), word(1 << 40), word(0)].concat();
-        assert_eq!(bounded(&types(&["string[]"]), &endless), Err(Excess));
+        let endless = [word(WORD), word(1 << 40)].concat();
+        assert_eq!(bounded(&types(&["string[]"]), &endless), Ok(()));
+        let repeated = [&endless[..], &[0; 3_200]].concat();
+        assert_eq!(bounded(&types(&["uint256[]"]), &repeated), Err(Excess));
     }
 }

@@ -32,7 +32,8 @@ pub(super) fn member_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Stri
     let mut taken = Vec::<String>::new();
     for (index, name) in names.enumerate() {
         let mut name = snake_case(name);
-        if name.is_empty() || taken.contains(&name) {
+        // Again, as another may be called so by its own name.
+        while name.is_empty() || taken.contains(&name) {
             name = format!("{name}_{index}");
         }
         taken.push(name);
@@ -120,5 +121,6 @@ mod tests {
     #[test]
     fn nameless_and_clashing_members_get_their_place() {
         assert_eq!(member_names(["", "a", "_a", ""].into_iter()), ["_0", "a", "a_2", "_3"]);
+        assert_eq!(member_names(["a", "a_2", "a"].into_iter()), ["a", "a_2", "a_2_2"]);
     }
 }
