@@ -125,8 +125,9 @@ fn from_figment(error: &figment::Error, figment: &Figment, fallback: &Path) -> P
 /// Whether a value of a wrong type could be a secret all the same: one
 /// that forgot its quotes, or a whole list with secrets in it.
 fn may_be_secret(key: &str) -> bool {
-    const SECRET: [&str; 7] = ["password", "passphrase", "raw", "key", "url", "urls", "endpoints"];
-    ["chains", "signers", "nats"].contains(&key)
+    const SECRET: [&str; 8] =
+        ["password", "passphrase", "raw", "key", "hmac", "url", "urls", "endpoints"];
+    ["chains", "signers", "facts", "nats"].contains(&key)
         || key.split(['.', '[', ']']).any(|part| SECRET.contains(&part))
 }
 

@@ -8,6 +8,7 @@
 //! of chains beyond the shape of an address: what the chain itself must
 //! confirm is `meritd check`'s.
 
+pub(crate) mod abi;
 mod amount;
 mod files;
 mod lists;

@@ -439,6 +439,10 @@ fn a_secret_in_a_file_is_not_repeated_in_the_error() {
     assert!(!said.contains("c0ffee"), "{said}");
     let said = problems("[nats]\nmode = \"external\"\nurls = [\"nats://u:hunter2@h\"]");
     assert!(!said.contains("hunter2"), "{said}");
+    // Below the table of events it is one of them.
+    let facts = "[[facts]]\nname = \"forum\"\n[facts.events]\nhmac = \"hunter2\"";
+    let said = problems(&format!("{CHAIN}{facts}"));
+    assert!(said.contains("facts[0].events.hmac") && !said.contains("hunter2"), "{said}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::{Checker, chains::check_confirmations};
 use crate::{
     config::{
         Calls, Chain, Confirmations, Contract, Creation, Delivery, GovernorClock, GovernorCounting,
-        GovernorGroup, Place,
+        GovernorGroup, Place, abi,
         files::{Unusable, read_bounded},
         raw::{ContractKind, RawContract, RawCreation, RawGroup},
     },
@@ -348,14 +348,12 @@ fn read_abi(c: &mut Checker<'_>, key: &str, path: &Path) -> Option<alloy::json_a
             return None;
         }
     };
-    // Either a bare ABI array, or a compiler artifact with an `abi` member.
-    let parsed = serde_json::from_str::<serde_json::Value>(&text).ok().and_then(|json| {
-        let abi = json.get("abi").cloned().unwrap_or(json);
-        serde_json::from_value(abi).ok()
-    });
-    if parsed.is_none() {
-        let remedy = "give a JSON array of ABI items, or an artifact with an `abi` member";
-        c.problem(key, Some(&shown), "no ABI in this file", remedy);
+    match abi::parse(&text) {
+        Ok(abi) => Some(abi),
+        Err(why) => {
+            let remedy = "give a JSON array of ABI items, or an artifact with an `abi` member";
+            c.problem(key, Some(&shown), why, remedy);
+            None
+        }
     }
-    parsed
 }
