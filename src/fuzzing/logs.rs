@@ -55,15 +55,31 @@ pub fn logs(bytes: &[u8]) {
     if let Some(topic0) = topics.first_mut().filter(|topic0| !known.contains(topic0)) {
         *topic0 = known[usize::from(topic0[0]) % known.len()];
     }
-    let log = log(topics, hex(data));
+    let address = Address::repeat_byte(0xaa);
+    let data = LogData::new_unchecked(topics, hex(data).into());
+    let size = data.data.len();
+    match read(adapter, alloy::primitives::Log { address, data }) {
+        Ok(written) => {
+            // A word is 32 bytes, and at most 78 digits; a byte may be six characters (`\u0001`).
+            let most = 16 * size + 4_096;
+            assert!(written <= most, "{written} bytes of a log of at most {most}");
+        }
+        Err(error) => assert!(error.len() < 4_096, "an error that repeats the log: {error}"),
+    }
+}
+
+/// What must hold of any log and any decoder. Gives the size of the message, or why there is
+/// none.
+pub(super) fn read(adapter: &Adapter, log: alloy::primitives::Log) -> Result<usize, String> {
+    let log = placed(log);
     let first = adapter.decode(&context(), &log);
     assert_eq!(first, adapter.decode(&context(), &log), "one log has one meaning");
     match first {
-        Ok(Decoded::Event(event)) => decoded(adapter, &log, &event),
-        Ok(Decoded::NotOurs) => {}
+        Ok(Decoded::Event(event)) => Ok(decoded(adapter, &event)),
+        Ok(Decoded::NotOurs) => Ok(0),
         Err(error) => {
-            assert!(error.to_string().len() < 4_096, "an error that repeats the log");
             assert_eq!(error.topics, log.topics().len());
+            Err(error.to_string())
         }
     }
 }
@@ -105,12 +121,9 @@ fn word(line: &[u8]) -> B256 {
     B256::left_padding_from(&bytes[..bytes.len().min(32)])
 }
 
-fn log(topics: Vec<B256>, data: Vec<u8>) -> Log {
+fn placed(inner: alloy::primitives::Log) -> Log {
     Log {
-        inner: alloy::primitives::Log {
-            address: Address::repeat_byte(0xaa),
-            data: LogData::new_unchecked(topics, data.into()),
-        },
+        inner,
         block_hash: Some(B256::repeat_byte(9)),
         block_number: Some(9),
         block_timestamp: None,
@@ -136,7 +149,8 @@ fn context() -> LogContext {
     }
 }
 
-fn decoded(adapter: &Adapter, log: &Log, event: &Event) {
+/// Gives the size of its message.
+fn decoded(adapter: &Adapter, event: &Event) -> usize {
     let schemas = adapter.schemas();
     let schema = schemas.iter().find(|schema| schema.name == event.name).unwrap();
     for field in &schema.fields {
@@ -145,8 +159,6 @@ fn decoded(adapter: &Adapter, log: &Log, event: &Event) {
         assert_eq!(value.to_json(), event.fields[&field.name], "a value is written one way");
     }
     let written = messages::event(event).unwrap().payload;
-    // A word is 32 bytes, and at most 78 digits; a byte may be six characters (`\u0001`).
-    let most = 16 * log.data().data.len() + 4_096;
-    assert!(written.len() <= most, "{} bytes of a log of at most {most}", written.len());
     assert_eq!(messages::read::<Event>(&written).unwrap(), *event, "it survives its message");
+    written.len()
 }

@@ -9,6 +9,7 @@
 // A claim that does not hold must end the run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod abi_files;
 mod amounts;
 mod configuration;
 mod envelopes;
@@ -22,8 +23,9 @@ mod story;
 mod streams;
 
 pub use self::{
-    amounts::amounts, configuration::configuration, envelopes::envelopes, evidence::evidence,
-    facts::facts, logs::logs, rpc_answers::rpc_answers, rule_files::rule_files, streams::streams,
+    abi_files::abi_files, amounts::amounts, configuration::configuration, envelopes::envelopes,
+    evidence::evidence, facts::facts, logs::logs, rpc_answers::rpc_answers, rule_files::rule_files,
+    streams::streams,
 };
 
 /// A place where bytes of others come in.
@@ -37,7 +39,8 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
+    Target { name: "abi_files", run: abi_files },
     Target { name: "amounts", run: amounts },
     Target { name: "configuration", run: configuration },
     Target { name: "envelopes", run: envelopes },

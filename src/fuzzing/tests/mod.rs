@@ -94,6 +94,11 @@ fn holds(name: &str) {
 }
 
 #[test]
+fn any_abi_is_refused_or_its_logs_are_decoded_alike() {
+    holds("abi_files");
+}
+
+#[test]
 fn amounts_are_refused_or_exact() {
     holds("amounts");
 }
