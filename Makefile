@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check simulate teeth torture bench soak bench-ingest bench-signing bench-rules contracts tools
+.PHONY: help demo test check simulate teeth torture fuzz bench soak bench-ingest bench-signing bench-rules contracts tools
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ teeth: ## bugs planted on purpose, which the simulation must find; ARGS="--only 
 
 torture: tools ## the real daemon under everything at once, against an oracle; SEEDS=20 (docs/reliability.md)
 	@cargo bench --locked --quiet --bench torture -- --seeds $(or $(SEEDS),20) $(ARGS)
+
+fuzz: ## bytes of others against what reads them; TARGET=logs SECONDS=60 (docs/reliability.md)
+	@scripts/fuzz.sh "$(TARGET)" "$(or $(SECONDS),60)" $(ARGS)
 
 bench: tools ## all benches, then the whole way from a block to an unlock, as one table; ARGS="--quick" tries it
 	@scripts/bench.sh $(ARGS)
