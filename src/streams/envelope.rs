@@ -373,6 +373,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_number_of_others_is_written_as_it_was_read() {
+        let mut message = serde_json::to_value(envelope()).unwrap();
+        let number = format!("1{}2", "1".repeat(82));
+        message["data"] = json!(0);
+        let body = message.to_string().replace("\"data\":0", &format!("\"data\":{number}"));
+        let read: Envelope<Json> = Envelope::decode(body.as_bytes(), LIMIT).unwrap();
+        assert_eq!(Envelope::decode(&read.encode().unwrap(), LIMIT).unwrap(), read);
+    }
+
     proptest! {
         #[test]
         fn every_envelope_survives_its_message(
