@@ -3,7 +3,7 @@
 use alloy::primitives::B256;
 
 use super::Kind;
-use crate::domain::Name;
+use crate::{domain::Name, shortened::shortened};
 
 /// Why no adapter can be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,14 +16,15 @@ pub enum AdapterError {
     NoEvents,
     /// An anonymous event has no topic 0, so its logs can't be told apart.
     #[error(
-        "event `{signature}` is anonymous: its logs carry no topic 0 to know them by; remove it from the ABI file"
+        "event `{}` is anonymous: its logs carry no topic 0 to know them by; remove it from the ABI file",
+        shortened(signature)
     )]
     Anonymous {
         /// The event.
         signature: String,
     },
     /// A parameter's type can't be resolved, or the event has too many topics.
-    #[error("event `{signature}` can't be resolved: {reason}")]
+    #[error("event `{}` can't be resolved: {}", shortened(signature), shortened(reason))]
     Unresolvable {
         /// The event.
         signature: String,
@@ -32,7 +33,8 @@ pub enum AdapterError {
     },
     /// The event's name can't be a subject token.
     #[error(
-        "event `{signature}` becomes `{name}`, which is no name of at most 64 letters, digits and `_`"
+        "event `{}` becomes `{name}`, which is no name of at most 64 letters, digits and `_`",
+        shortened(signature)
     )]
     Unnameable {
         /// The event.

@@ -1,8 +1,8 @@
 //! How much decoding would make of a log's data, before it is made.
 //!
 //! ABI data names its parts by offsets, and several may name one part: a list of n texts
-//! that are all the same bytes of the data becomes n copies of them. A few hundred
-//! kilobytes, which a lying endpoint can send, would become more than there is memory.
+//! that are all the same bytes of the data becomes n copies of them. A megabyte, which a
+//! lying endpoint can send, would become eight gigabytes.
 
 use alloy::{dyn_abi::DynSolType, primitives::U256};
 
