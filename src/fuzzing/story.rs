@@ -76,7 +76,7 @@ fn of_type(field: &FieldType, turn: u64) -> Value {
             n => I256::unchecked_from(n) - I256::ONE,
         }),
         FieldType::Address => Value::Address(users()[(turn % 3) as usize]),
-        FieldType::Bool => Value::Bool(turn % 2 == 0),
+        FieldType::Bool => Value::Bool(turn.is_multiple_of(2)),
         FieldType::Bytes => Value::Bytes(match turn {
             0 => vec![].into(),
             n => B256::with_last_byte(n as u8).into(),

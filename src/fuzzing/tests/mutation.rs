@@ -90,7 +90,11 @@ enum Change {
 }
 
 pub(super) fn mutations() -> impl Strategy<Value = Mutation> {
-    let changes = prop::collection::vec(change(), 1..5);
+    // One change alone reaches further than several.
+    let changes = prop_oneof![
+        2 => prop::collection::vec(change(), 1),
+        1 => prop::collection::vec(change(), 2..6),
+    ];
     (any::<Index>(), changes).prop_map(|(file, changes)| Mutation { file, changes })
 }
 
@@ -109,7 +113,7 @@ fn change() -> impl Strategy<Value = Change> {
             .prop_map(|(at, length, deep, how)| Change::Nest { at, length, deep, how }),
         1 => at().prop_map(|which| Change::RemoveLine { which }),
         1 => (at(), at()).prop_map(|(one, other)| Change::SwapLines { one, other }),
-        3 => json::changes().prop_map(Change::Json),
+        6 => json::changes().prop_map(Change::Json),
     ]
 }
 

@@ -10,6 +10,8 @@ pub(super) enum Change {
     Swap { line: Index, one: Index, other: Index },
     /// It becomes something of another type.
     Become { line: Index, which: Index, what: Index },
+    /// It is nearly what it was: a digit is another, a number the next.
+    Alter { line: Index, which: Index, at: Index },
     /// It is gone.
     Remove { line: Index, which: Index },
 }
@@ -19,6 +21,7 @@ pub(super) fn changes() -> impl Strategy<Value = Change> {
     prop_oneof![
         (at(), at(), at()).prop_map(|(line, one, other)| Change::Swap { line, one, other }),
         (at(), at(), at()).prop_map(|(line, which, what)| Change::Become { line, which, what }),
+        (at(), at(), at()).prop_map(|(line, which, at)| Change::Alter { line, which, at }),
         (at(), at()).prop_map(|(line, which)| Change::Remove { line, which }),
     ]
 }
@@ -44,8 +47,10 @@ impl Change {
     /// Changes one of the documents in the text: one that is a line from its first brace
     /// on, or all that follows.
     pub(super) fn apply(&self, bytes: &mut Vec<u8>) {
-        let (Self::Swap { line, .. } | Self::Become { line, .. } | Self::Remove { line, .. }) =
-            self;
+        let (Self::Swap { line, .. }
+        | Self::Become { line, .. }
+        | Self::Alter { line, .. }
+        | Self::Remove { line, .. }) = self;
         let mut starts = vec![0];
         starts.extend(bytes.iter().enumerate().filter(|it| *it.1 == b'\n').map(|(at, _)| at + 1));
         let start = *line.get(&starts);
@@ -82,6 +87,11 @@ impl Change {
                 let place: &String = which.get(places);
                 *document.pointer_mut(place).unwrap() = what.get(&others).clone();
             }
+            Self::Alter { which, at, .. } => {
+                let place: &String = which.get(places);
+                let value = document.pointer_mut(place).unwrap();
+                *value = altered(value, at);
+            }
             Self::Remove { which, .. } => {
                 let place = which.get(places);
                 let (parent, key) = place.rsplit_once('/').unwrap_or_default();
@@ -98,6 +108,24 @@ impl Change {
                 }
             }
         }
+    }
+}
+
+fn altered(value: &Json, at: &Index) -> Json {
+    match value {
+        Json::Bool(is) => json!(!is),
+        Json::Number(number) => json!(number.as_u64().unwrap_or_default().wrapping_add(1)),
+        Json::String(text) if !text.is_empty() => {
+            let mut chars: Vec<char> = text.chars().collect();
+            let place = at.index(chars.len());
+            chars[place] = match chars[place] {
+                '9' => 'a',
+                'f' => '0',
+                other => char::from_u32(other as u32 + 1).unwrap_or('?'),
+            };
+            json!(chars.into_iter().collect::<String>())
+        }
+        other => other.clone(),
     }
 }
 
