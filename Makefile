@@ -35,8 +35,9 @@ simulate: ## the daemon in a simulated world, seed after seed; SEEDS=1000 (docs/
 teeth: ## bugs planted on purpose, which the simulation must find; ARGS="--only UndoSkipped" (docs/reliability.md)
 	@$(SIMULATION) cargo bench --locked --quiet --profile simulate --features teeth --bench teeth -- $(ARGS)
 
+# PROFILE=dev takes the daemon that the tests take: no build of its own beside theirs.
 torture: tools ## the real daemon under everything at once, against an oracle; SEEDS=20 (docs/reliability.md)
-	@cargo bench --locked --quiet --bench torture -- --seeds $(or $(SEEDS),20) $(ARGS)
+	@cargo bench --locked --quiet $(if $(filter dev,$(PROFILE)),--profile dev --all-features) --bench torture -- --seeds $(or $(SEEDS),20) $(ARGS)
 
 fuzz: ## bytes of others against what reads them; TARGET=logs SECONDS=60 (docs/reliability.md)
 	@scripts/fuzz.sh "$(TARGET)" "$(or $(SECONDS),60)" $(ARGS)
