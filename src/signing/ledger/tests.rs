@@ -326,6 +326,22 @@ fn what_lost_books_said_to_be_there_is_told_to_be_gone_once_nobody_wants_it() {
 }
 
 #[test]
+fn what_is_in_doubt_and_nobody_wants_is_taken_off_once_a_person_lets_it_be_tried() {
+    let mut ledger = ledger();
+    let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);
+    let (nonce, hash) = send(&mut ledger, unlock(1));
+    let _ = ledger.retract(effect_id(1), &name("first"), order(2), 0).unwrap();
+    let _ = confirm(&mut ledger, nonce, hash, did(1, Outcome::Unlocked));
+    let _ = ledger.recheck(effect_id(1)).unwrap();
+    let why = Rejection { code: "in_doubt".into(), reason: "nobody can be asked".into() };
+    let doubted = ledger.doubt(effect_id(1), why).unwrap();
+    recall(&mut ledger, &doubted, 1);
+    let (forgiven, _) = ledger.retry(effect_id(1), 9).unwrap();
+    assert!(forgiven);
+    assert_eq!(ledger.item(effect_id(1)).unwrap().next_work(), Some(Effect::Revoke));
+}
+
+#[test]
 fn three_confirmed_reverts_give_an_item_up_until_it_is_wanted_anew() {
     let mut ledger = ledger();
     let _ = ask(&mut ledger, 1, "first", OnRetract::Revoke, 1);

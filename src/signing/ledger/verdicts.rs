@@ -132,7 +132,10 @@ impl Ledger {
             return Err(LedgerError::InFlight { id, nonce: bound.nonce });
         }
         item.unsure = false;
-        item.landed = None;
+        // What nobody wants any more, and a person lets try again, is to be taken off.
+        if item.wanted() {
+            item.landed = None;
+        }
         let mut step = Step::default();
         step.reject(item, why);
         step.items.insert(id);
