@@ -96,7 +96,9 @@ fn measure(args: &Args) -> Outcome<()> {
 async fn run(args: &Args) -> Outcome<()> {
     let program = args.program.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_meritd").into());
     eprintln!("deploying the contracts");
-    let mut scene = Scene::prepare(program).await?;
+    // What a soak shows is what grows beside the state of members, whose number is bounded.
+    let members = if args.soak.is_some() { 100 } else { 10_000 };
+    let mut scene = Scene::prepare(program, members).await?;
     let done = match args.soak {
         Some(minutes) => soak_for(&mut scene, minutes, &args.plots).await,
         None => whole(&mut scene, args).await,

@@ -13,8 +13,6 @@ use super::{
     process::{broker_pid, cpu_seconds, peak_rss_mib},
 };
 
-/// Members whose events fill blocks.
-pub const MEMBERS: u64 = 10_000;
 /// What a probe earns.
 pub const PROBED: u64 = 7;
 /// How often the daemon asks for the head: what is measured is the way, not the wait.
@@ -27,12 +25,14 @@ pub struct Scene {
     program: PathBuf,
     probes: u64,
     filled: u64,
+    /// Those whose events fill blocks: each is somebody's state.
+    members: u64,
     _folder: TempDir,
 }
 
 impl Scene {
     /// Deploys the contracts; from then on blocks are made when they are asked for.
-    pub async fn prepare(program: PathBuf) -> Outcome<Self> {
+    pub async fn prepare(program: PathBuf, members: u64) -> Outcome<Self> {
         let world = World::create(Mining::Every(Duration::from_millis(50))).await?;
         let folder = tempfile::Builder::new().prefix("meritd-pipeline-").tempdir()?;
         let setting = Setting::create_in(&world, folder.path().join("meritd")).await?;
@@ -43,7 +43,7 @@ impl Scene {
         setting.write("development.toml", &development(&world))?;
         setting.write("rules/participation.toml", &rules())?;
         world.anvil.call::<Json>("evm_setIntervalMining", json!([0])).await?;
-        Ok(Self { world, setting, program, probes: 0, filled: 0, _folder: folder })
+        Ok(Self { world, setting, program, probes: 0, filled: 0, members, _folder: folder })
     }
 
     /// Starts the daemon, and does not wait for it.
@@ -56,8 +56,7 @@ impl Scene {
         let mut left = events;
         while left > 0 {
             let some = left.min(emitter::MOST);
-            // A thousand members after the other: each is somebody's state.
-            let first = U256::from(1_000_000 + self.filled % MEMBERS);
+            let first = U256::from(1_000_000 + self.filled % self.members);
             emitter::emit(&self.world.anvil, LOAD, first, some).await?;
             self.filled += some;
             left -= some;
@@ -100,7 +99,7 @@ impl Scene {
     }
 }
 
-/// Six achievements that are counted for everybody and reached by nobody, and one that a
+/// Six achievements that are counted for everybody and reached by few, and one that a
 /// single event earns.
 fn rules() -> String {
     let mut text = "id = \"pipeline\"\nsigner = \"awards\"\n\
@@ -110,7 +109,7 @@ fn rules() -> String {
         "count = 1000",
         "count = 2500",
         "sum = { field = \"amount\", gte = 1 }",
-        "count = 500\nlast = \"30d\"",
+        "count = 100\nlast = \"30d\"",
         "count = 100\nlast = \"1h\"",
         "max = { field = \"amount\", gte = 1 }",
     ];
