@@ -33,8 +33,8 @@ impl Ledger {
         self.finish(Step { items: [id].into(), ..Step::default() })
     }
 
-    /// The same as [`Ledger::recheck`] for an item that nobody wants and that did not land, as far as these
-    /// books know, if it can be asked about.
+    /// The same as [`Ledger::recheck`] for an item that nobody wants and that did not land,
+    /// as far as these books know, if it can be asked about.
     ///
     /// # Errors
     /// When the item is not in memory.
