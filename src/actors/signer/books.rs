@@ -67,7 +67,7 @@ const RETAIN_NONCES: usize = 256;
 /// Messages taken in one round.
 const HEAR_MAX: usize = 200;
 /// How long a round waits for messages.
-const HEAR_WAIT: Duration = Duration::from_millis(100);
+pub(super) const HEAR_WAIT: Duration = Duration::from_millis(100);
 /// How long a finished transaction actor may take to go.
 const REMOVE_LIMIT: Duration = Duration::from_secs(5);
 /// Longer than a round may take.

@@ -37,9 +37,15 @@ use alloy::{
     primitives::{Address, B256, U256, utils::format_ether},
 };
 use serde_json::{Value as Json, json};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
-use self::{at_head::AtHead, auditing::Audits, books::Books, budgets::Exhausted, closing::Closed};
+use self::{
+    at_head::AtHead,
+    auditing::Audits,
+    books::{Books, HEAR_WAIT},
+    budgets::Exhausted,
+    closing::Closed,
+};
 pub use self::{
     auditing::{Audit, AuditReport, Drifted},
     forgiving::{NotRetried, Retry},
@@ -146,7 +152,7 @@ pub struct SignerActor {
     busy: bool,
     at_head: Option<AtHead>,
     /// When the key did not sign, if that was the last time it was asked.
-    key_failed: Option<tokio::time::Instant>,
+    key_failed: Option<Instant>,
     /// What its transactions ask alike.
     sightings: Arc<Sightings>,
     /// Endpoints don't run many questions as one call.
@@ -248,7 +254,7 @@ pub enum SignerFailure {
 
 /// How often balance and nonces are compared with the chain, seconds.
 const RECONCILE_EVERY_S: u64 = 60;
-/// Pause between rounds when there is nothing to do.
+/// Pause after a round that had nothing to do and did not even listen.
 const IDLE: Duration = Duration::from_millis(100);
 /// Pause after a round that did not get through.
 const RETRY: Duration = Duration::from_millis(750);
@@ -317,7 +323,10 @@ impl SignerActor {
             Some(books) if books.reconnects == reconnects => books,
             _ => self.open_books().await?,
         };
+        let began = Instant::now();
         let heard = self.hear(&mut books).await?;
+        // A round that has listened goes on listening: what came during a pause would wait.
+        let listened = began.elapsed() >= HEAR_WAIT / 2;
         self.note_reports(&mut books).await?;
         self.forgive(&mut books).await?;
         self.say(&mut books).await?;
@@ -349,7 +358,7 @@ impl SignerActor {
             Ok(sent) => {
                 self.books = Some(books);
                 self.busy = heard || sent;
-                Ok(if self.busy { Next::Again } else { Next::After(IDLE) })
+                Ok(if self.busy || listened { Next::Again } else { Next::After(IDLE) })
             }
             Err(trouble @ (Trouble::Rpc(_) | Trouble::Key(_) | Trouble::Held(_))) => {
                 self.books = Some(books);
