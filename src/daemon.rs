@@ -10,6 +10,7 @@ mod build;
 mod contracts;
 mod facts;
 mod letters;
+mod mute;
 mod operator;
 mod pauses;
 mod plan;

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
 
-use super::{DaemonState, StartError, reach};
+use super::{DaemonState, StartError, mute, reach};
 use crate::{
     breakers::{Classify as _, FailureClass},
     chance,
@@ -27,6 +31,8 @@ pub(super) struct Broker {
     stop: Option<oneshot::Sender<oneshot::Sender<()>>>,
     /// Declares streams again that were lost while running.
     redeclaring: JoinHandle<()>,
+    /// Looks for streams that take nothing any more.
+    watching: Option<JoinHandle<()>>,
 }
 
 /// How long a managed server may take to end.
@@ -58,17 +64,20 @@ impl Broker {
                     },
                 };
                 let folder = config.data_dir.join("nats");
-                let server = ManagedServer::start(ManagedSpec { folder, program }).await?;
+                let spec = ManagedSpec { folder: folder.clone(), program };
+                let server = ManagedServer::start(spec).await?;
                 let (spec, port) = (server.connect_spec(name), server.port());
                 reach::leave_note(&config.data_dir, &spec);
                 // Before anything is asked of it: it may end between any two steps.
                 let (stop, stopped) = oneshot::channel();
-                actix_rt::spawn(keep_alive(server, stopped));
+                let (restart, asked) = mpsc::channel(1);
+                actix_rt::spawn(keep_alive(server, stopped, asked));
                 let connection = connect_patiently(spec, state).await?;
                 declare_patiently(&connection, Replicas::ONE, state).await?;
                 tracing::info!(port, "managed nats-server is up");
                 let redeclaring = keep_declared(&connection, Replicas::ONE);
-                Ok(Self { connection, stop: Some(stop), redeclaring })
+                let watching = Some(mute::watch(&connection, Some(mute::Own { folder, restart })));
+                Ok(Self { connection, stop: Some(stop), redeclaring, watching })
             }
             Nats::External { urls, credentials, login, replicas } => {
                 let spec = reach::external(urls, credentials.as_deref(), login.as_ref(), &name)
@@ -79,7 +88,8 @@ impl Broker {
                 })?;
                 declare_patiently(&connection, replicas, state).await?;
                 let redeclaring = keep_declared(&connection, replicas);
-                Ok(Self { connection, stop: None, redeclaring })
+                let watching = Some(mute::watch(&connection, None));
+                Ok(Self { connection, stop: None, redeclaring, watching })
             }
         }
     }
@@ -92,12 +102,15 @@ impl Broker {
     ) -> Result<Self, StartError> {
         declare_patiently(&connection, Replicas::ONE, state).await?;
         let redeclaring = keep_declared(&connection, Replicas::ONE);
-        Ok(Self { connection, stop: None, redeclaring })
+        Ok(Self { connection, stop: None, redeclaring, watching: None })
     }
 
     /// Ends a managed server.
     pub(super) async fn stop(self) {
         self.redeclaring.abort();
+        if let Some(watching) = self.watching {
+            watching.abort();
+        }
         let (gone, wait) = oneshot::channel();
         if let Some(stop) = self.stop
             && stop.send(gone).is_ok()
@@ -181,11 +194,12 @@ async fn declare_again(connection: &Connection, replicas: Replicas) {
     }
 }
 
-/// Restarts the managed server whenever it ends, on the same port, so that
-/// the connection finds it again.
+/// Restarts the managed server whenever it ends, or when that is asked for, on the
+/// same port, so that the connection finds it again.
 async fn keep_alive(
     mut server: ManagedServer,
     mut stopped: oneshot::Receiver<oneshot::Sender<()>>,
+    mut asked: mpsc::Receiver<()>,
 ) {
     let mut pause = Duration::from_millis(100);
     loop {
@@ -196,6 +210,13 @@ async fn keep_alive(
                     let _ = gone.send(());
                 }
                 return;
+            }
+            // Without anybody who may ask this is not looked at again.
+            Some(()) = asked.recv() => {
+                if let Err(error) = server.restart().await {
+                    // It has ended then, and is started again as whatever ended is.
+                    tracing::error!("{error}");
+                }
             }
             ended = server.wait() => {
                 tracing::error!(?ended, log = %server.log().display(), "nats-server ended; restarting it");
@@ -216,8 +237,11 @@ async fn keep_alive(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use async_nats::HeaderMap;
+
     use super::*;
     use crate::streams::{
+        publish::{OutMessage, publish_one},
         setup::incarnation,
         subjects::StreamId,
         testing::{TestServer, wait_until},
@@ -240,5 +264,39 @@ mod tests {
         .await;
         task.abort();
         server.stop().await;
+    }
+
+    #[actix::test]
+    async fn a_server_that_answers_no_write_of_a_stream_is_restarted() {
+        let server = TestServer::start().await;
+        let connection = server.connect_impatient().await;
+        declare(&connection, Replicas::ONE).await.unwrap();
+        server.mute(&connection, StreamId::Operations).await;
+        let mut reconnects = connection.reconnects();
+        let (restart, asked) = mpsc::channel(1);
+        let (stop, stopped) = oneshot::channel();
+        let watching =
+            mute::watch(&connection, Some(mute::Own { folder: server.folder(), restart }));
+        let (managed, _folder) = server.into_parts();
+        let keeping = actix_rt::spawn(keep_alive(managed, stopped, asked));
+        let subject = "merit.v1.notices.test".to_owned();
+        let writing = async {
+            loop {
+                let message = OutMessage::new(subject.clone(), HeaderMap::new(), "{}".into());
+                let told = publish_one(&connection, StreamId::Operations, "id", message, None);
+                assert!(told.await.is_err());
+            }
+        };
+        tokio::select! {
+            restarted = timeout(Duration::from_secs(60), reconnects.changed()) => {
+                restarted.unwrap().unwrap();
+            }
+            () = writing => {}
+        }
+        watching.abort();
+        let (gone, wait) = oneshot::channel();
+        stop.send(gone).unwrap();
+        wait.await.unwrap();
+        keeping.await.unwrap();
     }
 }

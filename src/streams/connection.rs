@@ -13,6 +13,7 @@ use super::simulated::Server;
 use super::{
     StreamError,
     connect_spec::{Auth, ConnectSpec, shown, without_credentials},
+    unanswered::{Silence, Unanswered},
     version::ServerVersion,
 };
 
@@ -33,6 +34,7 @@ pub struct Connection {
     reconnects: watch::Receiver<u64>,
     in_flight: Arc<Semaphore>,
     request_timeout: Duration,
+    unanswered: Arc<Unanswered>,
 }
 
 /// What is at the other end.
@@ -108,6 +110,7 @@ impl Connection {
             reconnects,
             in_flight: Arc::new(Semaphore::new(spec.max_in_flight)),
             request_timeout: spec.request_timeout,
+            unanswered: Arc::default(),
         };
         connection.probe().await?;
         Ok(connection)
@@ -122,6 +125,7 @@ impl Connection {
             reconnects: server.reconnects(),
             in_flight: Arc::new(Semaphore::new(spec.max_in_flight)),
             request_timeout: spec.request_timeout,
+            unanswered: Arc::default(),
             link: Link::Simulated(server),
         }
     }
@@ -178,6 +182,16 @@ impl Connection {
             #[cfg(feature = "simulation")]
             Link::Simulated(_) => ServerVersion::OLDEST.to_string(),
         }
+    }
+
+    /// The stream, or bucket, that leaves writes without an answer longest, if any does.
+    #[must_use]
+    pub fn unanswered(&self) -> Option<(String, Silence)> {
+        self.unanswered.longest()
+    }
+
+    pub(super) fn writes(&self) -> &Unanswered {
+        &self.unanswered
     }
 
     pub(super) fn link(&self) -> &Link {

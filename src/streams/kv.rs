@@ -4,6 +4,7 @@ use async_nats::jetstream::kv::{EntryErrorKind, Operation, Store, UpdateErrorKin
 use bytes::Bytes;
 use futures::StreamExt as _;
 use serde_json::{Map, Value as Json};
+use tokio::time::Instant;
 
 #[cfg(feature = "simulation")]
 use super::simulated::Server;
@@ -160,7 +161,20 @@ impl Bucket {
                     Shelf::Simulated(server) => server.update(key, bytes.clone(), last).await,
                 }
             };
-            match self.connection.bounded(&what, call).await? {
+            let sent = Instant::now();
+            let told = self.connection.bounded(&what, call).await;
+            let is_silent = match &told {
+                Err(_) => true,
+                Ok(told) => {
+                    told.as_ref().is_err_and(|error| error.kind() == UpdateErrorKind::TimedOut)
+                }
+            };
+            if is_silent {
+                self.connection.writes().note(&self.name, sent);
+            } else {
+                self.connection.writes().answered(&self.name);
+            }
+            match told? {
                 Ok(()) => return Ok(PutOutcome::Written),
                 Err(error) => match error.kind() {
                     UpdateErrorKind::WrongLastRevision => {

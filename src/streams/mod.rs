@@ -30,6 +30,7 @@ mod stale;
 pub mod subjects;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod unanswered;
 mod version;
 
 pub use connect_spec::{Auth, ConnectSpec, Redacted, Tls};

@@ -8,6 +8,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::{
     PublishError,
@@ -159,12 +160,21 @@ pub(super) async fn send(
             RequestErrorKind::TimedOut | RequestErrorKind::Other => ambiguous(error.to_string()),
         })
     };
+    let sent = Instant::now();
     let answer = match tokio::time::timeout(limit, call).await {
+        Ok(Err(error @ PublishError::Ambiguous { .. })) => {
+            connection.writes().note(stream.name(), sent);
+            return Err(error);
+        }
         Ok(answer) => answer?,
         // Even if the client never got it out: it sends what it queued after
         // a reconnect.
-        Err(_) => return Err(ambiguous(format!("no acknowledgement within {limit:?}"))),
+        Err(_) => {
+            connection.writes().note(stream.name(), sent);
+            return Err(ambiguous(format!("no acknowledgement within {limit:?}")));
+        }
     };
+    connection.writes().answered(stream.name());
     let answer: Answer = serde_json::from_slice(&answer)
         .map_err(|error| ambiguous(format!("unreadable acknowledgement: {error}")))?;
     match answer.error {

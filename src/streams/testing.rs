@@ -67,6 +67,13 @@ impl TestServer {
         connection.jetstream().update_stream(config).await.unwrap();
     }
 
+    /// Lets a stream answer no write, as one whose file could not be written.
+    pub(crate) async fn mute(&self, connection: &Connection, stream: StreamId) {
+        let info = setup::info((connection, connection.nats()), stream).await.unwrap();
+        let config = async_nats::jetstream::stream::Config { no_ack: true, ..info.config };
+        connection.jetstream().update_stream(config).await.unwrap();
+    }
+
     /// Lets a stream take no message beyond so many bytes.
     pub(crate) async fn limit_messages(
         &self,
@@ -83,6 +90,11 @@ impl TestServer {
         let pid = self.managed.pid().unwrap().cast_signed();
         rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal)
             .unwrap();
+    }
+
+    /// The server itself, for who keeps it alive; its folder goes with the second.
+    pub(crate) fn into_parts(self) -> (ManagedServer, tempfile::TempDir) {
+        (self.managed, self.folder)
     }
 
     pub(crate) async fn stop(mut self) {
