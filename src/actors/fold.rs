@@ -415,6 +415,7 @@ impl<F: Folding> FoldActor<F> {
                 output: Some(open.output),
                 counts: open.account.counts(),
                 applied_time: open.engine.applied_time(),
+                applied_through: open.engine.applied_through().clone(),
             };
             rows.push(standing.write(&owner));
             rows.extend(open.live.take().map(|live| live.write(&owner)));

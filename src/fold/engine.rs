@@ -5,7 +5,7 @@
 //! retraction lowers the frontier, everything beyond it is undone, of other
 //! chains too: the new branch may bring events that sort before them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Fold, InputError, Merge, RestoreError, SavedParts, Source, State,
@@ -230,6 +230,11 @@ impl<F: Fold> Engine<F> {
     /// Up to which block a contract's events are known.
     pub fn announced(&self, contract: &Name) -> Option<u64> {
         self.merge.announced(contract)
+    }
+
+    /// The chains whose contracts it reads.
+    pub fn chains(&self) -> BTreeSet<u64> {
+        self.merge.chains()
     }
 
     /// The newest applied block of each chain.

@@ -155,7 +155,7 @@ impl<F: Folding> FoldActor<F> {
     pub(super) async fn compare(
         &self,
         open: &mut Open<F::Fold>,
-        mark: Mark,
+        mark: &Mark,
     ) -> Result<usize, Trouble> {
         let owner = self.owner();
         // Unlike every other: the holder is of this incarnation, the serial of this making.
@@ -232,7 +232,7 @@ impl<F: Folding> FoldActor<F> {
     async fn drop_older(
         &self,
         open: &mut Open<F::Fold>,
-        mark: Mark,
+        mark: &Mark,
         id: &str,
         told: &mut HashMap<Vec<u8>, Told>,
     ) -> Result<usize, Trouble> {
@@ -275,7 +275,7 @@ impl<F: Folding> FoldActor<F> {
     async fn drop_told(
         &self,
         open: &mut Open<F::Fold>,
-        mark: Mark,
+        mark: &Mark,
         id: &str,
         keys: HashSet<Vec<u8>>,
     ) -> Result<usize, Trouble> {

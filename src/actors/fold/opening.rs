@@ -1,6 +1,8 @@
 //! How a fold's actor finds its place: what is saved beside the fold, when it
 //! still holds, and how it is forgotten when it doesn't.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ACK_WAIT, BATCH, Change, FoldActor, Folding, Open, Trouble, comparing::withheld_key};
@@ -37,6 +39,9 @@ pub(in crate::actors) struct Standing {
     /// Time of the newest applied block, seconds since the Unix epoch.
     #[serde(default)]
     pub(super) applied_time: u64,
+    /// The newest applied block of each chain; older versions did not save it.
+    #[serde(default)]
+    pub(super) applied_through: BTreeMap<u64, u64>,
 }
 
 /// What a fold meant when it said something last, and how often something was taken

@@ -7,23 +7,31 @@
 //! number, and what is kept of an earlier one is compared ([`super::comparing`]) once this
 //! one has come as far.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     Folding, Keep, Open, Trouble,
-    opening::{Live, kept_key, standing},
+    opening::{Live, Standing, kept_key, standing},
 };
 use crate::{
     actors::outbox::owned_key,
-    fold::Fold,
+    fold::{Engine, Fold},
     store::{StoreError, Table, Write},
     streams::setup::StreamIncarnation,
 };
 
-/// What an earlier making said is to be looked at.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+/// What an earlier making said is to be looked at, once this one has come as far: by the
+/// heights of blocks, and not by their times, as a block whose time was far ahead may have
+/// been orphaned since.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
-    /// Once this one has come as far: time of a block, seconds since the Unix epoch.
+    /// The block of each chain that it had come to.
+    #[serde(default)]
+    through: BTreeMap<u64, u64>,
+    /// Time of a block, seconds since the Unix epoch: older versions had nothing else.
+    #[serde(default, skip_serializing_if = "is_zero")]
     at: u64,
     /// What older versions said is taken back, too.
     #[serde(default = "older")]
@@ -33,6 +41,11 @@ pub(super) struct Mark {
 /// Marks of older versions were made for nothing else.
 fn older() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Which making of a fold.
@@ -146,13 +159,12 @@ impl<F: Folding> super::FoldActor<F> {
         owner: &str,
         tail_lost: bool,
     ) -> Result<Vec<Write>, StoreError> {
-        let mark = self.mark(owner).await?;
-        let reached = standing(&self.shared.store, owner).await?.map(|it| it.applied_time);
-        let at = reached.max(mark.map(|mark| mark.at)).unwrap_or(0);
-        let older = mark.is_some_and(|mark| mark.older);
+        let mark = self.mark(owner).await?.unwrap_or(Mark::NOW);
+        let reached = standing(&self.shared.store, owner).await?;
+        let mark = mark.joined(reached.map_or(Mark::NOW, |it| it.mark()));
         let Making { serial, tails } = self.making(owner).await?;
         let making = Making { serial: serial + 1, tails: tails + u64::from(tail_lost) };
-        Ok(vec![Mark { at, older }.write(owner), making.write(owner)])
+        Ok(vec![mark.write(owner), making.write(owner)])
     }
 
     /// What older versions said is taken back as well, or is not.
@@ -164,7 +176,7 @@ impl<F: Folding> super::FoldActor<F> {
             (None, false) => return Ok(()),
             (None, true) => {
                 let reached = standing(&self.shared.store, owner).await?;
-                Mark { at: reached.map_or(0, |it| it.applied_time), older }
+                Mark { older, ..reached.map_or(Mark::NOW, |it| it.mark()) }
             }
         };
         self.shared.store.commit(vec![mark.write(owner)]).await
@@ -176,10 +188,10 @@ impl<F: Folding> super::FoldActor<F> {
         open: &mut Open<F::Fold>,
         pending: u64,
     ) -> Result<(), Trouble> {
-        let due = open.mark.filter(|mark| open.engine.applied_time() >= mark.at);
-        let Some(mark) = due.filter(|_| pending == 0) else { return Ok(()) };
+        let due = open.mark.as_ref().filter(|mark| mark.is_reached(&open.engine));
+        let Some(mark) = due.filter(|_| pending == 0).cloned() else { return Ok(()) };
         let owner = self.owner();
-        let compared = self.compare(open, mark).await?;
+        let compared = self.compare(open, &mark).await?;
         let before = self.generation(&owner).await?;
         let mended = self.folding.mend(&self.shared, &open.engine, before).await?;
         let mut rows = Vec::new();
@@ -203,12 +215,43 @@ impl<F: Folding> super::FoldActor<F> {
 
 impl Mark {
     /// For a fold that is not made anew: to be looked at once it has read what there is.
-    pub(super) const NOW: Self = Self { at: 0, older: false };
+    pub(super) const NOW: Self = Self { through: BTreeMap::new(), at: 0, older: false };
 
-    pub(super) fn write(self, owner: &str) -> Write {
+    /// Once both are reached.
+    fn joined(mut self, other: Self) -> Self {
+        for (chain_id, block) in other.through {
+            let through = self.through.entry(chain_id).or_default();
+            *through = block.max(*through);
+        }
+        Self { at: self.at.max(other.at), older: self.older || other.older, ..self }
+    }
+
+    /// Whether the fold has come as far; a chain that it does not read any more is left out.
+    fn is_reached<F: Fold>(&self, engine: &Engine<F>) -> bool {
+        let applied = engine.applied_through();
+        let is_behind = |chain_id: &u64, block: &u64| {
+            applied.get(chain_id).is_none_or(|applied| applied < block)
+        };
+        let chains = engine.chains();
+        engine.applied_time() >= self.at
+            && !self
+                .through
+                .iter()
+                .any(|(chain_id, block)| chains.contains(chain_id) && is_behind(chain_id, block))
+    }
+
+    pub(super) fn write(&self, owner: &str) -> Write {
         // Numbers: they serialise to memory.
-        let value = serde_json::to_vec(&self).unwrap_or_default();
+        let value = serde_json::to_vec(self).unwrap_or_default();
         Write::put(Table::Positions, mark_key(owner), value)
+    }
+}
+
+impl Standing {
+    /// As far as this.
+    fn mark(&self) -> Mark {
+        let at = if self.applied_through.is_empty() { self.applied_time } else { 0 };
+        Mark { through: self.applied_through.clone(), at, older: false }
     }
 }
 

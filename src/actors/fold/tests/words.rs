@@ -198,3 +198,67 @@ async fn what_the_stream_says_and_nothing_supports_is_taken_back() {
     assert_eq!(heard(&rig).await, [true, false], "once");
     rig.stop().await;
 }
+
+/// A block whose time is far ahead of its parent's, in which the light is switched.
+async fn switch_ahead(shared: &Shared, number: u64, to: &str) {
+    let mut event = event_in(number, to);
+    event.block.hash = keccak256("ahead");
+    event.block.time += 100_000;
+    event.position.time = event.block.time;
+    event.id = EventId::of(1, event.block.hash, event.block.hash, 0);
+    let progress = Watermark::Progress {
+        chain: name("chain"),
+        chain_id: 1,
+        contract: name("inbox"),
+        through: event.block,
+        recent: vec![event.block],
+        finalized: 0,
+        events: Some(1),
+        after: Some(block(number - 1)),
+    };
+    let said = [messages::event(&event), messages::watermark(&name("chain"), &progress)];
+    for (i, message) in said.into_iter().enumerate() {
+        let id = format!("ahead/{i}");
+        shared.publish(StreamId::Events, &id, message.unwrap(), None).await.unwrap();
+    }
+}
+
+/// Reads what there is, with the events so far too few to compare.
+async fn watch_some(shared: &Shared) {
+    let mut actor = FoldActor::new(shared.clone(), Watching);
+    for _ in 0..6 {
+        actor.step().await.unwrap();
+    }
+    assert!(actor.open.as_ref().unwrap().mark.is_some(), "it has not come as far");
+}
+
+#[actix::test]
+async fn what_was_said_stays_until_as_much_is_read_again() {
+    let rig = Rig::start().await;
+    switch(&rig.shared, 1, &["on", "off", "on"]).await;
+    watch_all(&rig.shared).await;
+    let all = [true, false, true];
+    rig.redeclare(StreamId::Events).await;
+    switch(&rig.shared, 1, &["on", "off"]).await;
+    watch_some(&rig.shared).await;
+    assert_eq!(heard(&rig).await, all);
+    switch(&rig.shared, 3, &["on"]).await;
+    watch_all(&rig.shared).await;
+    assert_eq!(heard(&rig).await, all);
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn an_orphaned_block_of_a_time_far_ahead_delays_nothing_that_is_said_anew() {
+    let rig = Rig::start().await;
+    switch(&rig.shared, 1, &["on", "off"]).await;
+    switch_ahead(&rig.shared, 3, "on").await;
+    watch_all(&rig.shared).await;
+    assert_eq!(heard(&rig).await, [true, false, true]);
+    // Another block has its place, and its time is not ahead.
+    rig.redeclare(StreamId::Events).await;
+    switch(&rig.shared, 1, &["on", "off", "off"]).await;
+    watch_all(&rig.shared).await;
+    assert_eq!(heard(&rig).await, [true, false, true, false]);
+    rig.stop().await;
+}
