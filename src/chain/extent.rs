@@ -1,4 +1,4 @@
-//! How much decoding would make of a log's data, before it is made.
+//! How much decoding would make of ABI data, before it is made.
 //!
 //! ABI data names its parts by offsets, and several may name one part: a list of n texts
 //! that are all the same bytes of the data becomes n copies of them. A megabyte, which a
@@ -11,12 +11,12 @@ const WORD: usize = 32;
 
 /// Decoding would make more of the data than is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Excess;
+pub(crate) struct Excess;
 
 /// Fails where values of these types, as the data has them, take more than twice its bytes,
 /// each part counted as often as it is named. Honest encoders name a part once; some share
 /// an empty one. What is broken ends the count: it is the decoder's to say so.
-pub(super) fn bounded(types: &[DynSolType], data: &[u8]) -> Result<(), Excess> {
+pub(crate) fn bounded(types: &[DynSolType], data: &[u8]) -> Result<(), Excess> {
     let most = data.len().saturating_mul(2).saturating_add(8 * WORD);
     let mut count = Count { data, left: most };
     match count.sequence(types.iter(), 0) {

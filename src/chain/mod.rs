@@ -13,6 +13,7 @@ pub mod answers;
 pub mod census;
 pub mod client;
 pub mod cursor;
+pub(crate) mod extent;
 pub mod feed;
 pub mod headers;
 pub mod health;

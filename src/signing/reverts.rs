@@ -6,7 +6,7 @@ mod known;
 use std::collections::HashMap;
 
 use alloy::{
-    dyn_abi::{DynSolValue, JsonAbiExt},
+    dyn_abi::{DynSolType, DynSolValue, JsonAbiExt, Specifier as _},
     json_abi::{Error as AbiError, JsonAbi},
     primitives::{Bytes, Selector, U256, hex},
     sol_types::{Panic, PanicKind, Revert as RevertReason, SolError},
@@ -14,6 +14,7 @@ use alloy::{
 use serde_json::Value;
 
 use self::known::{KNOWN_ERRORS, KNOWN_REASONS, PANICS};
+use crate::chain::extent;
 
 /// What may be done about a revert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,7 +89,7 @@ impl RevertDecoder {
             Panic::abi_decode(data).ok().map(|panic| from_panic(panic.code))
         } else {
             self.errors.get(&selector).and_then(|(error, class)| {
-                let values = error.abi_decode_input(&data[4..]).ok()?;
+                let values = arguments(error, data.get(4..)?)?;
                 Some(Revert {
                     code: snake_case(&error.name),
                     text: custom_text(error, &values),
@@ -108,6 +109,15 @@ impl RevertDecoder {
         });
         Revert { selector: Some(selector), ..revert }
     }
+}
+
+/// The arguments of an error, unless the data would become far more than they are: then it
+/// is nothing that a contract says.
+fn arguments(error: &AbiError, data: &[u8]) -> Option<Vec<DynSolValue>> {
+    let types: Result<Vec<DynSolType>, _> =
+        error.inputs.iter().map(|input| input.resolve()).collect();
+    extent::bounded(&types.ok()?, data).ok()?;
+    error.abi_decode_input(data).ok()
 }
 
 /// Revert data, wherever a client puts it: `error.data` as text (bare, or

@@ -9,13 +9,11 @@ use alloy::{
 };
 use serde_json::Value as Json;
 
-use super::{
-    AdapterError, DecodeReason,
-    extent::{self, Excess},
-    fields,
-    spec::EventSpec,
+use super::{AdapterError, DecodeReason, fields, spec::EventSpec};
+use crate::{
+    chain::extent::{self, Excess},
+    domain::{EventSchema, FieldSchema, FieldType, Name, Value},
 };
-use crate::domain::{EventSchema, FieldSchema, FieldType, Name, Value};
 
 /// An event whose types are resolved.
 #[derive(Clone, Debug)]

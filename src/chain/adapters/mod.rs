@@ -7,7 +7,6 @@
 
 mod abi;
 mod error;
-mod extent;
 mod fields;
 mod kind;
 mod layout;

@@ -230,6 +230,23 @@ proptest! {
     }
 }
 
+#[test]
+fn an_error_that_names_one_part_again_and_again_is_not_unfolded() {
+    const COUNT: usize = 1_000;
+    let abi: JsonAbi = JsonAbi::parse(["error Refused(string[] why)"]).unwrap();
+    let decoder = RevertDecoder::new([&abi]);
+    let error = AbiError::parse("Refused(string[])").unwrap();
+    let honest =
+        [error.selector().as_slice(), &(vec!["no", "never"],).abi_encode_params()].concat();
+    assert_eq!(decoder.decode(&honest).code, "refused");
+    let word = |number: usize| U256::from(number).to_be_bytes::<32>();
+    let offsets = std::iter::repeat_n(word(COUNT * 32), COUNT);
+    let words: Vec<u8> = [word(32), word(COUNT)].into_iter().chain(offsets).flatten().collect();
+    let text = [&word(1_000)[..], &[b'x'; 1_024]].concat();
+    let bomb = [error.selector().as_slice(), &words, &text].concat();
+    assert_eq!(decoder.decode(&bomb).code, "custom_error");
+}
+
 /// One answer of a client to a call that reverts.
 #[derive(serde::Deserialize)]
 struct Shape {
