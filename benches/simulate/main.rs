@@ -19,6 +19,10 @@ use meritd::simulation::{Outcome, Script, Setup, play};
 use serde_json::json;
 use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 
+/// The daemon's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The daemon in a simulated world.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "simulate")]

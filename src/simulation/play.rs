@@ -44,6 +44,8 @@ const QUIET_BLOCKS: u64 = 6;
 const VOTES_END_BLOCKS: u64 = 30;
 /// Blocks within which the daemon must have come to rest after the last fault.
 const PATIENCE_BLOCKS: u64 = 150;
+/// Whether it has is looked at each so many blocks: that takes a while.
+const LOOKED_AT_BLOCKS: u64 = 3;
 
 /// What came of a script.
 #[derive(Clone, Debug)]
@@ -406,7 +408,7 @@ impl<'s> World<'s> {
             // What made it go on may have been orphaned.
             self.act(Act::Unpause);
         }
-        if head < calm_at + VOTES_END_BLOCKS {
+        if head < calm_at + VOTES_END_BLOCKS || !head.is_multiple_of(LOOKED_AT_BLOCKS) {
             return false;
         }
         self.verdict = verdict::of(self, daemon.borrow().as_ref());

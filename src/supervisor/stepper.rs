@@ -59,7 +59,9 @@ impl<S: Steps> Stepper<S> {
         let limit = self.limits.step;
         let began = Instant::now();
         let work = async move {
-            let result = timeout(limit, steps.step()).await;
+            // Some steps are futures of many KB, which each layer around them would move.
+            let step = Box::pin(steps.step());
+            let result = timeout(limit, step).await;
             (steps, result)
         };
         context.wait(work.into_actor(self).map(
