@@ -16,8 +16,9 @@ use serde_json::{Value as Json, json};
 /// Blocks that a reorg replaces: less than the chain's finality.
 const REORG_DEPTH: std::ops::RangeInclusive<u64> = 1..=12;
 const BASE_FEE_GWEI: std::ops::RangeInclusive<u64> = 1..=150;
-/// As far as a chain's rules let a block be ahead; a reorg may take it back.
-const BLOCK_TIME_JUMP_S: std::ops::RangeInclusive<u64> = 1..=15;
+/// Far beyond what a chain's rules let a block be ahead: a reorg may take it back, and what
+/// waited for its time would wait for most of an hour.
+const BLOCK_TIME_JUMP_S: std::ops::RangeInclusive<u64> = 1..=3_000;
 const PAUSED_MS: std::ops::RangeInclusive<u64> = 500..=3_000;
 /// What a foreign transaction outbids everybody with.
 const FOREIGN_GWEI: u64 = 500;
