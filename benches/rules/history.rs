@@ -106,6 +106,7 @@ impl History {
                 from: common.number + 1,
                 to: self.block,
                 common,
+                after: None,
             };
             let payload = messages::watermark(&Name::new("local")?, &watermark)?.payload;
             said.push(Message { is_event: false, payload });

@@ -123,6 +123,7 @@ impl ProvisionalActor {
                     from,
                     to,
                     common,
+                    after: None,
                 })
                 .await?;
                 self.mark = self.shared.incarnation();

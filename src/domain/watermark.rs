@@ -51,6 +51,10 @@ pub enum Watermark {
         to: u64,
         /// The last block that the old and the new branch share.
         common: BlockRef,
+        /// The block that the contract's watermark before named; absent where that was
+        /// declared void, and in what older versions said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<BlockRef>,
     },
 }
 

@@ -15,6 +15,8 @@ use crate::domain::{BlockRef, Event, EventId, Name, Rewind, Watermark};
 #[derive(Debug, Default)]
 pub struct Account {
     rewinds: Vec<(u64, Rewind)>,
+    /// What stands before the first message that it sees is unknown, and may be anything.
+    joins: bool,
     contracts: BTreeMap<Name, Tally>,
 }
 
@@ -25,6 +27,8 @@ struct Tally {
     earlier: u64,
     ids: HashSet<EventId>,
     through: Option<BlockRef>,
+    /// Up to where nothing could be orphaned any more.
+    finalized: Option<u64>,
 }
 
 /// What of an [`Account`] must outlive its reader, by contract.
@@ -37,6 +41,9 @@ pub struct Count {
     pub events: u64,
     /// The block that this watermark named.
     pub through: Option<BlockRef>,
+    /// The block that was final then. Older versions did not save it.
+    #[serde(default)]
+    pub finalized: Option<u64>,
 }
 
 /// The stream lacks messages of a contract.
@@ -59,22 +66,31 @@ pub struct Hole {
 }
 
 impl Account {
-    /// An account that knows these rewinds by their sequences, and these
-    /// counts of an earlier one.
+    /// An account of a stream from its first message on, that knows these rewinds by
+    /// their sequences.
     #[must_use]
-    pub fn new(rewinds: Vec<(u64, Rewind)>, counts: &Counts) -> Self {
+    pub fn new(rewinds: Vec<(u64, Rewind)>) -> Self {
+        Self { rewinds, ..Self::default() }
+    }
+
+    /// An account that goes on where an earlier one ended, with these counts of it. Without
+    /// any, as older versions kept none, it believes the first watermark of a contract.
+    #[must_use]
+    pub fn resumed(rewinds: Vec<(u64, Rewind)>, counts: &Counts) -> Self {
         let tally = |(name, count): (&Name, &Count)| {
-            let Count { events, through } = *count;
-            (name.clone(), Tally { earlier: events, through, ..Tally::default() })
+            let Count { events, through, finalized } = *count;
+            (name.clone(), Tally { earlier: events, through, finalized, ..Tally::default() })
         };
-        Self { rewinds, contracts: counts.iter().map(tally).collect() }
+        let joins = counts.is_empty();
+        Self { rewinds, joins, contracts: counts.iter().map(tally).collect() }
     }
 
     /// What a later account must be told.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let count = |(name, tally): (&Name, &Tally)| {
-            (name.clone(), Count { events: tally.count(), through: tally.through })
+            let Tally { through, finalized, .. } = *tally;
+            (name.clone(), Count { events: tally.count(), through, finalized })
         };
         self.contracts.iter().map(count).collect()
     }
@@ -111,34 +127,47 @@ impl Account {
         if self.is_void(sequence, contract, through.number) {
             return Ok(false);
         }
-        let tally = self.tally(contract);
-        if let Watermark::Progress { events, after, .. } = watermark {
-            let (declared, found) = (events.unwrap_or(0), tally.count());
-            let follows = match (after, tally.through) {
-                (Some(after), Some(seen)) => after.hash == seen.hash,
-                _ => true,
-            };
-            if found < declared || !follows {
-                let complete = [tally.through.or(*after), *after];
-                let complete = complete.into_iter().flatten().map(|block| block.number).min();
-                return Err(Hole {
-                    contract: contract.clone(),
-                    from_block: complete.map_or(1, |block| block + 1),
-                    sequence,
-                    declared,
-                    found,
-                });
+        let (declared, after) = match watermark {
+            Watermark::Progress { events, after, .. } => (events.unwrap_or(0), *after),
+            // What it follows may be void, when it is not itself.
+            Watermark::Retraction { after, .. } => {
+                (0, after.filter(|after| !self.is_void(sequence, contract, after.number)))
             }
+        };
+        let joins = self.joins;
+        let tally = self.tally(contract);
+        let found = tally.count();
+        let follows = match (after, tally.through) {
+            (Some(after), Some(seen)) => after.hash == seen.hash,
+            (Some(_), None) => joins,
+            (None, _) => true,
+        };
+        if found < declared || !follows {
+            let number = |block: Option<BlockRef>| block.map(|block| block.number);
+            let complete = match tally.through {
+                Some(seen) if follows => Some(seen.number),
+                // With watermarks a retraction may be lost: of any block that was not final.
+                Some(seen) => {
+                    [Some(seen.number), number(after), tally.finalized].into_iter().flatten().min()
+                }
+                None => number(after).filter(|_| follows),
+            };
+            return Err(Hole {
+                contract: contract.clone(),
+                from_block: complete.map_or(1, |block| block + 1),
+                sequence,
+                declared,
+                found,
+            });
         }
-        *tally = Tally { through: Some(through), ..Tally::default() };
+        tally.close(watermark);
         Ok(true)
     }
 
     /// Goes on from a watermark that did not fit as though it had: what follows is judged
     /// from there.
     pub fn pass_over(&mut self, watermark: &Watermark) {
-        let through = Some(*watermark.complete_through());
-        *self.tally(watermark.contract()) = Tally { through, ..Tally::default() };
+        self.tally(watermark.contract()).close(watermark);
     }
 
     fn tally(&mut self, contract: &Name) -> &mut Tally {
@@ -153,279 +182,20 @@ impl Account {
 }
 
 impl Tally {
+    /// Begins anew behind a watermark.
+    fn close(&mut self, watermark: &Watermark) {
+        let finalized = match watermark {
+            Watermark::Progress { finalized, .. } => Some(*finalized),
+            Watermark::Retraction { .. } => None,
+        };
+        let through = Some(*watermark.complete_through());
+        *self = Self { through, finalized: finalized.max(self.finalized), ..Self::default() };
+    }
+
     fn count(&self) -> u64 {
         self.earlier + self.ids.len() as u64
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use alloy::primitives::B256;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::domain::{Origin, Position, RewindReason};
-
-    fn name() -> Name {
-        Name::new("dao").unwrap()
-    }
-
-    fn block(number: u64) -> BlockRef {
-        let hash = |number: u64| B256::left_padding_from(&number.to_be_bytes());
-        BlockRef {
-            number,
-            hash: hash(number),
-            parent_hash: hash(number.wrapping_sub(1)),
-            time: number,
-        }
-    }
-
-    #[derive(Clone, Debug, PartialEq)]
-    #[allow(clippy::large_enum_variant)]
-    enum Said {
-        Event(Box<Event>),
-        Watermark(Box<Watermark>),
-    }
-
-    fn event(number: u64, log_index: u64) -> Said {
-        let block = block(number);
-        Said::Event(Box::new(Event {
-            id: EventId::of(1, block.hash, B256::ZERO, log_index),
-            origin: Origin { chain_id: 1, transaction_hash: B256::ZERO, ordinal: log_index },
-            chain: name(),
-            contract: name(),
-            address: alloy::primitives::Address::ZERO,
-            name: name(),
-            position: Position {
-                time: number,
-                chain_id: 1,
-                block: number,
-                transaction_index: 0,
-                log_index,
-            },
-            block,
-            fields: BTreeMap::new(),
-        }))
-    }
-
-    fn progress(through: u64, after: Option<u64>, events: u64) -> Said {
-        Said::Watermark(Box::new(Watermark::Progress {
-            chain: name(),
-            chain_id: 1,
-            contract: name(),
-            through: block(through),
-            recent: Vec::new(),
-            finalized: 0,
-            events: Some(events),
-            after: after.map(block),
-        }))
-    }
-
-    fn retraction(common: u64, to: u64) -> Said {
-        Said::Watermark(Box::new(Watermark::Retraction {
-            chain: name(),
-            chain_id: 1,
-            contract: name(),
-            from: common + 1,
-            to,
-            common: block(common),
-        }))
-    }
-
-    fn rewind(from_block: u64) -> Rewind {
-        Rewind {
-            chain: name(),
-            chain_id: 1,
-            contract: name(),
-            from_block,
-            reason: RewindReason::Lost,
-            missing: 1,
-        }
-    }
-
-    /// A stream of `blocks` blocks, two events in every third, a watermark
-    /// each second block.
-    fn stream(blocks: u64) -> Vec<Said> {
-        let (mut said, mut after, mut events) = (Vec::new(), None, 0);
-        for number in 1..=blocks {
-            if number % 3 == 0 {
-                said.extend([event(number, 0), event(number, 1)]);
-                events += 2;
-            }
-            if number % 2 == 0 {
-                said.push(progress(number, after, events));
-                (after, events) = (Some(number), 0);
-            }
-        }
-        said
-    }
-
-    /// Reads messages by their sequences. Gives the blocks of events that
-    /// count, up to the last watermark.
-    fn read(account: &mut Account, said: &[(u64, Said)]) -> Result<Vec<u64>, Hole> {
-        let (mut pending, mut complete) = (Vec::new(), Vec::new());
-        for (sequence, said) in said {
-            match said {
-                Said::Event(event) if account.event(*sequence, event) => {
-                    pending.push(event.block.number);
-                }
-                Said::Watermark(watermark) if account.watermark(*sequence, watermark)? => {
-                    let through = watermark.complete_through().number;
-                    complete.retain(|block| *block <= through);
-                    complete.extend(pending.drain(..).filter(|block| *block <= through));
-                }
-                _ => {}
-            }
-        }
-        Ok(complete)
-    }
-
-    fn numbered(said: Vec<Said>) -> Vec<(u64, Said)> {
-        (1..).zip(said).collect()
-    }
-
-    #[test]
-    fn a_whole_stream_has_no_hole_and_repeated_events_count_once() {
-        let mut said = stream(12);
-        said.insert(1, said[1].clone());
-        assert_eq!(
-            read(&mut Account::default(), &numbered(said)),
-            Ok(vec![3, 3, 3, 6, 6, 9, 9, 12, 12])
-        );
-    }
-
-    /// What a rewind has to void: a hole that was orphaned since stands before a lower one.
-    #[test]
-    fn a_later_hole_may_be_lower_than_the_first_and_a_rewind_to_the_lowest_leaves_none() {
-        let mut said = stream(12);
-        said.push(retraction(2, 12));
-        said.extend([event(3, 0), event(3, 1), progress(4, Some(2), 2)]);
-        let lost_watermark = said.iter().rposition(|it| *it == progress(10, Some(8), 2)).unwrap();
-        let mut said = numbered(said);
-        // The second event of block 3, as it was said after the retraction.
-        said.remove(said.len() - 2);
-        said.remove(lost_watermark);
-
-        let mut account = Account::default();
-        let mut holes = Vec::new();
-        for (sequence, said) in &said {
-            match said {
-                Said::Event(event) => drop(account.event(*sequence, event)),
-                Said::Watermark(watermark) => {
-                    if let Err(hole) = account.watermark(*sequence, watermark) {
-                        holes.push(hole.from_block);
-                        account.pass_over(watermark);
-                    }
-                }
-            }
-        }
-        assert_eq!(holes, [9, 3]);
-
-        let end = said.last().unwrap().0;
-        let again = [retraction(2, 4), event(3, 0), event(3, 1), progress(4, Some(2), 2)];
-        said.extend((end + 1..).zip(again));
-        let rewound = |from_block| {
-            let mut account = Account::new(vec![(end + 1, rewind(from_block))], &Counts::new());
-            read(&mut account, &said)
-        };
-        assert!(rewound(9).is_err(), "the first hole alone does not do");
-        assert_eq!(rewound(3), Ok(vec![3, 3]));
-    }
-
-    #[test]
-    fn replayed_events_are_no_hole_and_hide_none() {
-        let whole = stream(12);
-        let at = whole.iter().rposition(|said| matches!(said, Said::Event(_))).unwrap();
-        let replayed = [event(3, 0), event(3, 1), event(6, 0), event(6, 1)];
-        let mut said = whole.clone();
-        said.splice(at..at, replayed);
-        assert_eq!(
-            read(&mut Account::default(), &numbered(said.clone())),
-            // As a reader that goes by what is said; folds know them by position.
-            Ok(vec![3, 3, 6, 6, 9, 9, 12, 3, 3, 6, 6, 12])
-        );
-        let lost = said.iter().rposition(|said| matches!(said, Said::Event(_))).unwrap();
-        said.remove(lost);
-        let hole = read(&mut Account::default(), &numbered(said)).unwrap_err();
-        assert_eq!((hole.declared, hole.found), (2, 1));
-    }
-
-    #[test]
-    fn a_lost_retraction_is_noticed_by_what_follows_it() {
-        let said = vec![progress(4, None, 0), retraction(2, 4), progress(6, Some(2), 0)];
-        assert_eq!(read(&mut Account::default(), &numbered(said.clone())), Ok(vec![]));
-        let lost = vec![(1, said[0].clone()), (3, said[2].clone())];
-        let hole = read(&mut Account::default(), &lost).unwrap_err();
-        assert_eq!(hole.from_block, 3);
-    }
-
-    #[test]
-    fn an_account_that_goes_on_remembers_what_it_counted() {
-        let said = numbered(vec![event(1, 0), event(1, 1), progress(2, None, 2)]);
-        let mut first = Account::default();
-        read(&mut first, &said[..1]).unwrap();
-        let mut forgetful = Account::new(Vec::new(), &Counts::new());
-        assert!(read(&mut forgetful, &said[1..]).is_err());
-        let mut second = Account::new(Vec::new(), &first.counts());
-        assert!(read(&mut second, &said[1..]).is_ok());
-        let open = second.counts().values().map(|count| count.events).sum::<u64>();
-        assert_eq!(open, 0);
-    }
-
-    #[test]
-    fn what_an_older_version_wrote_is_not_called_a_hole() {
-        let through = block(2);
-        let old: Watermark = serde_json::from_value(serde_json::json!({
-            "kind": "progress", "chain": "dao", "chain_id": 1, "contract": "dao",
-            "through": through, "recent": [], "finalized": 0
-        }))
-        .unwrap();
-        assert_eq!(Account::default().watermark(1, &old), Ok(true));
-    }
-
-    proptest! {
-        /// Whatever one message the broker loses, a reader either notices, or
-        /// has all events all the same; and once the contract rewound to where
-        /// the reader noticed, a reader that begins anew has everything once.
-        #[test]
-        fn a_lost_message_is_noticed_or_harmless_and_a_rewind_mends_it(
-            blocks in 4_u64..40,
-            lost in any::<prop::sample::Index>(),
-        ) {
-            let whole = numbered(stream(blocks));
-            let expected = read(&mut Account::default(), &whole).unwrap();
-            let mut holed = whole.clone();
-            holed.remove(lost.index(whole.len() - 1));
-            match read(&mut Account::default(), &holed) {
-                Ok(found) => prop_assert_eq!(found, expected),
-                Err(hole) => {
-                    let at = whole.len() as u64 + 1;
-                    let mut mended = holed;
-                    let common = hole.from_block - 1;
-                    mended.push((at + 1, retraction(common, blocks)));
-                    let again = whole.iter().filter_map(|(_, said)| match said {
-                        Said::Event(event) => {
-                            (event.block.number > common).then(|| said.clone())
-                        }
-                        Said::Watermark(said) => {
-                            let Watermark::Progress { through, events, .. } = **said else {
-                                return None;
-                            };
-                            let after = (through.number > common + 2 || common == 0)
-                                .then(|| through.number.saturating_sub(2))
-                                .filter(|after| *after > 0)
-                                .or((common > 0).then_some(common));
-                            (through.number > common)
-                                .then(|| progress(through.number, after, events.unwrap()))
-                        }
-                    });
-                    mended.extend((at + 2..).zip(again));
-                    let mut account = Account::new(vec![(at, rewind(hole.from_block))], &Counts::new());
-                    prop_assert_eq!(read(&mut account, &mended), Ok(expected));
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -49,8 +49,7 @@ pub fn streams(bytes: &[u8]) {
 
 fn folded<F: Fold + Clone>(fold: F, sources: Vec<Source>, bytes: &[u8]) {
     let mut engine = Engine::new(fold.clone(), sources.clone());
-    let (mut account, mut saved) =
-        (Account::new(Vec::new(), &Default::default()), SavedParts::default());
+    let (mut account, mut saved) = (Account::new(Vec::new()), SavedParts::default());
     let (mut rest, mut sequence) = (bytes, 0);
     while !rest.is_empty() {
         let (line, after) = first_line(rest);

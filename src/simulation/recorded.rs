@@ -10,6 +10,7 @@ macro_rules! each {
             a_private_fork_has_a_receipt,
             a_private_fork_makes_a_nonce_seem_foreign,
             a_private_fork_says_who_has_what,
+            a_retraction_lost_with_the_watermark_behind_it,
             a_retraction_that_was_not_said_and_its_stream_deleted,
             a_watermark_lost_after_it_was_read,
             an_older_copys_nonce_mined_by_a_later_attempt,
@@ -31,6 +32,7 @@ macro_rules! each {
             new_books_and_an_older_copy_after_them,
             read_again_from_an_orphaned_block,
             reverts_on_branches_that_are_gone,
+            what_a_retraction_follows_is_lost,
             what_lacks_was_orphaned_since,
         }
     };

@@ -109,6 +109,7 @@ impl ContractActor {
             from,
             to,
             common,
+            after: reading.after,
         };
         let message =
             messages::watermark(&self.link.name, &watermark)?.expecting(reading.watermark);

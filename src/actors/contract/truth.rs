@@ -15,7 +15,7 @@ use crate::{
     actors::{messages, transaction::unix_s},
     chain::cursor::{ChainView, Cursor},
     domain::{Event, Rewind, RewindReason, Watermark},
-    fold::{Account, Counts},
+    fold::Account,
     streams::{
         envelope::UnixTime,
         publish::OutMessage,
@@ -136,7 +136,7 @@ impl ContractActor {
         let reconnects = *connection.reconnects().borrow();
         let rewinds = [subjects::rewind(&self.link.name, &self.name)];
         let read = read_range(connection, StreamId::Events, &rewinds, 1, usize::MAX).await?;
-        let mut account = Account::new(Vec::new(), &Counts::new());
+        let mut account = Account::new(Vec::new());
         for stored in &read.messages {
             account.rewind(stored.sequence, messages::read(&stored.payload)?);
         }
@@ -205,6 +205,7 @@ impl ContractActor {
             from: from_block,
             to,
             common,
+            after: None,
         };
         let watermark =
             messages::watermark(&self.link.name, &retraction)?.expecting(reading.watermark);

@@ -103,7 +103,7 @@ impl<F: Folding> FoldActor<F> {
             .collect();
         let rewinds = rewinds(connection, &named).await?;
         let sources: Vec<Source> = named.into_iter().map(|(_, source)| source).collect();
-        let (mut engine, cursor, mut counts) = match self.restore(&owner, &sources, output).await? {
+        let (mut engine, mut cursor, counts) = match self.restore(&owner, &sources, output).await? {
             Some(restored) => restored,
             None => {
                 self.forget(&owner, false).await?;
@@ -127,7 +127,7 @@ impl<F: Folding> FoldActor<F> {
                 tracing::warn!(actor = owner, ?resumed, "the stream is another: rebuilding");
                 self.forget(&owner, resumed != Resumption::NewIncarnation).await?;
                 engine = Engine::new(self.folding.fold(), sources);
-                counts = Counts::new();
+                cursor = None;
                 (inbox, _) = Inbox::open(connection, spec(None)).await?;
             }
         }
@@ -142,7 +142,10 @@ impl<F: Folding> FoldActor<F> {
         self.folding.reads(making.era(inbox.cursor_at(0).incarnation));
         self.folding.opened(&self.shared, &engine);
         tracing::info!(actor = owner, ?resumed, "fold opened");
-        let account = Account::new(rewinds, &counts);
+        let account = match cursor {
+            Some(_) => Account::resumed(rewinds, &counts),
+            None => Account::new(rewinds),
+        };
         let withholds = mark.is_some()
             && !is_planted(Tooth::KnownByTheWindow)
             && self.has_words(&owner).await?;

@@ -173,6 +173,7 @@ async fn rewind(shared: &Shared, from_block: u64, reason: RewindReason) {
         from: from_block,
         to: from_block,
         common: block(from_block - 1),
+        after: None,
     };
     let said = [
         messages::rewind(&said, "rewind".to_owned(), UnixTime(1)).unwrap(),

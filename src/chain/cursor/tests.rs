@@ -108,6 +108,7 @@ impl Reader {
                     from,
                     to,
                     common,
+                    after: None,
                 }
             }
             Plan::Frozen { reason } => panic!("{reason}"),

@@ -17,7 +17,7 @@ use crate::{
     },
     daemon,
     domain::{BlockRef, Name, Rewind, Watermark, off_chain::off_chain},
-    fold::{Account, Counts, Input},
+    fold::{Account, Input},
     streams::{
         StreamError,
         connection::Connection,
@@ -70,7 +70,7 @@ pub(super) async fn read(
             [subjects::events_of(chain, name), subjects::watermark(chain, name)]
         })
         .collect();
-    let mut account = Account::new(rewinds, &Counts::new());
+    let mut account = Account::new(rewinds);
     let mut answers = Answers::of(setting);
     let mut bounds = Bounds { args, newest: None, beyond: BTreeMap::new() };
     let bar = bar();

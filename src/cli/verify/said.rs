@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{Event, EventId, Name, Rewind, Watermark},
-    fold::{Account, Counts},
+    fold::Account,
 };
 
 /// Most events of a contract that are compared in one run.
@@ -40,7 +40,7 @@ pub(super) struct TooMany {
 impl Said {
     /// A reader that is told of all rewinds first, by their sequences.
     pub(super) fn new(contract: Name, ranges: Vec<Range>, rewinds: Vec<(u64, Rewind)>) -> Self {
-        let account = Account::new(rewinds, &Counts::new());
+        let account = Account::new(rewinds);
         let (facts, holes) = (Facts::new(), Vec::new());
         Self { contract, ranges, account, facts, holes }
     }
@@ -137,6 +137,7 @@ mod tests {
             from: common + 1,
             to,
             common: block(common),
+            after: None,
         }
     }
 

@@ -109,6 +109,7 @@ impl Speaker {
                 from,
                 to,
                 common,
+                after: None,
             }));
         }
         let target = branch.len() - lag.min(branch.len() - 1);

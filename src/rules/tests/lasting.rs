@@ -179,6 +179,7 @@ fn a_reorg_gives_back_what_was_lost() {
         from: 3,
         to: 9,
         common: block(2, 0),
+        after: None,
     });
     let mut said = Vec::new();
     for input in [vote(1, 0, 1), through(2, 0), vote(9, 0, 2), through(9, 0), retraction] {

@@ -366,6 +366,7 @@ fn a_reorg_takes_an_outcome_back_and_asks_again() {
         from: 2,
         to: 10,
         common: block(1, 0),
+        after: None,
     });
     story.tell([retraction, happens(4, 9, voted(2, 7, 0, "60")), through(10, 9)]);
     assert_eq!(story.said, [(true, 9, vec![1]), (false, 9, vec![1])], "defeated on this branch");

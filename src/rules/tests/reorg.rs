@@ -26,6 +26,7 @@ fn an_orphaned_vote_takes_its_unlock_back_and_survives_a_restart() {
         from: 2,
         to: 3,
         common: block(1, 0),
+        after: None,
     });
     let story = [
         vote(1, 0, 1),

@@ -1,0 +1,306 @@
+//! What an account notices, and what a rewind mends.
+
+#![allow(clippy::unwrap_used)]
+
+mod lost;
+
+use alloy::primitives::B256;
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{Origin, Position, RewindReason};
+
+fn name() -> Name {
+    Name::new("dao").unwrap()
+}
+
+fn block(number: u64) -> BlockRef {
+    let hash = |number: u64| B256::left_padding_from(&number.to_be_bytes());
+    BlockRef { number, hash: hash(number), parent_hash: hash(number.wrapping_sub(1)), time: number }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)]
+enum Said {
+    Event(Box<Event>),
+    Watermark(Box<Watermark>),
+}
+
+fn event(number: u64, log_index: u64) -> Said {
+    event_of(block(number), log_index)
+}
+
+fn event_of(block: BlockRef, log_index: u64) -> Said {
+    let number = block.number;
+    Said::Event(Box::new(Event {
+        id: EventId::of(1, block.hash, B256::ZERO, log_index),
+        origin: Origin { chain_id: 1, transaction_hash: B256::ZERO, ordinal: log_index },
+        chain: name(),
+        contract: name(),
+        address: alloy::primitives::Address::ZERO,
+        name: name(),
+        position: Position {
+            time: number,
+            chain_id: 1,
+            block: number,
+            transaction_index: 0,
+            log_index,
+        },
+        block,
+        fields: BTreeMap::new(),
+    }))
+}
+
+fn progress(through: u64, after: Option<u64>, events: u64) -> Said {
+    Said::Watermark(Box::new(Watermark::Progress {
+        chain: name(),
+        chain_id: 1,
+        contract: name(),
+        through: block(through),
+        recent: Vec::new(),
+        finalized: through.saturating_sub(2),
+        events: Some(events),
+        after: after.map(block),
+    }))
+}
+
+fn retraction(common: u64, to: u64) -> Said {
+    Said::Watermark(Box::new(Watermark::Retraction {
+        chain: name(),
+        chain_id: 1,
+        contract: name(),
+        from: common + 1,
+        to,
+        common: block(common),
+        after: Some(block(to)),
+    }))
+}
+
+/// What comes with a rewind: what it follows is void.
+fn rewound(from_block: u64, to: u64) -> Said {
+    let mut said = retraction(from_block - 1, to);
+    if let Said::Watermark(watermark) = &mut said
+        && let Watermark::Retraction { after, .. } = &mut **watermark
+    {
+        *after = None;
+    }
+    said
+}
+
+fn rewind(from_block: u64) -> Rewind {
+    Rewind {
+        chain: name(),
+        chain_id: 1,
+        contract: name(),
+        from_block,
+        reason: RewindReason::Lost,
+        missing: 1,
+    }
+}
+
+/// A stream of `blocks` blocks, two events in every third, a watermark
+/// each second block.
+fn stream(blocks: u64) -> Vec<Said> {
+    let (mut said, mut after, mut events) = (Vec::new(), None, 0);
+    for number in 1..=blocks {
+        if number % 3 == 0 {
+            said.extend([event(number, 0), event(number, 1)]);
+            events += 2;
+        }
+        if number % 2 == 0 {
+            said.push(progress(number, after, events));
+            (after, events) = (Some(number), 0);
+        }
+    }
+    said
+}
+
+/// Reads messages by their sequences. Gives the blocks of events that
+/// count, up to the last watermark.
+fn read(account: &mut Account, said: &[(u64, Said)]) -> Result<Vec<u64>, Hole> {
+    let (mut pending, mut complete) = (Vec::new(), Vec::new());
+    for (sequence, said) in said {
+        match said {
+            Said::Event(event) if account.event(*sequence, event) => {
+                pending.push(event.block.number);
+            }
+            Said::Watermark(watermark) if account.watermark(*sequence, watermark)? => {
+                let through = watermark.complete_through().number;
+                complete.retain(|block| *block <= through);
+                complete.extend(pending.drain(..).filter(|block| *block <= through));
+            }
+            _ => {}
+        }
+    }
+    Ok(complete)
+}
+
+fn numbered(said: Vec<Said>) -> Vec<(u64, Said)> {
+    (1..).zip(said).collect()
+}
+
+/// Block 4 is orphaned, and neither its retraction nor its successor's watermark is there.
+#[test]
+fn where_a_retraction_may_be_lost_all_that_was_not_final_is_in_doubt() {
+    let mut said = stream(6);
+    for said in &mut said {
+        if let Said::Watermark(watermark) = said
+            && let Watermark::Progress { finalized, through, .. } = &mut **watermark
+        {
+            *finalized = through.number.saturating_sub(3);
+        }
+    }
+    said.push(progress(10, Some(8), 0));
+    let mut account = Account::default();
+    let hole = read(&mut account, &numbered(said)).unwrap_err();
+    assert_eq!(hole.from_block, 4);
+    // Of events alone nobody doubts what was complete before.
+    let counts = account.counts();
+    let hole = read(&mut Account::resumed(vec![], &counts), &[(9, progress(8, Some(6), 1))]);
+    assert_eq!(hole.unwrap_err().from_block, 7);
+    let hole = read(&mut Account::resumed(vec![], &counts), &[(9, progress(10, Some(8), 0))]);
+    assert_eq!(hole.unwrap_err().from_block, 4);
+}
+
+#[test]
+fn a_whole_stream_has_no_hole_and_repeated_events_count_once() {
+    let mut said = stream(12);
+    said.insert(1, said[1].clone());
+    assert_eq!(
+        read(&mut Account::default(), &numbered(said)),
+        Ok(vec![3, 3, 3, 6, 6, 9, 9, 12, 12])
+    );
+}
+
+/// What a rewind has to void: a hole that was orphaned since stands before a lower one.
+#[test]
+fn a_later_hole_may_be_lower_than_the_first_and_a_rewind_to_the_lowest_leaves_none() {
+    let mut said = stream(12);
+    said.push(retraction(2, 12));
+    said.extend([event(3, 0), event(3, 1), progress(4, Some(2), 2)]);
+    let lost_watermark = said.iter().rposition(|it| *it == progress(10, Some(8), 2)).unwrap();
+    let mut said = numbered(said);
+    // The second event of block 3, as it was said after the retraction.
+    said.remove(said.len() - 2);
+    said.remove(lost_watermark);
+
+    let mut account = Account::default();
+    let mut holes = Vec::new();
+    for (sequence, said) in &said {
+        match said {
+            Said::Event(event) => drop(account.event(*sequence, event)),
+            Said::Watermark(watermark) => {
+                if let Err(hole) = account.watermark(*sequence, watermark) {
+                    holes.push(hole.from_block);
+                    account.pass_over(watermark);
+                }
+            }
+        }
+    }
+    assert_eq!(holes, [7, 3]);
+
+    let end = said.last().unwrap().0;
+    let again = [rewound(3, 4), event(3, 0), event(3, 1), progress(4, Some(2), 2)];
+    said.extend((end + 1..).zip(again));
+    let rewound = |from_block| {
+        let mut account = Account::new(vec![(end + 1, rewind(from_block))]);
+        read(&mut account, &said)
+    };
+    assert!(rewound(9).is_err(), "the first hole alone does not do");
+    assert_eq!(rewound(3), Ok(vec![3, 3]));
+}
+
+#[test]
+fn replayed_events_are_no_hole_and_hide_none() {
+    let whole = stream(12);
+    let at = whole.iter().rposition(|said| matches!(said, Said::Event(_))).unwrap();
+    let replayed = [event(3, 0), event(3, 1), event(6, 0), event(6, 1)];
+    let mut said = whole.clone();
+    said.splice(at..at, replayed);
+    assert_eq!(
+        read(&mut Account::default(), &numbered(said.clone())),
+        // As a reader that goes by what is said; folds know them by position.
+        Ok(vec![3, 3, 6, 6, 9, 9, 12, 3, 3, 6, 6, 12])
+    );
+    let lost = said.iter().rposition(|said| matches!(said, Said::Event(_))).unwrap();
+    said.remove(lost);
+    let hole = read(&mut Account::default(), &numbered(said)).unwrap_err();
+    assert_eq!((hole.declared, hole.found), (2, 1));
+}
+
+#[test]
+fn a_lost_retraction_is_noticed_by_what_follows_it() {
+    let said = vec![progress(4, None, 0), retraction(2, 4), progress(6, Some(2), 0)];
+    assert_eq!(read(&mut Account::default(), &numbered(said.clone())), Ok(vec![]));
+    let lost = vec![(1, said[0].clone()), (3, said[2].clone())];
+    let hole = read(&mut Account::default(), &lost).unwrap_err();
+    assert_eq!(hole.from_block, 3);
+}
+
+#[test]
+fn an_account_that_goes_on_remembers_what_it_counted() {
+    let said = numbered(vec![event(1, 0), event(1, 1), progress(2, None, 2)]);
+    let mut first = Account::default();
+    read(&mut first, &said[..1]).unwrap();
+    let mut forgetful = Account::resumed(Vec::new(), &Counts::new());
+    assert!(read(&mut forgetful, &said[1..]).is_err());
+    let mut second = Account::resumed(Vec::new(), &first.counts());
+    assert!(read(&mut second, &said[1..]).is_ok());
+    let open = second.counts().values().map(|count| count.events).sum::<u64>();
+    assert_eq!(open, 0);
+}
+
+#[test]
+fn what_an_older_version_wrote_is_not_called_a_hole() {
+    let through = block(2);
+    let old: Watermark = serde_json::from_value(serde_json::json!({
+        "kind": "progress", "chain": "dao", "chain_id": 1, "contract": "dao",
+        "through": through, "recent": [], "finalized": 0
+    }))
+    .unwrap();
+    assert_eq!(Account::default().watermark(1, &old), Ok(true));
+}
+
+proptest! {
+    /// Whatever one message the broker loses, a reader either notices, or
+    /// has all events all the same; and once the contract rewound to where
+    /// the reader noticed, a reader that begins anew has everything once.
+    #[test]
+    fn a_lost_message_is_noticed_or_harmless_and_a_rewind_mends_it(
+        blocks in 4_u64..40,
+        lost in any::<prop::sample::Index>(),
+    ) {
+        let whole = numbered(stream(blocks));
+        let expected = read(&mut Account::default(), &whole).unwrap();
+        let mut holed = whole.clone();
+        holed.remove(lost.index(whole.len() - 1));
+        match read(&mut Account::default(), &holed) {
+            Ok(found) => prop_assert_eq!(found, expected),
+            Err(hole) => {
+                let at = whole.len() as u64 + 1;
+                let mut mended = holed;
+                let common = hole.from_block - 1;
+                mended.push((at + 1, rewound(hole.from_block, blocks)));
+                let again = whole.iter().filter_map(|(_, said)| match said {
+                    Said::Event(event) => {
+                        (event.block.number > common).then(|| said.clone())
+                    }
+                    Said::Watermark(said) => {
+                        let Watermark::Progress { through, events, .. } = **said else {
+                            return None;
+                        };
+                        let after = (through.number > common + 2 || common == 0)
+                            .then(|| through.number.saturating_sub(2))
+                            .filter(|after| *after > 0)
+                            .or((common > 0).then_some(common));
+                        (through.number > common)
+                            .then(|| progress(through.number, after, events.unwrap()))
+                    }
+                });
+                mended.extend((at + 2..).zip(again));
+                let mut account = Account::new(vec![(at, rewind(hole.from_block))]);
+                prop_assert_eq!(read(&mut account, &mended), Ok(expected));
+            }
+        }
+    }
+}
