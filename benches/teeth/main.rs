@@ -2,6 +2,8 @@
 //! See docs/reliability.md.
 
 use std::{
+    fs,
+    path::PathBuf,
     process::ExitCode,
     sync::{
         Mutex, PoisonError,
@@ -27,6 +29,9 @@ struct Args {
     /// Only this one.
     #[arg(long)]
     only: Option<String>,
+    /// Writes the script that found the last of them there, as short as it can be made.
+    #[arg(long)]
+    keep: Option<PathBuf>,
     /// Given by `cargo bench`.
     #[arg(long, hide = true)]
     bench: bool,
@@ -53,11 +58,18 @@ fn main() -> ExitCode {
     for tooth in &planted {
         teeth::plant(Some(*tooth));
         let first = first_wrong(&setup, &scripts);
+        if let (Some(path), Some((script, _))) = (&args.keep, &first) {
+            let short = script.1.clone().shrunk(|less| !play(&setup, less).verdict.is_right());
+            let text = serde_json::to_string_pretty(&short).unwrap_or_default();
+            if let Err(error) = fs::write(path, text) {
+                eprintln!("{}: {error}", path.display());
+            }
+        }
         teeth::plant(None);
         caught += usize::from(first.is_some());
         let name = tooth.to_string();
         match first {
-            Some((by, why)) => println!("{name:<30} {by}: {why}"),
+            Some(((by, _), why)) => println!("{name:<30} {by}: {why}"),
             None => println!("{name:<30} NOT CAUGHT by {} scripts", scripts.len()),
         }
     }
@@ -73,7 +85,10 @@ fn scripts(seeds: u64) -> Vec<(String, Script)> {
 }
 
 /// The first script that is wrong, and what is wrong first.
-fn first_wrong(setup: &Setup, scripts: &[(String, Script)]) -> Option<(String, String)> {
+fn first_wrong<'s>(
+    setup: &Setup,
+    scripts: &'s [(String, Script)],
+) -> Option<(&'s (String, Script), String)> {
     let next = AtomicUsize::new(0);
     let first: Mutex<Option<(usize, String)>> = Mutex::new(None);
     let known = || first.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,5 +110,5 @@ fn first_wrong(setup: &Setup, scripts: &[(String, Script)]) -> Option<(String, S
         }
     });
     let (at, why) = known().take()?;
-    Some((scripts.get(at)?.0.clone(), why))
+    Some((scripts.get(at)?, why))
 }

@@ -32,6 +32,7 @@ macro_rules! each {
             new_books_and_an_older_copy_after_them,
             read_again_from_an_orphaned_block,
             reverts_on_branches_that_are_gone,
+            the_store_lost_once_the_brokers_window_is_over,
             what_a_retraction_follows_is_lost,
             what_lacks_was_orphaned_since,
         }
