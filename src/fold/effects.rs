@@ -1,18 +1,12 @@
 //! What a fold asks its owner to do: durable writes and emissions; and what
 //! it is restored from.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{
-    state::{Stored, Unreadable},
-    track::InboxKey,
-};
-use crate::domain::{Event, EventId, Name, Position};
+use super::state::{Stored, Unreadable};
+use crate::domain::{EventId, Name, Position};
 
 /// Which part of a fold a key belongs to. Each is a key space of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,16 +136,15 @@ pub enum RestoreError {
 /// so values are serialised when the writes are taken.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
-    inbox: BTreeMap<InboxKey, Pending<Arc<Event>>>,
     /// Of steps: what is written down is how they are then.
-    journal: BTreeMap<Position, Pending<()>>,
+    journal: BTreeMap<Position, Pending>,
     meta: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
 #[derive(Debug)]
-struct Pending<T> {
-    /// `None` of what is removed.
-    value: Option<T>,
+struct Pending {
+    /// It is removed otherwise.
+    stays: bool,
     /// The store has no such key: removing it needs no write. Known by the first
     /// note since the last commit.
     fresh: bool,
@@ -160,10 +153,7 @@ struct Pending<T> {
 impl Writes {
     /// A value of [`Area::Meta`].
     pub(super) fn put<T: Serialize>(&mut self, key: Vec<u8>, value: &T) {
-        // A struct of this crate: plain data with string keys, whose
-        // serialisation to memory can't fail. Were it to, the value would be
-        // empty and restoring would name the key.
-        self.meta.insert(key, Some(serde_json::to_vec(value).unwrap_or_default()));
+        self.meta.insert(key, Some(encoded(value)));
     }
 
     /// Removes a value of [`Area::Meta`].
@@ -171,24 +161,14 @@ impl Writes {
         self.meta.insert(key, None);
     }
 
-    /// An event that waits; it did not before.
-    pub(super) fn event(&mut self, at: InboxKey, event: Arc<Event>) {
-        note(self.inbox.entry(at), Some(event), true);
-    }
-
-    /// An event is needed no more.
-    pub(super) fn no_event(&mut self, at: InboxKey) {
-        forget(self.inbox.entry(at));
-    }
-
     /// A block was applied.
     pub(super) fn step(&mut self, end: Position) {
-        note(self.journal.entry(end), Some(()), true);
+        note(self.journal.entry(end), true, true);
     }
 
     /// How to undo a block changed.
     pub(super) fn step_again(&mut self, end: Position) {
-        note(self.journal.entry(end), Some(()), false);
+        note(self.journal.entry(end), true, false);
     }
 
     /// A block was undone, or can't be any more.
@@ -198,40 +178,42 @@ impl Writes {
 
     /// `step_at` gives a step as it is written down.
     pub(super) fn take(&mut self, step_at: impl Fn(&Position) -> Option<Vec<u8>>) -> Vec<Write> {
-        let Self { inbox, journal, meta } = std::mem::take(self);
-        let inbox = inbox.into_iter().map(|((position, id), pending)| Write {
-            area: Area::Inbox,
-            key: key::inbox(&position, id),
-            // As in `put`.
-            value: pending.value.map(|event| serde_json::to_vec(&*event).unwrap_or_default()),
-        });
+        let Self { journal, meta } = std::mem::take(self);
         let journal = journal.into_iter().map(|(end, pending)| Write {
             area: Area::Journal,
             key: key::block(&end),
-            value: pending.value.and_then(|()| step_at(&end)),
+            value: pending.stays.then(|| step_at(&end)).flatten(),
         });
         let meta = meta.into_iter().map(|(key, value)| Write { area: Area::Meta, key, value });
-        inbox.chain(journal).chain(meta).collect()
+        journal.chain(meta).collect()
     }
 }
 
-fn note<K: Ord, T>(entry: Entry<'_, K, Pending<T>>, value: Option<T>, fresh: bool) {
-    match entry {
-        Entry::Occupied(mut entry) => entry.get_mut().value = value,
-        Entry::Vacant(entry) => {
-            entry.insert(Pending { value, fresh });
-        }
-    }
+fn note(entry: Entry<'_, Position, Pending>, stays: bool, fresh: bool) {
+    entry.and_modify(|pending| pending.stays = stays).or_insert(Pending { stays, fresh });
 }
 
-fn forget<K: Ord, T>(entry: Entry<'_, K, Pending<T>>) {
+fn forget(entry: Entry<'_, Position, Pending>) {
     match entry {
         Entry::Occupied(entry) if entry.get().fresh => drop(entry.remove()),
-        entry => note(entry, None, false),
+        entry => note(entry, false, false),
     }
 }
 
-/// Reads a value that [`Writes`] wrote as JSON.
+/// A value as JSON.
+pub(super) fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
+    /// Most events are shorter.
+    const USUAL_BYTES: usize = 1024;
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    // Structs of this crate: plain data with string keys, whose serialisation to
+    // memory can't fail. Were it to, restoring would name the key.
+    match serde_json::to_writer(&mut bytes, value) {
+        Ok(()) => bytes,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Reads what [`encoded`] made.
 pub(super) fn read<T: DeserializeOwned>(
     area: Area,
     key: &[u8],

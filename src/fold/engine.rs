@@ -141,7 +141,7 @@ impl<F: Fold> Engine<F> {
     pub fn handle(&mut self, input: Input) -> Result<(), InputError> {
         match input {
             // Every event is above its source's ceiling, so none can be due yet.
-            Input::Event(event) => self.merge.offer(event, &mut self.writes),
+            Input::Event(event) => self.merge.offer(event),
             Input::Watermark(Watermark::Progress {
                 contract,
                 chain_id,
@@ -207,6 +207,7 @@ impl<F: Fold> Engine<F> {
         let rows = self.state.take_written().into_iter();
         let rows = rows.map(|(key, value)| Write { area: Area::State, key, value });
         let mut writes: Vec<Write> = rows.collect();
+        writes.extend(self.merge.take_writes());
         writes.extend(self.writes.take(|end| self.journal.encoded(end)));
         Effects { writes, emissions: std::mem::take(&mut self.emissions) }
     }

@@ -7,17 +7,16 @@
 //! ceiling. So what is at or below the ceilings of all sources can't be
 //! preceded by anything still to come, whichever chains they are on.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy::primitives::B256;
 
 use super::{
-    InputError, Source,
+    InputError, Source, Write,
     effects::{Area, RestoreError, SavedParts, Writes, key, read},
+    inbox::{BlockKey, Inbox},
     lineage::Lineage,
-    track::{Frontier, InboxKey, KnownBlock, LAST_ID, SavedTrack, Track},
+    track::{Frontier, KnownBlock, SavedTrack, Track},
 };
 use crate::domain::{BlockRef, Event, Name, Position};
 use crate::teeth::{Tooth, is_planted};
@@ -26,7 +25,7 @@ use crate::teeth::{Tooth, is_planted};
 #[derive(Debug)]
 pub struct Merge {
     tracks: BTreeMap<Name, Track>,
-    inbox: BTreeMap<InboxKey, Arc<Event>>,
+    inbox: Inbox,
     lineage: Lineage,
     duplicates: u64,
 }
@@ -41,7 +40,7 @@ impl Merge {
         };
         Self {
             tracks: sources.into_iter().map(track).collect(),
-            inbox: BTreeMap::new(),
+            inbox: Inbox::default(),
             lineage: Lineage::default(),
             duplicates: 0,
         }
@@ -79,7 +78,7 @@ impl Merge {
         }
         for (name, value) in &saved.inbox {
             let event: Event = read(Area::Inbox, name, value)?;
-            merge.insert((event.position, event.id), Arc::new(event));
+            merge.insert(event.position, event, true);
         }
         Ok(merge)
     }
@@ -90,8 +89,8 @@ impl Merge {
     pub fn pending(&self, applied: Option<&Position>) -> BTreeMap<Name, usize> {
         let mut pending: BTreeMap<Name, usize> =
             self.tracks.keys().map(|name| (name.clone(), 0)).collect();
-        for event in self.inbox.range((after(applied), Bound::Unbounded)).map(|(_, event)| event) {
-            *pending.entry(event.contract.clone()).or_default() += 1;
+        for told in self.inbox.told_after(applied.map(BlockKey::of)) {
+            *pending.entry(told.contract.clone()).or_default() += told.events;
         }
         pending
     }
@@ -122,7 +121,7 @@ impl Merge {
 
     /// Takes an event in, unless it is pending already or its source said
     /// before that its block is complete.
-    pub(super) fn offer(&mut self, event: Event, writes: &mut Writes) -> Result<(), InputError> {
+    pub(super) fn offer(&mut self, event: Event) -> Result<(), InputError> {
         let track = self.track(&event.contract, event.position.chain_id)?;
         let inconsistent =
             |what| InputError::Inconsistent { contract: event.contract.clone(), what };
@@ -133,42 +132,43 @@ impl Merge {
         // on a branch with other times: one that the source has left.
         let late = track.through.is_some_and(|through| event.block.number <= through.number)
             || track.ceiling().is_some_and(|ceiling| event.position <= ceiling);
-        let mut at = (event.position, event.id);
+        let mut at = event.position;
         if is_planted(Tooth::TiesByArrival) {
-            at.0.transaction_index = 0;
-            at.0.log_index = self.inbox.len() as u64;
+            at.transaction_index = 0;
+            at.log_index = self.inbox.len() as u64;
         }
-        if late || self.inbox.contains_key(&at) {
+        if late || !self.insert(at, event, false) {
             self.duplicates += 1;
-            return Ok(());
         }
-        let event = Arc::new(event);
-        writes.event(at, Arc::clone(&event));
-        self.insert(at, event);
         Ok(())
     }
 
-    fn insert(&mut self, at: InboxKey, event: Arc<Event>) {
-        self.lineage.vouch(
-            event.position.chain_id,
-            event.block.number,
-            event.block.hash,
-            event.block.time,
-        );
-        if let Some(track) = self.tracks.get_mut(&event.contract) {
-            track.held.insert((event.block.number, at));
+    /// Whether it was not there before.
+    fn insert(&mut self, at: Position, event: Event, is_written: bool) -> bool {
+        let (contract, block) = (event.contract.clone(), event.block);
+        let inserted = self.inbox.insert(&at, event, is_written);
+        if inserted == Some(true) {
+            self.lineage.vouch(at.chain_id, block.number, block.hash, block.time);
+            if let Some(track) = self.tracks.get_mut(&contract) {
+                track.held.insert((block.number, block.time));
+            }
         }
-        self.inbox.insert(at, event);
+        inserted.is_some()
     }
 
-    fn forget(&mut self, at: &InboxKey, writes: &mut Writes) {
-        if let Some(event) = self.inbox.remove(at) {
-            if let Some(track) = self.tracks.get_mut(&event.contract) {
-                track.held.remove(&(event.block.number, *at));
-            }
-            self.lineage.withdraw(event.position.chain_id, event.block.number, event.block.hash);
-            writes.no_event(*at);
+    /// Forgets a contract's events of a block with a hash.
+    fn forget(&mut self, block: &BlockKey, contract: &Name, hash: B256) {
+        self.inbox.forget(block, contract, hash);
+        self.lineage.withdraw(block.chain_id, block.number, hash);
+        let is_told = self.inbox.told(block).iter().any(|told| told.contract == *contract);
+        if let Some(track) = self.tracks.get_mut(contract).filter(|_| !is_told) {
+            track.held.remove(&(block.number, block.time));
         }
+    }
+
+    /// What the store has to learn of events since the last call.
+    pub(super) fn take_writes(&mut self) -> Vec<Write> {
+        self.inbox.take_writes()
     }
 
     /// Raises a source's watermark. One that is not above the present is a
@@ -214,7 +214,7 @@ impl Merge {
             track.through = Some(through);
         }
         self.raise_finality(contract, finalized, writes);
-        self.drop_contradicted(contract, before, through, writes);
+        self.drop_contradicted(contract, before, through);
         Ok(())
     }
 
@@ -239,29 +239,33 @@ impl Merge {
     /// Drops late copies of events from a branch that their source has left:
     /// its watermark names another hash at their height, or lies between their
     /// block number and their time.
-    fn drop_contradicted(
-        &mut self,
-        contract: &Name,
-        before: Option<BlockRef>,
-        through: BlockRef,
-        writes: &mut Writes,
-    ) {
+    fn drop_contradicted(&mut self, contract: &Name, before: Option<BlockRef>, through: BlockRef) {
         let Some(track) = self.tracks.get(contract) else { return };
-        let ceiling = Position::end_of_block(track.chain_id, through.number, through.time);
-        let contradicts = |(number, at): &&(u64, InboxKey)| {
-            let known = track.known.get(number).map(|known| known.hash);
-            let hash = self.inbox.get(at).map(|event| event.block.hash);
-            (*number <= through.number) != (at.0 <= ceiling)
-                || known.is_some_and(|known| hash != Some(known))
+        let Track { chain_id, ref known, .. } = *track;
+        let ceiling = BlockKey { time: through.time, chain_id, number: through.number };
+        let contradicts = |block: &BlockKey, hash: B256| {
+            (block.number <= through.number) != (*block <= ceiling)
+                || known.get(&block.number).is_some_and(|known| known.hash != hash)
         };
-        let contradicted: Vec<InboxKey> = track
-            .held_above(before.map(|block| block.number))
-            .filter(contradicts)
-            .map(|(_, at)| *at)
-            .collect();
-        for at in &contradicted {
-            self.forget(at, writes);
+        let mut contradicted = self.held_above(track, contract, before.map(|block| block.number));
+        contradicted.retain(|(block, hash)| contradicts(block, *hash));
+        for (block, hash) in &contradicted {
+            self.forget(block, contract, *hash);
         }
+    }
+
+    /// The blocks above `number` of which a contract has events in the inbox.
+    fn held_above(
+        &self,
+        track: &Track,
+        contract: &Name,
+        number: Option<u64>,
+    ) -> Vec<(BlockKey, B256)> {
+        let told = |block: BlockKey| {
+            let told = self.inbox.told(&block).iter().filter(|told| told.contract == *contract);
+            told.map(move |told| (block, told.hash))
+        };
+        track.held_above(number).flat_map(told).collect()
     }
 
     /// Whether a retraction from block `from` would retract anything the
@@ -285,10 +289,10 @@ impl Merge {
 
     /// Lowers a source's watermark to `common` and forgets its events above.
     pub(super) fn retract(&mut self, contract: &Name, common: BlockRef, writes: &mut Writes) {
+        let Some(track) = self.tracks.get(contract) else { return };
+        let void = self.held_above(track, contract, Some(common.number));
         let Some(track) = self.tracks.get_mut(contract) else { return };
         let chain_id = track.chain_id;
-        let void: Vec<InboxKey> =
-            track.held_above(Some(common.number)).map(|(_, at)| *at).collect();
         for (number, block) in track.known.split_off(&(common.number + 1)) {
             self.lineage.withdraw(chain_id, number, block.hash);
             writes.remove(key::known(contract, number));
@@ -296,8 +300,8 @@ impl Merge {
         track.through = Some(common);
         track.save(contract, writes);
         self.learn(contract, common, writes);
-        for at in &void {
-            self.forget(at, writes);
+        for (block, hash) in &void {
+            self.forget(block, contract, *hash);
         }
     }
 
@@ -322,12 +326,9 @@ impl Merge {
         applied: Option<&Position>,
         frontier: &Frontier,
     ) -> Option<(Position, impl Iterator<Item = &Event>)> {
-        let mut pending = self.inbox.range((after(applied), Bound::Unbounded)).peekable();
-        let end = end_of(pending.peek().map(|(_, event)| &***event)?);
-        frontier.covers(&end).then(|| {
-            let events = pending.map(|(_, event)| &**event);
-            (end, events.take_while(move |event| end_of(event) == end))
-        })
+        let block = self.inbox.next_after(applied.map(BlockKey::of))?;
+        let end = block.end();
+        frontier.covers(&end).then(|| (end, self.inbox.events(block)))
     }
 
     /// The end of the newest block of a chain, above `begun`, that the
@@ -364,10 +365,14 @@ impl Merge {
         final_through: &Position,
         writes: &mut Writes,
     ) {
-        let end = (*applied.min(final_through), LAST_ID);
-        let settled: Vec<InboxKey> = self.inbox.range(..=end).map(|(at, _)| *at).collect();
-        for at in &settled {
-            self.forget(at, writes);
+        let settled = BlockKey::of(applied.min(final_through));
+        while let Some((block, told)) = self.inbox.pop_through(&settled) {
+            for told in told {
+                self.lineage.withdraw(block.chain_id, block.number, told.hash);
+                if let Some(track) = self.tracks.get_mut(&told.contract) {
+                    track.held.remove(&(block.number, block.time));
+                }
+            }
         }
         for (contract, track) in &mut self.tracks {
             let chain_id = track.chain_id;
@@ -400,14 +405,6 @@ impl Merge {
         }
         Ok(track)
     }
-}
-
-fn end_of(event: &Event) -> Position {
-    Position::end_of_block(event.position.chain_id, event.position.block, event.position.time)
-}
-
-fn after(position: Option<&Position>) -> Bound<InboxKey> {
-    position.map_or(Bound::Unbounded, |position| Bound::Excluded((*position, LAST_ID)))
 }
 
 fn listed(sources: &BTreeSet<Source>) -> String {

@@ -9,6 +9,7 @@
 mod account;
 mod effects;
 mod engine;
+mod inbox;
 mod journal;
 mod lineage;
 mod merge;

@@ -9,7 +9,8 @@ use alloy::primitives::B256;
 use serde::{Deserialize, Serialize};
 
 use super::effects::{Writes, key};
-use crate::domain::{BlockRef, EventId, Name, Position};
+use super::inbox::BlockKey;
+use crate::domain::{BlockRef, Name, Position};
 
 /// Up to where events can be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +28,6 @@ impl Frontier {
     }
 }
 
-/// Where an event stands in the inbox.
-pub(super) type InboxKey = (Position, EventId);
-
-/// Sorts after every other id of its position.
-pub(super) const LAST_ID: EventId = EventId(B256::repeat_byte(0xff));
-
 /// What is known of one source.
 #[derive(Debug)]
 pub(super) struct Track {
@@ -40,8 +35,8 @@ pub(super) struct Track {
     pub(super) through: Option<BlockRef>,
     pub(super) finalized: u64,
     pub(super) known: BTreeMap<u64, KnownBlock>,
-    /// Its events in the inbox by block number.
-    pub(super) held: BTreeSet<(u64, InboxKey)>,
+    /// The blocks of its events in the inbox: their numbers and times.
+    pub(super) held: BTreeSet<(u64, u64)>,
 }
 
 /// A block that a watermark named; its number is its key.
@@ -64,12 +59,11 @@ impl Track {
         Self { chain_id, through: None, finalized: 0, known, held }
     }
 
-    /// Its events in the inbox of blocks above `number`.
-    pub(super) fn held_above(&self, number: Option<u64>) -> impl Iterator<Item = &(u64, InboxKey)> {
-        // Ends are after every log of a block, whatever its time and chain.
-        let end = Position::end_of_block(u64::MAX, u64::MAX, u64::MAX);
-        let from = number.map_or(Bound::Unbounded, |n| Bound::Excluded((n, (end, LAST_ID))));
-        self.held.range((from, Bound::Unbounded))
+    /// The blocks of its events in the inbox above `number`.
+    pub(super) fn held_above(&self, number: Option<u64>) -> impl Iterator<Item = BlockKey> {
+        let from = number.map_or(Bound::Unbounded, |n| Bound::Excluded((n, u64::MAX)));
+        let blocks = self.held.range((from, Bound::Unbounded));
+        blocks.map(|&(number, time)| BlockKey { time, chain_id: self.chain_id, number })
     }
 
     pub(super) fn ceiling(&self) -> Option<Position> {
