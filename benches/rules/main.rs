@@ -4,6 +4,10 @@
 //! The engine as the daemon runs it, without broker and store: messages are
 //! read from memory, and what would be committed is made and kept in memory.
 
+/// As the daemon has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod history;
 mod rules;
 
