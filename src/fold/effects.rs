@@ -153,7 +153,10 @@ struct Pending {
 impl Writes {
     /// A value of [`Area::Meta`].
     pub(super) fn put<T: Serialize>(&mut self, key: Vec<u8>, value: &T) {
-        self.meta.insert(key, Some(encoded(value)));
+        // A struct of this crate: plain data with string keys, whose
+        // serialisation to memory can't fail. Were it to, the value would be
+        // empty and restoring would name the key.
+        self.meta.insert(key, Some(serde_json::to_vec(value).unwrap_or_default()));
     }
 
     /// Removes a value of [`Area::Meta`].
@@ -200,20 +203,7 @@ fn forget(entry: Entry<'_, Position, Pending>) {
     }
 }
 
-/// A value as JSON.
-pub(super) fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
-    /// Most events are shorter.
-    const USUAL_BYTES: usize = 1024;
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    // Structs of this crate: plain data with string keys, whose serialisation to
-    // memory can't fail. Were it to, restoring would name the key.
-    match serde_json::to_writer(&mut bytes, value) {
-        Ok(()) => bytes,
-        Err(_) => Vec::new(),
-    }
-}
-
-/// Reads what [`encoded`] made.
+/// Reads a value that [`Writes`] wrote as JSON.
 pub(super) fn read<T: DeserializeOwned>(
     area: Area,
     key: &[u8],

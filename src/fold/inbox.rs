@@ -6,18 +6,17 @@
 //! kept once a block, not once an event.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
 };
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::{
-    Area, Write,
-    effects::{encoded, key},
-};
-use crate::domain::{Event, EventId, Name, Position};
+use super::{Area, Unreadable, Write, effects::key};
+use crate::domain::{BlockRef, Event, EventId, Name, Origin, Position};
 
 /// A block in position order: its time, chain and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +63,53 @@ struct Held {
     /// The store has it.
     is_written: bool,
     event: Box<Event>,
+}
+
+/// An [`Event`] as it is written down, behind [`Row::PACKED`]: numbers and bytes, and
+/// its fields as JSON.
+#[derive(Serialize, Deserialize)]
+struct Row<'e> {
+    id: EventId,
+    origin: Origin,
+    chain: Cow<'e, Name>,
+    contract: Cow<'e, Name>,
+    address: Address,
+    name: Cow<'e, Name>,
+    position: Position,
+    block: BlockRef,
+    fields: Cow<'e, str>,
+}
+
+impl Row<'_> {
+    /// No JSON begins with it.
+    const PACKED: u8 = 1;
+    const USUAL_BYTES: usize = 640;
+}
+
+/// An event as it is written down.
+pub(super) fn written(event: &Event) -> Vec<u8> {
+    let Event { id, origin, address, position, block, .. } = *event;
+    let Event { chain, contract, name, fields, .. } = event;
+    // Plain data: serialising it to memory can't fail. Were it to, restoring would name
+    // the key.
+    let fields = serde_json::to_string(fields).unwrap_or_default().into();
+    let [chain, contract, name] = [chain, contract, name].map(Cow::Borrowed);
+    let row = Row { id, origin, chain, contract, address, name, position, block, fields };
+    let mut bytes = Vec::with_capacity(Row::USUAL_BYTES);
+    bytes.push(Row::PACKED);
+    postcard::to_extend(&row, bytes).unwrap_or_default()
+}
+
+/// Reads an event as it was written down. Older versions wrote it as messages have it.
+pub(super) fn read(bytes: &[u8]) -> Result<Event, Unreadable> {
+    let Some((&Row::PACKED, bytes)) = bytes.split_first() else {
+        return Ok(serde_json::from_slice(bytes)?);
+    };
+    let row: Row<'_> = postcard::from_bytes(bytes)?;
+    let Row { id, origin, address, position, block, .. } = row;
+    let [chain, contract, name] = [row.chain, row.contract, row.name].map(Cow::into_owned);
+    let fields = serde_json::from_str(&row.fields)?;
+    Ok(Event { id, origin, chain, contract, address, name, position, block, fields })
 }
 
 /// Events of one contract, of one block.
@@ -186,7 +232,7 @@ impl Inbox {
                 held.is_written = true;
                 let row = held.row(&key);
                 self.gone.remove(&row);
-                writes.push(write(&row, Some(encoded(&*held.event))));
+                writes.push(write(&row, Some(written(&held.event))));
             }
         }
         writes.extend(std::mem::take(&mut self.gone).iter().map(|row| write(row, None)));

@@ -1,8 +1,8 @@
 //! How to undo the blocks that are not final.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     effects::{Area, RestoreError, SavedParts, Writes, key, read, restored},
@@ -22,38 +22,53 @@ pub(super) struct Step<O, K: Key> {
 
 /// A step as it is written down.
 #[derive(Serialize, Deserialize)]
-struct SavedStep<V> {
+struct SavedStep<B> {
     chain_id: u64,
     block: u64,
     time: u64,
-    before: Vec<(Vec<u8>, Option<V>)>,
-    outputs: Vec<Vec<u8>>,
+    before: Vec<(B, Option<B>)>,
+    outputs: Vec<B>,
+}
+
+/// Written as a piece, not byte by byte.
+struct Bytes(Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
 }
 
 impl<O: Stored, K: Key> Stored for Step<O, K> {
     fn to_bytes(&self) -> Vec<u8> {
-        let row = |(key, value): (&K, &Option<K::Value>)| {
-            (key.to_bytes(), value.as_ref().map(Kept::to_bytes))
+        /// More than numbers and lengths take.
+        const ROOM: usize = 16;
+        let row = |(key, value): &(K, Option<K::Value>)| {
+            (Bytes(key.to_bytes()), value.as_ref().map(|value| Bytes(value.to_bytes())))
         };
         let mut before: Vec<_> = self.before.iter().map(row).collect();
-        before.sort_unstable();
+        before.sort_unstable_by(|a, b| a.0.0.cmp(&b.0.0));
         let Position { chain_id, block, time, .. } = self.end;
-        let outputs = self.outputs.iter().map(Stored::to_bytes).collect();
+        let outputs: Vec<_> = self.outputs.iter().map(|said| Bytes(said.to_bytes())).collect();
+        let old = |old: &Option<Bytes>| old.as_ref().map_or(0, |old| old.0.len());
+        let bytes = before.iter().map(|(key, it)| key.0.len() + old(it) + ROOM).sum::<usize>()
+            + outputs.iter().map(|said| said.0.len() + ROOM).sum::<usize>();
         let saved = SavedStep { chain_id, block, time, before, outputs };
         // Numbers and bytes: serialising them to memory can't fail. Were it to,
         // restoring would name the key.
-        postcard::to_allocvec(&saved).unwrap_or_default()
+        postcard::to_extend(&saved, Vec::with_capacity(bytes + 4 * ROOM)).unwrap_or_default()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let SavedStep { chain_id, block, time, before, outputs } = postcard::from_bytes(bytes)?;
-        let row = |(key, value): (Vec<u8>, Option<&[u8]>)| {
-            let key = K::from_bytes(&key)?;
+        let saved: SavedStep<&[u8]> = postcard::from_bytes(bytes)?;
+        let SavedStep { chain_id, block, time, before, outputs } = saved;
+        let row = |(key, value): (&[u8], Option<&[u8]>)| {
+            let key = K::from_bytes(key)?;
             let value = value.map(|value| key.read(value)).transpose()?;
             Ok::<_, Unreadable>((key, value))
         };
         let before = before.into_iter().map(row).collect::<Result<_, _>>()?;
-        let outputs = outputs.iter().map(|said| O::from_bytes(said)).collect::<Result<_, _>>()?;
+        let outputs = outputs.into_iter().map(O::from_bytes).collect::<Result<_, _>>()?;
         Ok(Self { end: Position::end_of_block(chain_id, block, time), before, outputs })
     }
 }
@@ -161,9 +176,8 @@ impl<O: Stored, K: Key> Journal<O, K> {
     pub(super) fn amend(&mut self, state: &mut State<K>, writes: &mut Writes) {
         let changes = state.take_changes();
         if let Some(last) = self.steps.back_mut() {
-            for (key, old) in changes {
-                last.before.entry(key).or_insert(old);
-            }
+            let known: HashSet<K> = last.before.iter().map(|(key, _)| key.clone()).collect();
+            last.before.extend(changes.into_iter().filter(|(key, _)| !known.contains(key)));
             writes.step_again(last.end);
         }
     }

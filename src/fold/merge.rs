@@ -13,8 +13,8 @@ use alloy::primitives::B256;
 
 use super::{
     InputError, Source, Write,
-    effects::{Area, RestoreError, SavedParts, Writes, key, read},
-    inbox::{BlockKey, Inbox},
+    effects::{self, Area, RestoreError, SavedParts, Writes, key, read},
+    inbox::{self, BlockKey, Inbox},
     lineage::Lineage,
     track::{Frontier, KnownBlock, SavedTrack, Track},
 };
@@ -77,7 +77,8 @@ impl Merge {
             merge.lineage.vouch(track.chain_id, number, block.hash, block.time);
         }
         for (name, value) in &saved.inbox {
-            let event: Event = read(Area::Inbox, name, value)?;
+            let event = inbox::read(value)
+                .map_err(|error| effects::unreadable(Area::Inbox, name, error))?;
             merge.insert(event.position, event, true);
         }
         Ok(merge)

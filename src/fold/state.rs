@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Borrow,
-    collections::{BTreeSet, HashMap, HashSet, hash_map},
+    collections::{BTreeSet, HashMap, hash_map},
     fmt,
     hash::Hash,
     mem,
@@ -106,26 +106,69 @@ impl Stored for String {
 /// copy.
 ///
 /// Every change since the last `take_changes` is recorded with the value before
-/// it, which makes one step both durable and undoable.
+/// it, which makes one step both durable and undoable. Whether that was done stands
+/// beside the value: a change costs one look.
 #[derive(Debug)]
 pub struct State<K: Key = String> {
-    values: HashMap<K, K::Value, RandomState>,
+    values: HashMap<K, Slot<K::Value>, RandomState>,
     listed: BTreeSet<K>,
     before: Changes<K>,
-    /// Changed since it was last written down.
-    touched: HashSet<K, RandomState>,
+    /// The number of the step that goes on.
+    step: u64,
+    /// Changed by a step since it was last written down: each is there once.
+    touched: Vec<K>,
 }
 
-/// Values before a step, by the keys that it changed.
-pub(super) type Changes<K> = HashMap<K, Option<<K as Key>::Value>, RandomState>;
+/// Values before a step, by the keys that it changed, each once.
+pub(super) type Changes<K> = Vec<(K, Option<<K as Key>::Value>)>;
+
+/// A key and its value as they are written down; `None` of what is removed.
+pub(super) type Row = (Vec<u8>, Option<Vec<u8>>);
+
+/// A place for a value.
+#[derive(Debug)]
+struct Slot<V> {
+    /// `None` of one that was removed, while that is to be recorded.
+    value: Option<V>,
+    mark: Mark,
+}
+
+/// The step that changed a value last, and whether it is to be written down.
+#[derive(Clone, Copy, Debug)]
+struct Mark(u64);
+
+impl Mark {
+    const TOUCHED: u64 = 1 << 63;
+    const NEVER: Self = Self(0);
+
+    fn step(self) -> u64 {
+        self.0 & !Self::TOUCHED
+    }
+
+    fn set_step(&mut self, step: u64) {
+        self.0 = self.0 & Self::TOUCHED | step;
+    }
+
+    /// Whether it was not before.
+    fn touch(&mut self) -> bool {
+        let before = self.0;
+        self.0 |= Self::TOUCHED;
+        self.0 != before
+    }
+
+    fn untouch(&mut self) {
+        self.0 &= !Self::TOUCHED;
+    }
+}
 
 impl<K: Key> Default for State<K> {
     fn default() -> Self {
         Self {
             values: HashMap::default(),
             listed: BTreeSet::new(),
-            before: HashMap::default(),
-            touched: HashSet::default(),
+            before: Vec::new(),
+            step: 1,
+            touched: Vec::new(),
         }
     }
 }
@@ -149,7 +192,7 @@ impl<K: Key> State<K> {
             if key.is_listed() {
                 state.listed.insert(key.clone());
             }
-            state.values.insert(key, value);
+            state.values.insert(key, Slot { value: Some(value), mark: Mark::NEVER });
         }
         Ok(state)
     }
@@ -161,31 +204,47 @@ impl<K: Key> State<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.values.get(key)
+        self.values.get(key)?.value.as_ref()
     }
 
     /// Writes a value, or removes it.
     pub fn set(&mut self, key: K, value: Option<K::Value>) {
-        let old = match (self.values.entry(key.clone()), value) {
-            (hash_map::Entry::Occupied(mut entry), Some(value)) => {
-                Some(mem::replace(entry.get_mut(), value))
-            }
-            (hash_map::Entry::Occupied(entry), None) => {
-                if key.is_listed() {
-                    self.listed.remove(&key);
+        let is_there = value.is_some();
+        let was_there = match self.values.entry(key.clone()) {
+            hash_map::Entry::Occupied(entry) => {
+                let slot = entry.into_mut();
+                if slot.value == value {
+                    return;
                 }
-                Some(entry.remove())
-            }
-            (hash_map::Entry::Vacant(entry), Some(value)) => {
-                if key.is_listed() {
-                    self.listed.insert(key.clone());
+                let old = mem::replace(&mut slot.value, value);
+                let was_there = old.is_some();
+                if slot.mark.step() != self.step {
+                    slot.mark.set_step(self.step);
+                    self.before.push((key.clone(), old));
                 }
-                entry.insert(value);
-                None
+                if slot.mark.touch() {
+                    self.touched.push(key.clone());
+                }
+                was_there
             }
-            (hash_map::Entry::Vacant(_), None) => None,
+            hash_map::Entry::Vacant(entry) => {
+                if is_there {
+                    let mut mark = Mark::NEVER;
+                    mark.set_step(self.step);
+                    mark.touch();
+                    entry.insert(Slot { value, mark });
+                    self.before.push((key.clone(), None));
+                    self.touched.push(key.clone());
+                }
+                false
+            }
         };
-        self.before.entry(key).or_insert(old);
+        if was_there != is_there && key.is_listed() {
+            match is_there {
+                true => self.listed.insert(key),
+                false => self.listed.remove(&key),
+            };
+        }
     }
 
     /// The listed keys within bounds and their values, in order.
@@ -202,42 +261,70 @@ impl<K: Key> State<K> {
     /// All keys and values as they would be written down, in no order.
     #[cfg(test)]
     pub(crate) fn rows(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-        self.values.iter().map(|(key, value)| (key.to_bytes(), value.to_bytes()))
+        self.all().map(|(key, value)| (key.to_bytes(), value.to_bytes()))
     }
 
     /// All keys and values, in no order.
     #[cfg(test)]
     pub(crate) fn all(&self) -> impl Iterator<Item = (&K, &K::Value)> {
-        self.values.iter()
+        self.values.iter().filter_map(|(key, slot)| Some((key, slot.value.as_ref()?)))
     }
 
     /// The keys changed since the last call, with the values before.
     pub(crate) fn take_changes(&mut self) -> Changes<K> {
-        let mut changes = mem::take(&mut self.before);
-        changes.retain(|key, old| old.as_ref() != self.values.get(key));
-        self.touched.extend(changes.keys().cloned());
-        changes
+        self.step += 1;
+        mem::take(&mut self.before)
     }
 
     /// Drops the changes since `take_changes`.
     pub(super) fn revert(&mut self) {
         for (key, old) in mem::take(&mut self.before) {
+            // It is recorded already, so it is not recorded again.
             self.set(key, old);
         }
-        self.before.clear();
+        self.step += 1;
     }
 
     /// What changed since the last call and became steps, as it is written
     /// down, in order of the keys. What is no step yet is not written.
-    pub(super) fn take_written(&mut self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-        let touched = mem::take(&mut self.touched);
-        let row = |key: K| {
-            let now = self.values.get(&key);
-            let value = self.before.get(&key).map_or(now, Option::as_ref);
-            (key.to_bytes(), value.map(Kept::to_bytes))
-        };
-        let mut rows: Vec<_> = touched.into_iter().map(row).collect();
-        rows.sort_unstable();
-        rows
+    pub(super) fn take_written(&mut self) -> Vec<Row> {
+        let mut rows = Vec::with_capacity(self.touched.len());
+        let mut left = Vec::new();
+        for key in mem::take(&mut self.touched) {
+            let Some(slot) = self.values.get_mut(&key) else { continue };
+            if slot.mark.step() == self.step {
+                // Written down as it was before, and with its step again.
+                left.push(key);
+                continue;
+            }
+            slot.mark.untouch();
+            rows.push((key.to_bytes(), slot.value.as_ref().map(Kept::to_bytes)));
+            if slot.value.is_none() {
+                self.values.remove(&key);
+            }
+        }
+        if !left.is_empty() {
+            let before = self.before.iter().map(|(key, old)| (key, old));
+            let before: HashMap<_, _, RandomState> = before.collect();
+            let old = |key: &K| before.get(key)?.as_ref().map(Kept::to_bytes);
+            rows.extend(left.iter().map(|key| (key.to_bytes(), old(key))));
+        }
+        self.touched = left;
+        in_order(rows)
     }
+}
+
+/// Rows in the order of their keys. The beginnings of keys tell nearly all apart, and are
+/// sorted as numbers.
+fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
+    let begin = |key: &[u8]| {
+        let mut begin = [0; 16];
+        let len = key.len().min(begin.len());
+        begin[..len].copy_from_slice(&key[..len]);
+        u128::from_be_bytes(begin)
+    };
+    let mut order: Vec<(u128, usize)> = rows.iter().map(|row| begin(&row.0)).zip(0..).collect();
+    let key = |at: usize| rows.get(at).map(|row| &row.0);
+    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(&key(b.1))));
+    order.iter().filter_map(|(_, at)| rows.get_mut(*at).map(mem::take)).collect()
 }

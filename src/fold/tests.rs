@@ -3,6 +3,7 @@
 
 mod claims;
 mod history;
+mod inbox;
 mod property;
 mod tally;
 mod waiting;

@@ -284,7 +284,7 @@ fn what_one_log_writes_does_not_grow_with_the_logs_before() {
     let mut world = World::new(when(&format!("{VOTE}\ncount = 1000")));
     let written = |world: &mut World| {
         let changes = world.state.take_changes();
-        let values = changes.keys().filter_map(|key| world.state.value(key));
+        let values = changes.iter().filter_map(|(key, _)| world.state.value(key));
         values.map(|value| value.to_bytes().len()).sum::<usize>()
     };
     world.vote(1, 0, "1");
