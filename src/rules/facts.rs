@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, cell::OnceCell};
 
-use alloy::primitives::{Address, B128, U256, keccak256};
+use alloy::primitives::{Address, B128, U256};
 use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 
 use super::{links::Links, memory::Counted, meter::Signal, model::Number};
@@ -110,7 +111,16 @@ impl<'e> Facts<'e> {
             return Some(*mark);
         }
         let value = self.value(name, field_type)?;
-        let hash = keccak256(format!("{} {name} {}", self.event.contract, value.to_json()));
+        // Processors have instructions for this one. Neither name has a space.
+        let mut hasher = Sha256::new();
+        for part in [self.event.contract.as_str(), " ", name, " "] {
+            hasher.update(part);
+        }
+        match &*value {
+            Value::Uint(number) => hasher.update(number.to_be_bytes::<32>()),
+            other => hasher.update(other.to_json().to_string()),
+        }
+        let hash = hasher.finalize();
         // Half of it tells apart what anybody can find.
         let mark = hash.first_chunk::<16>().map(B128::from)?;
         Some(*field.mark.get_or_init(|| mark))

@@ -43,7 +43,8 @@ pub(super) fn held(state: &State, place: u32, user: Address) -> U256 {
 
 /// By what a user came to it, in position order.
 pub(super) fn receipts(state: &State, place: u32, user: Address) -> Vec<Counted> {
-    let all = Key::Token(place, user, U256::ZERO)..=Key::Token(place, user, U256::MAX);
+    let all =
+        Key::Token(place, user, U256::ZERO.into())..=Key::Token(place, user, U256::MAX.into());
     let logs = state.listed(all).filter_map(|(_, value)| postcard::from_bytes(value.bytes()?).ok());
     let mut logs: Vec<Counted> = logs.collect();
     logs.sort_by_key(Counted::position);
@@ -52,7 +53,7 @@ pub(super) fn receipts(state: &State, place: u32, user: Address) -> Vec<Counted>
 
 /// Since when a user has had so much of it, in seconds since the Unix epoch.
 pub(super) fn since(state: &State, place: u32, at_least: U256, user: Address) -> Option<u64> {
-    read(state, &Key::Since(place, at_least, user))
+    read(state, &Key::Since(place, at_least.into(), user))
 }
 
 /// Adds to what a user has, or takes from it. How much the user had and has then.
@@ -65,7 +66,7 @@ fn shift(
 ) -> (U256, U256) {
     let Shift { user, comes, piece, amount } = *of;
     let before = held(state, place, user);
-    let key = Key::Token(place, user, piece.unwrap_or_default());
+    let key = Key::Token(place, user, piece.unwrap_or_default().into());
     // What nobody knew of, because it came before the contract's first block, can't go.
     let counts = piece.is_none() || state.value(&key).is_some() != comes;
     let after = match comes {
@@ -86,7 +87,7 @@ fn shift(
         let reached = (before < *mark, after < *mark);
         if reached.0 != reached.1 {
             let since = (!reached.1).then_some(by.position().time);
-            write_or_remove(state, Key::Since(place, *mark, user), since.as_ref());
+            write_or_remove(state, Key::Since(place, (*mark).into(), user), since.as_ref());
         }
     }
     (before, after)

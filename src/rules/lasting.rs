@@ -94,7 +94,7 @@ impl RuleSet {
         let placed = self.meter(place)?;
         match (&placed.meter.measure, &placed.meter.window) {
             (_, Window::Last { seconds }) => {
-                let oldest = placed.entries(view, *seconds).first()?;
+                let oldest = placed.entries(view, *seconds).next()?;
                 Some(oldest.time + seconds)
             }
             (Measure::Streak { turn: Turn::Calendar(period), .. }, _) => period.next(view.now),

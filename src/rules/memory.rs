@@ -13,7 +13,9 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-use super::{powers::Checkpoints, proposals::Ballot, unlock::Unlock, user::User};
+use super::{
+    marks, packed::Lists, powers::Checkpoints, proposals::Ballot, unlock::Unlock, user::User,
+};
 use crate::{
     domain::{Event, EvidenceItem, Position},
     fold::{self, Stored, Unreadable},
@@ -24,16 +26,17 @@ pub(super) type State = fold::State<Key>;
 
 /// The layout of all that: whoever changes it counts on, and what an older
 /// version remembered is worked out anew.
-pub const LAYOUT: u32 = 7;
+pub const LAYOUT: u32 = 8;
 
-/// Under what rules remember something.
+/// Under what rules remember something. There are many of a few kinds for each user:
+/// so what only others have, and is long, lies elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Key {
     /// From a time on, in seconds since the Unix epoch, a user may earn an
     /// achievement if nothing happens: nothing is kept under it.
     Due(u64, Address, u32),
     /// How a user came to a piece of something, or to some of it (0): a [`Counted`].
-    Token(u32, Address, U256),
+    Token(u32, Address, Box<U256>),
     /// A user: a [`User`].
     User(Address),
     /// A log that counted for something, once for all meters, by its number:
@@ -45,7 +48,7 @@ pub enum Key {
     Held(u32, Address),
     /// Since when a user has had so much of something, in seconds since the Unix
     /// epoch: a `u64`.
-    Since(u32, U256, Address),
+    Since(u32, Box<U256>, Address),
     /// Whom a user lets vote: an [`Address`].
     Delegate(u32, Address),
     /// The confirmation on chain that a user has an achievement:
@@ -65,23 +68,18 @@ pub enum Key {
     /// What the fold of a governor remembers under a path: JSON.
     Path(u32, CompactString),
     /// What a voter cast on a governor's proposal: a [`Ballot`].
-    Ballot(u32, U256, Address),
+    Ballot(u32, Box<U256>, Address),
     /// The log that created a governor's proposal: a [`Counted`].
-    Proposed(u32, U256),
+    Proposed(u32, Box<U256>),
     /// How many votes somebody has had, and from when on: see
     /// [`Checkpoints`].
     Power(u32, Address),
     /// The point of the clock at which votes on a governor's proposal are counted:
     /// a `u64`.
-    Snapshot(u32, U256),
+    Snapshot(u32, Box<U256>),
     /// When voting on a governor's proposal is over, in seconds since the Unix
     /// epoch, where the chain had to be asked: a `u64`.
-    Ends(u32, U256),
-}
-
-impl Key {
-    /// Room that most of them need.
-    const USUAL_BYTES: usize = 40;
+    Ends(u32, Box<U256>),
 }
 
 impl fold::Key for Key {
@@ -102,12 +100,13 @@ impl fold::Key for Key {
 
     fn read(&self, value: &[u8]) -> Result<Kept, Unreadable> {
         match self {
-            Self::User(_) => return Ok(Kept::User(Arc::new(postcard::from_bytes(value)?))),
-            Self::Log(..) | Self::Token(..) | Self::Unlocked(..) | Self::Proposed(..) => {
+            Self::User(_) => return Ok(Kept::User(Lists::from_bytes(value)?)),
+            Self::Log(..) => return Ok(Kept::Log(postcard::from_bytes(value)?)),
+            Self::Token(..) | Self::Unlocked(..) | Self::Proposed(..) => {
                 drop(postcard::from_bytes::<Counted>(value)?);
             }
             Self::Due(..) | Self::Member(..) => drop(postcard::from_bytes::<()>(value)?),
-            Self::Seen(..) => drop(postcard::from_bytes::<Vec<u32>>(value)?),
+            Self::Seen(..) => return Ok(marks::set_of(&postcard::from_bytes::<Vec<u32>>(value)?)),
             Self::Held(..) => drop(postcard::from_bytes::<U256>(value)?),
             Self::Delegate(..) => drop(postcard::from_bytes::<Address>(value)?),
             Self::Since(..)
@@ -127,24 +126,28 @@ impl fold::Key for Key {
     }
 }
 
-/// A value as it is kept in memory: nearly every event reads and changes a user. All
-/// else is bytes, which take a third of the room.
+/// A value as it is kept in memory: nearly every event reads and changes a user, and
+/// what is earned names many logs. All else is bytes, which take less room.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kept {
     /// Of [`Key::User`].
-    User(Arc<User>),
+    User(Lists),
+    /// Of [`Key::Log`].
+    Log(Counted),
+    /// Of [`Key::Seen`], where all places are below 64: a bit each.
+    Set(u64),
     /// Of all others.
     Bytes(Box<[u8]>),
 }
 
 impl fold::Kept for Kept {
     fn to_bytes(&self) -> Vec<u8> {
-        let bytes = match self {
-            Self::User(user) => postcard::to_extend(&**user, Vec::with_capacity(1024)),
-            Self::Bytes(bytes) => return bytes.to_vec(),
-        };
-        // As for `Key`.
-        bytes.unwrap_or_default()
+        match self {
+            Self::User(user) => user.to_bytes(),
+            Self::Set(places) => packed(&marks::places_in(*places).collect::<Vec<u32>>()),
+            Self::Log(log) => packed(log),
+            Self::Bytes(bytes) => bytes.to_vec(),
+        }
     }
 }
 
@@ -153,7 +156,7 @@ impl Kept {
     pub(super) fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
-            Self::User(_) => None,
+            Self::User(_) | Self::Log(_) | Self::Set(_) => None,
         }
     }
 }
@@ -162,7 +165,7 @@ impl Kept {
 /// restoring would name the key.
 impl Stored for Key {
     fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_extend(self, Vec::with_capacity(Self::USUAL_BYTES)).unwrap_or_default()
+        packed(self)
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
@@ -176,9 +179,11 @@ impl Stored for Key {
 #[serde(transparent)]
 pub struct Counted(Arc<Log>);
 
+/// The rest of its position is in the item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Log {
-    position: Position,
+    time: u64,
+    transaction_index: u64,
     item: EvidenceItem,
 }
 
@@ -194,11 +199,15 @@ impl Counted {
             transaction_hash: event.origin.transaction_hash,
             log_index: event.position.log_index,
         };
-        Self(Arc::new(Log { position: event.position, item }))
+        let Position { time, transaction_index, .. } = event.position;
+        Self(Arc::new(Log { time, transaction_index, item }))
     }
 
     pub(super) fn position(&self) -> Position {
-        self.0.position
+        let Log { time, transaction_index, item } = &*self.0;
+        let EvidenceItem { chain_id, block, log_index, .. } = *item;
+        let (time, transaction_index) = (*time, *transaction_index);
+        Position { time, chain_id, block, transaction_index, log_index }
     }
 
     pub(super) fn item(&self) -> &EvidenceItem {
@@ -217,16 +226,16 @@ pub(super) struct View<'s> {
 
 impl<'s> View<'s> {
     pub(super) fn of(state: &'s State, address: Address, now: u64) -> Self {
-        let user = match state.value(&Key::User(address)) {
-            Some(Kept::User(user)) => Cow::Borrowed(&**user),
-            _ => Cow::Owned(User::default()),
-        };
+        let user = Cow::Owned(user(state, address));
         Self { state, address, user, now }
     }
 
     /// One of the user's logs.
     pub(super) fn log(&self, number: u32) -> Option<Counted> {
-        read(self.state, &Key::Log(self.address, number))
+        match self.state.value(&Key::Log(self.address, number))? {
+            Kept::Log(log) => Some(log.clone()),
+            _ => None,
+        }
     }
 
     /// The log with which an achievement was requested, if it was: it is once.
@@ -238,6 +247,16 @@ impl<'s> View<'s> {
 /// What was written under a key. Restoring has checked it.
 pub(super) fn read<T: DeserializeOwned>(state: &State, key: &Key) -> Option<T> {
     postcard::from_bytes(state.value(key)?.bytes()?).ok()
+}
+
+/// A value as it is written down: of what it takes, where that is not much. As for
+/// [`Key`].
+pub(super) fn packed<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut room = [0_u8; 256];
+    match postcard::to_slice(value, &mut room) {
+        Ok(short) => short.to_vec(),
+        Err(_) => postcard::to_allocvec(value).unwrap_or_default(),
+    }
 }
 
 /// Writes a value. As for [`Key`]; it would keep what it was.
@@ -263,11 +282,11 @@ pub(super) fn place(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
 }
 
-/// A user, to be changed: shared with what is remembered.
-pub(super) fn user(state: &State, address: Address) -> Arc<User> {
+/// A user, to be changed: shared with what is remembered until then.
+pub(super) fn user(state: &State, address: Address) -> User {
     match state.value(&Key::User(address)) {
-        Some(Kept::User(user)) => Arc::clone(user),
-        _ => Arc::default(),
+        Some(Kept::User(lists)) => User::of(lists),
+        _ => User::default(),
     }
 }
 

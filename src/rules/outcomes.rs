@@ -81,7 +81,7 @@ impl RuleSet {
         });
         let mut events = Vec::new();
         let created: Option<Counted> =
-            memory::read(state, &Key::Proposed(followed.place, proposal_id));
+            memory::read(state, &Key::Proposed(followed.place, proposal_id.into()));
         if let Some(created) = created {
             let fields = json!({
                 "votes_for": settlement.cast.in_favour.to_string(),

@@ -1,18 +1,12 @@
 //! Sets of places: of meters or of achievements.
 
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 /// A set of places, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Places(SmallVec<[u64; 1]>);
 
 impl Places {
-    pub(super) fn has(&self, place: usize) -> bool {
-        self.0.get(place / 64).is_some_and(|word| word & (1 << (place % 64)) != 0)
-    }
-
     pub(super) fn insert(&mut self, place: usize) {
         let word = place / 64;
         if self.0.len() <= word {
@@ -21,16 +15,6 @@ impl Places {
         if let Some(word) = self.0.get_mut(word) {
             *word |= 1 << (place % 64);
         }
-    }
-
-    pub(super) fn remove(&mut self, place: usize) {
-        if let Some(word) = self.0.get_mut(place / 64) {
-            *word &= !(1 << (place % 64));
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
     }
 
     /// Adds those of another set.
@@ -72,14 +56,10 @@ mod tests {
 
     #[test]
     fn a_set_has_what_was_put_in_once_and_in_order() {
-        let mut set: Places = [130, 3, 64, 3, 63].into_iter().collect();
+        let set: Places = [130, 3, 64, 3, 63].into_iter().collect();
         assert_eq!(set.iter().collect::<Vec<_>>(), [3, 63, 64, 130]);
-        set.remove(64);
-        set.remove(500);
         let mut other: Places = [1].into_iter().collect();
         other.extend(&set);
-        assert_eq!(other.iter().collect::<Vec<_>>(), [1, 3, 63, 130]);
-        assert!(other.has(130) && !other.has(64) && !other.has(500));
-        assert!(!other.is_empty() && Places::default().is_empty());
+        assert_eq!(other.iter().collect::<Vec<_>>(), [1, 3, 63, 64, 130]);
     }
 }

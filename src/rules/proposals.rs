@@ -124,7 +124,7 @@ impl Followed {
             if proposal.quorum.is_none() && (is_over || !counting.is_known_late()) {
                 ask(Asked::Governor(counting.ask(proposal.snapshot, proposal.deadline)));
             }
-            let ends = Key::Ends(self.place, proposal_id);
+            let ends = Key::Ends(self.place, proposal_id.into());
             if self.clock == Clock::Block && is_over && state.value(&ends).is_none() {
                 ask(Asked::BlockTime { block: proposal.deadline + 1 });
             }
@@ -160,7 +160,7 @@ impl Followed {
                 Output::Vote(vote) => self.note(vote, log, state),
                 Output::VoteReduced(vote) => self.reduce(vote, state),
                 Output::ProposalState(change) if change.to == ProposalState::Pending => {
-                    let key = Key::Proposed(self.place, change.proposal_id);
+                    let key = Key::Proposed(self.place, change.proposal_id.into());
                     memory::write(state, key, log);
                     self.note_snapshot(change.proposal_id, state);
                 }
@@ -178,13 +178,13 @@ impl Followed {
         }
         let paths = Within { state: &*state, place: self.place };
         let snapshot = queries::proposal(&paths, proposal_id).map(|(view, _)| view.snapshot);
-        let key = Key::Snapshot(self.place, proposal_id);
+        let key = Key::Snapshot(self.place, proposal_id.into());
         memory::write_or_remove(state, key, snapshot.as_ref());
     }
 
     /// For which point of the clock votes on a proposal were counted, once.
     pub(super) fn take_snapshot(&self, state: &mut State, proposal_id: U256) -> Option<u64> {
-        let key = Key::Snapshot(self.place, proposal_id);
+        let key = Key::Snapshot(self.place, proposal_id.into());
         let snapshot = memory::read(state, &key);
         state.set(key, None);
         snapshot
@@ -192,11 +192,11 @@ impl Followed {
 
     /// Whether somebody has voted on a proposal that is not settled yet.
     pub(super) fn has_voted(&self, state: &State, proposal_id: U256, voter: Address) -> bool {
-        state.value(&Key::Ballot(self.place, proposal_id, voter)).is_some()
+        state.value(&Key::Ballot(self.place, proposal_id.into(), voter)).is_some()
     }
 
     fn note(&self, vote: &CountedVote, log: &Counted, state: &mut State) {
-        let key = Key::Ballot(self.place, vote.proposal_id, vote.voter);
+        let key = Key::Ballot(self.place, vote.proposal_id.into(), vote.voter);
         let before: Option<Ballot> = memory::read(state, &key);
         let weights = Weights {
             against: before.as_ref().map_or(U256::ZERO, |ballot| ballot.against),
@@ -208,7 +208,7 @@ impl Followed {
     }
 
     fn reduce(&self, vote: &ReducedVote, state: &mut State) {
-        let key = Key::Ballot(self.place, vote.proposal_id, vote.delegate);
+        let key = Key::Ballot(self.place, vote.proposal_id.into(), vote.delegate);
         let Some(ballot) = memory::read::<Ballot>(state, &key) else { return };
         let Ballot { log, against, in_favour, abstain } = ballot;
         let cast = Weights { against, in_favour, abstain };
@@ -224,7 +224,7 @@ impl Followed {
             let proposal_id = change.proposal_id;
             match change.to {
                 ProposalState::Succeeded | ProposalState::Defeated => {
-                    let ends = Key::Ends(self.place, proposal_id);
+                    let ends = Key::Ends(self.place, proposal_id.into());
                     // A log says its time; what the clock says of a block was
                     // asked for.
                     let time = change.time.or_else(|| memory::read(state, &ends));
@@ -252,7 +252,7 @@ impl Followed {
 
     /// Takes what was cast on a proposal, in the order of the voters.
     pub(super) fn ballots(&self, proposal_id: U256, state: &mut State) -> Vec<(Address, Ballot)> {
-        let key = |voter| Key::Ballot(self.place, proposal_id, voter);
+        let key = |voter| Key::Ballot(self.place, proposal_id.into(), voter);
         let all = key(Address::ZERO)..=key(Address::repeat_byte(0xff));
         let voters = state.listed(all).filter_map(|(key, _)| match key {
             Key::Ballot(_, _, voter) => Some(*voter),
@@ -288,7 +288,7 @@ impl RuleSet {
             }
             Asked::BlockTime { .. } => {
                 let time: u64 = answer.saturating_to();
-                memory::write(state, Key::Ends(place, proposal_id), &time);
+                memory::write(state, Key::Ends(place, proposal_id.into()), &time);
             }
         }
     }

@@ -1,15 +1,17 @@
 //! Moving meters on, and reading them.
 
-use alloy::primitives::{Address, B128, U256};
+use alloy::primitives::{B128, U256};
 
 use super::{
     facts::Facts,
+    marks,
     memory::{self, Counted, Key, State, View},
     meter::{Aggregate, Measure, Meter, Window},
     model::{Bound, Number},
+    records::Entry,
     streak::Turn,
     tally,
-    user::{Entry, User},
+    user::User,
     who::Who,
 };
 use crate::domain::{Evidence, FieldType};
@@ -65,7 +67,7 @@ impl Placed<'_> {
             Measure::Streak { turn, .. } => {
                 turn_now = self.turn(turn, state, time);
                 let streak = who.user().streak(self.place);
-                let is_noted = |turn| streak.is_some_and(|streak| streak.has(turn));
+                let is_noted = |turn| streak.as_ref().is_some_and(|streak| streak.has(turn));
                 if turn_now.is_none_or(is_noted) {
                     return false;
                 }
@@ -94,12 +96,11 @@ impl Placed<'_> {
         }
         if let Window::Last { seconds } = self.meter.window {
             let log = who.numbered(state, &facts.log);
-            let entry = Entry { time, log, number: number.map(Box::new), value };
-            self.roll(entry, seconds, who);
+            self.roll(&Entry { time, log, number, value }, seconds, who);
             return true;
         }
         if let Some(value) = value
-            && !self.is_new(state, who.address, value)
+            && !marks::see(state, who.address, value, self.place)
         {
             return false;
         }
@@ -129,26 +130,17 @@ impl Placed<'_> {
     }
 
     /// Puts an entry into a rolling window, and takes out what is too old.
-    fn roll(self, entry: Entry, seconds: u64, who: &mut Who) {
-        let Entry { time, log, value, .. } = entry;
+    fn roll(self, entry: &Entry, seconds: u64, who: &mut Who) {
+        let Entry { time, log, value, .. } = *entry;
+        let most = match self.meter.enough {
+            Some(Number::Uint(enough)) => usize::try_from(enough).unwrap_or(usize::MAX).max(1),
+            _ => usize::MAX,
+        };
+        // The latest of a value is the one that is forgotten last.
+        let goes =
+            |old: &Entry| old.time + seconds <= time || (value.is_some() && old.value == value);
         let user = who.user_mut();
-        let entries = user.rolling_mut(self.place);
-        let mut dropped = Vec::new();
-        entries.retain(|entry| {
-            // The latest of a value is the one that is forgotten last.
-            let again = value.is_some() && entry.value == value;
-            let stays = entry.time + seconds > time && !again;
-            if !stays {
-                dropped.push(entry.log);
-            }
-            stays
-        });
-        entries.push(entry);
-        if let Some(Number::Uint(enough)) = self.meter.enough {
-            let most = usize::try_from(enough).unwrap_or(usize::MAX).max(1);
-            let more = entries.len().saturating_sub(most);
-            dropped.extend(entries.drain(..more).map(|entry| entry.log));
-        }
+        let dropped = user.roll(self.place, entry, most, goes);
         user.refer(self.place, log);
         for log in &dropped {
             user.refer_no_more(self.place, *log);
@@ -156,19 +148,6 @@ impl Placed<'_> {
         if !dropped.is_empty() {
             who.unnamed();
         }
-    }
-
-    /// Whether this meter has not counted a value, which it does now.
-    fn is_new(self, state: &mut State, user: Address, value: B128) -> bool {
-        let key = Key::Seen(user, value);
-        let place = memory::place(self.place);
-        let mut by: Vec<u32> = memory::read(state, &key).unwrap_or_default();
-        if by.contains(&place) {
-            return false;
-        }
-        by.push(place);
-        memory::write(state, key, &by);
-        true
     }
 
     /// The day, week or month that begins for the user with an event of a time.
@@ -212,11 +191,11 @@ impl Placed<'_> {
         // What is left after each is forgotten, from the last on.
         let mut left = matches!(aggregate, Aggregate::Sum).then(|| Number::zero(field_type));
         let mut first = None;
-        for entry in entries.iter().rev() {
+        for entry in entries.rev() {
             if bound.is_kept(left) {
                 first = Some(entry.time + seconds);
             }
-            left = match (left, entry.number.as_deref().copied()) {
+            left = match (left, entry.number) {
                 (Some(left), Some(number)) => Some(aggregate.of(left, number)),
                 (left, number) => number.or(left),
             };
@@ -271,21 +250,26 @@ impl Placed<'_> {
             return Shown { number: self.of(total, view.user.number(self.place)), total };
         };
         let entries = self.entries(view, seconds);
+        let total = entries.len() as u64;
         let mut made = None;
         if let Measure::Of { aggregate, .. } = self.meter.measure {
-            for number in entries.iter().filter_map(|entry| entry.number.as_deref().copied()) {
+            for number in entries.filter_map(|entry| entry.number) {
                 made = Some(made.map_or(number, |so_far| aggregate.of(so_far, number)));
             }
         }
-        let total = entries.len() as u64;
         Shown { number: self.of(total, made), total }
     }
 
     /// What is in a rolling window.
-    pub(super) fn entries<'v>(self, view: &'v View<'_>, seconds: u64) -> &'v [Entry] {
+    pub(super) fn entries<'v>(
+        self,
+        view: &'v View<'_>,
+        seconds: u64,
+    ) -> impl DoubleEndedIterator<Item = Entry> + ExactSizeIterator + use<'v> {
         let entries = view.user.rolling(self.place);
-        let gone = entries.partition_point(|entry| entry.time + seconds <= view.now);
-        entries.get(gone..).unwrap_or_default()
+        let is_gone = |entry: &Entry| entry.time + seconds <= view.now;
+        let gone = entries.clone().take_while(is_gone).count();
+        entries.skip(gone)
     }
 
     /// The latest logs that counted, in position order, at most
@@ -299,7 +283,7 @@ impl Placed<'_> {
             Window::Last { seconds } => {
                 let entries = self.entries(view, seconds);
                 let latest = entries.len().saturating_sub(Evidence::MAX_ITEMS);
-                entries.iter().skip(latest).filter_map(|entry| log(entry.log)).collect()
+                entries.skip(latest).filter_map(|entry| log(entry.log)).collect()
             }
             _ => {
                 // A streak shows less than it has counted when some was missed since.

@@ -138,7 +138,7 @@ impl Placed<'_> {
         let taken = Taken { steps, breaks: sequence.not_between.as_ref().is_some_and(is) };
         let before = match begins {
             Some(_) => Progress::default(),
-            None => who.user().progress(self.place).cloned().unwrap_or_default(),
+            None => who.user().progress(self.place).unwrap_or_default(),
         };
         if before.is_complete {
             return false;
@@ -162,7 +162,7 @@ impl Placed<'_> {
             who.user_mut().refer_no_more(self.place, *gone);
             who.unnamed();
         }
-        who.user_mut().set_progress(self.place, after);
+        who.user_mut().set_progress(self.place, &after);
         true
     }
 
@@ -176,13 +176,14 @@ impl Placed<'_> {
         self.taken(view).iter().filter_map(|log| view.log(*log)).collect()
     }
 
-    fn taken<'v>(self, view: &'v View<'_>) -> &'v [u32] {
-        let Measure::Sequence(sequence) = &self.meter.measure else { return &[] };
+    fn taken(self, view: &View<'_>) -> Vec<u32> {
+        let Measure::Sequence(sequence) = &self.meter.measure else { return Vec::new() };
         // What was taken in another period counts no more.
         if !matches!(self.begins(&view.user, view.now), Ok(None)) {
-            return &[];
+            return Vec::new();
         }
-        view.user.progress(self.place).map_or(&[], |it| it.steps(sequence, view.now))
+        let progress = view.user.progress(self.place);
+        progress.map_or_else(Vec::new, |it| it.steps(sequence, view.now).to_vec())
     }
 }
 

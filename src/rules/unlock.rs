@@ -54,13 +54,18 @@ impl Unlock {
 /// As for [`Key`](super::Key): the undo log has it once for each block that is not final.
 impl Stored for Unlock {
     fn to_bytes(&self) -> Vec<u8> {
+        /// Most need no more, with this for each log.
+        const ROOM: usize = 256;
+        const LOG_ROOM: usize = 160;
         let UnlockRequest { id, rule_set, achievement, achievement_id, instance, .. } =
             &*self.request;
         let UnlockRequest { contract, signer, user, on_retract, urgency, evidence, .. } =
             &*self.request;
         let what = (id, rule_set, achievement, achievement_id, instance);
         let how = (contract, signer, user, on_retract, urgency, evidence);
-        postcard::to_allocvec(&(what, how, self.time, &self.lapsed)).unwrap_or_default()
+        let room = ROOM + evidence.items.len() * LOG_ROOM;
+        let all = (what, how, self.time, &self.lapsed);
+        postcard::to_extend(&all, Vec::with_capacity(room)).unwrap_or_default()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {

@@ -1,277 +1,279 @@
 //! One user's meters, requests and deadlines.
 
-use alloy::primitives::B128;
-use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{
-    memory::place as key, model::Number, places::Places, sequence::Progress, streak::Streak,
+    memory::place as key,
+    model::Number,
+    packed::{List, Lists, Packed},
+    records::{
+        Entry, Times, blob, entry, entry_words, long, number, number_words, of_blob, set_long,
+        words,
+    },
+    sequence::Progress,
+    streak::Streak,
 };
 
-/// What is known of a user. A few flat lists: it is copied for each block that
-/// changes it, so that the block can be undone.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct User {
-    /// Logs that were ever numbered.
-    logs: u32,
-    /// Those that meters name, in order.
-    named: Vec<Named>,
-    /// By the meter's place, in order.
-    meters: Vec<(u32, Reading)>,
-    /// A meter's sum, maximum or minimum, by its place, in order.
-    numbers: Vec<(u32, Number)>,
-    /// Block time of the first log of a meter that begins another's window, in
-    /// seconds since the Unix epoch, by its place, in order.
-    firsts: Vec<(u32, u64)>,
-    /// By the meter's place, in order.
-    streaks: Vec<(u32, Streak)>,
-    /// By the meter's place, in order.
-    sequences: Vec<(u32, Progress)>,
-    /// What is in rolling windows, the oldest first, by the meter's place, in
-    /// order.
-    rolling: Vec<(u32, Vec<Entry>)>,
-    /// The log by the achievement's place, in order.
-    requested: Vec<(u32, u32)>,
-    /// How often it was requested, of achievements that can be earned again: by the
-    /// place, in order.
-    times: Vec<(u32, Times)>,
-    /// The day, week or month that a meter counts, by its place, in order.
-    periods: Vec<(u32, u64)>,
-    /// The time by the achievement's place, in order.
-    waits: Vec<(u32, u64)>,
-}
-
-/// A log, and the meters that name it as one that counted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Named {
-    log: u32,
-    by: Places,
-}
-
-/// How far a user's events have come by one meter. Not of rolling windows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Reading {
-    /// Logs counted; with `distinct`, one per value.
-    counted: u64,
-    /// Of them, those that are named.
-    named: u32,
-}
-
-/// How often something was requested.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Times {
-    pub(super) count: u64,
-    /// The number of the day, week or month of the last time.
-    pub(super) period: u64,
-}
-
-/// A log within a rolling window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Block time, seconds since the Unix epoch.
-    pub(super) time: u64,
-    pub(super) log: u32,
-    pub(super) number: Option<Box<Number>>,
-    /// Names the value that `distinct` counts.
-    pub(super) value: Option<B128>,
-}
+/// What is known of a user, in lists by places of meters and achievements:
+///
+/// - logs that meters name, in order, each with the set of those meters;
+/// - how many logs a meter has counted, and how many of them are named (not of
+///   rolling windows);
+/// - a meter's sum, maximum or minimum;
+/// - block time of the first log of a meter that begins another's window;
+/// - a meter's streak, or how far its sequence has come;
+/// - what is in its rolling window, the oldest first, without and with numbers;
+/// - the log by which an achievement was requested; how often it was, and in which
+///   day, week or month last, of those that can be earned again;
+/// - the day, week or month that a meter counts;
+/// - until when an achievement waits.
+///
+/// Times are in seconds since the Unix epoch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct User(Packed);
 
 impl User {
+    /// As it is remembered.
+    pub(super) fn of(lists: &Lists) -> Self {
+        Self(Packed::of(lists))
+    }
+
+    /// To be remembered.
+    pub(super) fn into_lists(self) -> Lists {
+        self.0.into_lists()
+    }
+
     /// How many logs a meter has counted.
     pub(super) fn counted(&self, place: usize) -> u64 {
-        find(&self.meters, place).map_or(0, |reading| reading.counted)
+        self.0.find(List::Meters, key(place)).map_or(0, |record| long(record, 1))
     }
 
     /// The sum, maximum or minimum that a meter has made.
     pub(super) fn number(&self, place: usize) -> Option<Number> {
-        find(&self.numbers, place).copied()
+        self.0.find(List::Numbers, key(place)).map(|record| number(record, 1))
     }
 
     pub(super) fn set_number(&mut self, place: usize, number: Number) {
-        put(&mut self.numbers, place, Some(number));
+        self.0.put(List::Numbers, key(place), Some(&number_words(number)));
     }
 
     /// Block time of a meter's first log, if it begins another's window.
     pub(super) fn first(&self, place: usize) -> Option<u64> {
-        find(&self.firsts, place).copied()
+        self.0.find(List::Firsts, key(place)).map(|record| long(record, 1))
     }
 
     pub(super) fn set_first(&mut self, place: usize, time: u64) {
-        put(&mut self.firsts, place, Some(time));
+        self.0.put(List::Firsts, key(place), Some(&words(time)));
     }
 
     /// What is in a meter's rolling window.
-    pub(super) fn rolling(&self, place: usize) -> &[Entry] {
-        find(&self.rolling, place).map_or(&[], Vec::as_slice)
+    pub(super) fn rolling(
+        &self,
+        place: usize,
+    ) -> impl DoubleEndedIterator<Item = Entry> + ExactSizeIterator + Clone {
+        // A meter has numbers of all or of none.
+        let (plain, amounts) =
+            (self.0.under(List::Rolling, key(place)), self.0.under(List::Amounts, key(place)));
+        let records = if plain.len() > 0 { plain } else { amounts };
+        records.map(entry)
     }
 
-    /// A rolling window to be moved on.
-    pub(super) fn rolling_mut(&mut self, place: usize) -> &mut Vec<Entry> {
-        slot(&mut self.rolling, place)
+    /// Puts an entry into a meter's rolling window, and takes out those of `goes`, and
+    /// the oldest beyond `most`. The logs of those.
+    pub(super) fn roll(
+        &mut self,
+        place: usize,
+        new: &Entry,
+        most: usize,
+        goes: impl Fn(&Entry) -> bool,
+    ) -> SmallVec<[u32; 8]> {
+        let list = if new.number.is_some() { List::Amounts } else { List::Rolling };
+        let (from, mut to) = self.0.range(list, key(place));
+        let mut dropped = SmallVec::new();
+        let gone: SmallVec<[usize; 8]> = self
+            .0
+            .under(list, key(place))
+            .map(entry)
+            .enumerate()
+            .filter(|(_, old)| goes(old))
+            .map(|(at, old)| {
+                dropped.push(old.log);
+                from + at
+            })
+            .collect();
+        for at in gone.into_iter().rev() {
+            self.0.remove(list, at);
+            to -= 1;
+        }
+        self.0.insert(list, to, &entry_words(key(place), new));
+        let more = (to + 1 - from).saturating_sub(most);
+        for _ in 0..more {
+            dropped.extend(self.0.under(list, key(place)).next().map(|oldest| entry(oldest).log));
+            self.0.remove(list, from);
+        }
+        dropped
     }
 
     /// Notes a turn of a meter's streak. Whether it was not noted before.
     pub(super) fn note_turn(&mut self, place: usize, turn: u64, grace: u64) -> bool {
-        let Some(length) = slot(&mut self.streaks, place).note(turn, grace) else { return false };
+        let mut streak = self.streak(place).unwrap_or_default();
+        let Some(length) = streak.note(turn, grace) else { return false };
+        self.0.put_blob(List::Streaks, key(place), blob(&streak).as_deref());
         // The log that counts now is not counted yet.
-        let reading = slot(&mut self.meters, place);
-        reading.counted = length - 1;
-        while u64::from(reading.named) > reading.counted {
-            reading.named -= 1;
-            if let Some(oldest) = self.named.iter_mut().find(|named| named.by.has(place)) {
-                oldest.by.remove(place);
-            }
+        let reading = self.0.slot(List::Meters, key(place));
+        set_long(reading, 1, length - 1);
+        let more = u64::from(reading[3]).saturating_sub(length - 1);
+        reading[3] -= u32::try_from(more).unwrap_or_default();
+        for _ in 0..more {
+            self.name_oldest_no_more(place);
         }
         true
     }
 
     /// A meter's streak.
-    pub(super) fn streak(&self, place: usize) -> Option<&Streak> {
-        find(&self.streaks, place)
+    pub(super) fn streak(&self, place: usize) -> Option<Streak> {
+        of_blob(&self.0.blob(List::Streaks, key(place))?)
     }
 
     /// How far a meter's sequence has come.
-    pub(super) fn progress(&self, place: usize) -> Option<&Progress> {
-        find(&self.sequences, place)
+    pub(super) fn progress(&self, place: usize) -> Option<Progress> {
+        of_blob(&self.0.blob(List::Sequences, key(place))?)
     }
 
-    pub(super) fn set_progress(&mut self, place: usize, progress: Progress) {
-        put(&mut self.sequences, place, Some(progress));
+    pub(super) fn set_progress(&mut self, place: usize, progress: &Progress) {
+        self.0.put_blob(List::Sequences, key(place), blob(progress).as_deref());
     }
 
     /// The number that the next log gets.
     pub(super) fn next_number(&self) -> u32 {
-        self.logs + 1
+        self.0.counter() + 1
     }
 
     /// A number for a log.
     pub(super) fn next_log(&mut self) -> u32 {
-        self.logs += 1;
-        self.logs
+        let number = self.next_number();
+        self.0.set_counter(number);
+        number
     }
 
     /// Has a meter count a log, and name at most the latest so many of them.
     /// Whether one is named no more.
     pub(super) fn count(&mut self, place: usize, log: u32, most: usize) -> bool {
-        let reading = slot(&mut self.meters, place);
-        reading.counted += 1;
-        let is_full = reading.named as usize >= most;
-        if !is_full {
-            reading.named += 1;
-        }
-        let oldest = is_full.then(|| self.named.iter_mut().find(|named| named.by.has(place)));
-        if let Some(Some(oldest)) = oldest {
-            oldest.by.remove(place);
+        let reading = self.0.slot(List::Meters, key(place));
+        let counted = long(reading, 1) + 1;
+        set_long(reading, 1, counted);
+        let is_full = reading[3] as usize >= most;
+        if is_full {
+            self.name_oldest_no_more(place);
+        } else {
+            reading[3] += 1;
         }
         self.refer(place, log);
         is_full
     }
 
-    /// Has a meter name a log.
+    /// Has a meter name a log: the latest that is named, or a later one.
     pub(super) fn refer(&mut self, place: usize, log: u32) {
-        match self.named.last_mut().filter(|last| last.log == log) {
-            Some(last) => last.by.insert(place),
-            None => {
-                let mut by = Places::default();
-                by.insert(place);
-                self.named.push(Named { log, by });
-            }
-        }
+        self.0.widen(key(place));
+        let named = self.0.slot(List::Named, log);
+        named[1 + place / 32] |= 1 << (place % 32);
     }
 
     /// Has a meter name a log no more.
     pub(super) fn refer_no_more(&mut self, place: usize, log: u32) {
-        if let Ok(at) = self.named.binary_search_by_key(&log, |named| named.log)
-            && let Some(named) = self.named.get_mut(at)
-        {
-            named.by.remove(place);
+        let (at, to) = self.0.range(List::Named, log);
+        if at < to {
+            unname(self.0.record_mut(List::Named, at), place);
+        }
+    }
+
+    fn name_oldest_no_more(&mut self, place: usize) {
+        let at = self.0.records(List::Named).position(|named| names(named, place));
+        if let Some(at) = at {
+            unname(self.0.record_mut(List::Named, at), place);
         }
     }
 
     /// The logs that a meter names, in order.
     pub(super) fn named(&self, place: usize) -> impl DoubleEndedIterator<Item = u32> {
-        self.named.iter().filter(move |named| named.by.has(place)).map(|named| named.log)
+        let named = self.0.records(List::Named);
+        named.filter(move |named| names(named, place)).map(|named| named[0])
     }
 
     /// Forgets the logs that no meter names any more. Those that nothing else
     /// names, either.
-    pub(super) fn take_unnamed(&mut self) -> Vec<u32> {
-        let gone = self.named.extract_if(.., |named| named.by.is_empty());
-        let gone: Vec<u32> = gone.map(|named| named.log).collect();
-        let requested = |log: &u32| self.requested.iter().any(|(_, other)| other == log);
-        gone.into_iter().filter(|log| !requested(log)).collect()
+    pub(super) fn take_unnamed(&mut self) -> SmallVec<[u32; 8]> {
+        let named = self.0.records(List::Named).enumerate();
+        let is_gone = |named: &[u32]| named.iter().skip(1).all(|word| *word == 0);
+        let gone = named.filter(|(_, named)| is_gone(named)).map(|(at, named)| (at, named[0]));
+        let gone: SmallVec<[(usize, u32); 8]> = gone.collect();
+        for (at, _) in gone.iter().rev() {
+            self.0.remove(List::Named, *at);
+        }
+        gone.into_iter().map(|(_, log)| log).filter(|log| !self.is_requested_by(*log)).collect()
+    }
+
+    fn is_requested_by(&self, log: u32) -> bool {
+        self.0.records(List::Requested).any(|requested| requested[1] == log)
     }
 
     pub(super) fn requested(&self, achievement: usize) -> Option<u32> {
-        find(&self.requested, achievement).copied()
+        self.0.find(List::Requested, key(achievement)).map(|record| record[1])
     }
 
     pub(super) fn set_requested(&mut self, achievement: usize, log: Option<u32>) {
-        put(&mut self.requested, achievement, log);
+        let log = log.map(|log| [log]);
+        self.0.put(List::Requested, key(achievement), log.as_ref().map(<[u32; 1]>::as_slice));
     }
 
     /// How often an achievement was requested that can be earned again.
     pub(super) fn times(&self, achievement: usize) -> Times {
-        find(&self.times, achievement).copied().unwrap_or_default()
+        let times = |record: &[u32]| Times { count: long(record, 1), period: long(record, 3) };
+        self.0.find(List::Times, key(achievement)).map(times).unwrap_or_default()
     }
 
     pub(super) fn set_times(&mut self, achievement: usize, times: Times) {
-        put(&mut self.times, achievement, Some(times));
+        let ([a, b], [c, d]) = (words(times.count), words(times.period));
+        self.0.put(List::Times, key(achievement), Some(&[a, b, c, d]));
     }
 
     /// The day, week or month that a meter has counted last.
     pub(super) fn period(&self, place: usize) -> Option<u64> {
-        find(&self.periods, place).copied()
+        self.0.find(List::Periods, key(place)).map(|record| long(record, 1))
     }
 
     /// Has a meter count from nothing on, in a period.
     pub(super) fn begin_period(&mut self, place: usize, period: u64) {
-        put(&mut self.periods, place, Some(period));
-        put(&mut self.meters, place, None);
-        put(&mut self.numbers, place, None);
-        put(&mut self.sequences, place, None);
-        for named in &mut self.named {
-            named.by.remove(place);
+        self.0.put(List::Periods, key(place), Some(&words(period)));
+        self.0.put(List::Meters, key(place), None);
+        self.0.put(List::Numbers, key(place), None);
+        self.0.put_blob(List::Sequences, key(place), None);
+        for at in 0..self.0.len(List::Named) {
+            unname(self.0.record_mut(List::Named, at), place);
         }
     }
 
     /// Whether anything needs a log.
     pub(super) fn needs(&self, log: u32) -> bool {
-        self.named.iter().any(|named| named.log == log)
-            || self.requested.iter().any(|(_, other)| *other == log)
+        self.0.find(List::Named, log).is_some() || self.is_requested_by(log)
     }
 
     pub(super) fn waits(&self, achievement: usize) -> Option<u64> {
-        find(&self.waits, achievement).copied()
+        self.0.find(List::Waits, key(achievement)).map(|record| long(record, 1))
     }
 
     pub(super) fn set_waits(&mut self, achievement: usize, until: Option<u64>) {
-        put(&mut self.waits, achievement, until);
+        let until = until.map(words);
+        self.0.put(List::Waits, key(achievement), until.as_ref().map(<[u32; 2]>::as_slice));
     }
 }
 
-fn find<T>(sorted: &[(u32, T)], place: usize) -> Option<&T> {
-    let at = sorted.binary_search_by_key(&key(place), |(place, _)| *place).ok()?;
-    sorted.get(at).map(|(_, value)| value)
+fn names(named: &[u32], place: usize) -> bool {
+    named.get(1 + place / 32).is_some_and(|word| word & (1 << (place % 32)) != 0)
 }
 
-fn slot<T: Default>(sorted: &mut Vec<(u32, T)>, place: usize) -> &mut T {
-    let place = key(place);
-    let at = match sorted.binary_search_by_key(&place, |(place, _)| *place) {
-        Ok(at) => at,
-        Err(at) => {
-            sorted.insert(at, (place, T::default()));
-            at
-        }
-    };
-    &mut sorted[at].1
-}
-
-fn put<T>(sorted: &mut Vec<(u32, T)>, place: usize, value: Option<T>) {
-    let place = key(place);
-    match (sorted.binary_search_by_key(&place, |(place, _)| *place), value) {
-        (Ok(at), Some(value)) => sorted[at].1 = value,
-        (Ok(at), None) => drop(sorted.remove(at)),
-        (Err(at), Some(value)) => sorted.insert(at, (place, value)),
-        (Err(_), None) => {}
+fn unname(named: &mut [u32], place: usize) {
+    if let Some(word) = named.get_mut(1 + place / 32) {
+        *word &= !(1 << (place % 32));
     }
 }

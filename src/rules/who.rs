@@ -1,18 +1,19 @@
 //! A user while something happens: looked up once, written down once.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use alloy::primitives::Address;
 
 use super::{
     memory::{self, Counted, Kept, Key, State, View},
-    user::{Times, User},
+    records::Times,
+    user::User,
 };
 
 /// A working copy of what is known of a user.
 pub(super) struct Who {
     pub(super) address: Address,
-    user: Arc<User>,
+    user: User,
     is_changed: bool,
     /// The present event's number among the user's logs, once anything names it.
     number: Option<u32>,
@@ -33,8 +34,7 @@ impl Who {
     /// What is known, to be changed.
     pub(super) fn user_mut(&mut self) -> &mut User {
         self.is_changed = true;
-        // What is remembered stays as it was.
-        Arc::make_mut(&mut self.user)
+        &mut self.user
     }
 
     pub(super) fn view<'s>(&'s self, state: &'s State, now: u64) -> View<'s> {
@@ -59,7 +59,7 @@ impl Who {
 
     fn add(&mut self, state: &mut State, log: &Counted) -> u32 {
         let number = self.user_mut().next_log();
-        memory::write(state, Key::Log(self.address, number), log);
+        state.set(Key::Log(self.address, number), Some(Kept::Log(log.clone())));
         number
     }
 
@@ -122,7 +122,7 @@ impl Who {
             }
         }
         if self.is_changed {
-            state.set(Key::User(self.address), Some(Kept::User(self.user)));
+            state.set(Key::User(self.address), Some(Kept::User(self.user.into_lists())));
         }
     }
 }
