@@ -14,11 +14,7 @@ mod scene;
 mod soak;
 mod sustained;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use meritd::cli::demo::child::DaemonProcess;
@@ -52,6 +48,9 @@ struct Args {
     /// Instead: so many minutes at a hundred times the pace of mainnet.
     #[arg(long, value_name = "MINUTES")]
     soak: Option<f64>,
+    /// In a soak one of so many blocks earns somebody new something: state that stays.
+    #[arg(long, value_name = "BLOCKS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
+    earning: u64,
     /// Where the other benches' last lines are, as NAME.json.
     #[arg(long, default_value = "target/bench")]
     results: PathBuf,
@@ -100,7 +99,7 @@ async fn run(args: &Args) -> Outcome<()> {
     let members = if args.soak.is_some() { 100 } else { 10_000 };
     let mut scene = Scene::prepare(program, members).await?;
     let done = match args.soak {
-        Some(minutes) => soak_for(&mut scene, minutes, &args.plots).await,
+        Some(minutes) => soak_for(&mut scene, minutes, args).await,
         None => whole(&mut scene, args).await,
     };
     done.map_err(|failure| format!("{failure}; the daemon:\n{}", scene.last_words()).into())
@@ -128,13 +127,13 @@ async fn at_rates(scene: &mut Scene, args: &Args) -> Outcome<Vec<latency::Latenc
     Ok(all)
 }
 
-async fn soak_for(scene: &mut Scene, minutes: f64, plots: &Path) -> Outcome<()> {
+async fn soak_for(scene: &mut Scene, minutes: f64, args: &Args) -> Outcome<()> {
     let mut daemon = scene.spawn()?;
     daemon.wait_ready().await?;
-    let soak = soaked(scene, &mut daemon, minutes).await;
+    let soak = soaked(scene, &mut daemon, minutes, args.earning).await;
     daemon.stop().await?;
     let soak = soak?;
-    plots::soak(plots, &soak)?;
+    plots::soak(&args.plots, &soak)?;
     for (what, value) in soak.table() {
         println!("{what:<44}{value}");
     }
@@ -146,8 +145,9 @@ async fn soaked(
     scene: &mut Scene,
     daemon: &mut DaemonProcess,
     minutes: f64,
+    earning: u64,
 ) -> Outcome<soak::Soak> {
     let heard = Heard::listen(&scene.setting).await?;
     let time = Duration::try_from_secs_f64(minutes * 60.0)?;
-    soak::measure(scene, daemon, &heard, time).await
+    soak::measure(scene, daemon, &heard, time, earning).await
 }

@@ -45,8 +45,6 @@ pub struct Soak {
 const PERIOD: Duration = Duration::from_millis(120);
 /// Of three contracts: a busy DAO's votes and transfers, every block.
 const EVENTS: u64 = 3;
-/// One of so many blocks earns somebody something.
-const PROBED: u64 = 8;
 /// One of so many is orphaned, with two before it.
 const REORGED: u64 = 2_500;
 const SAMPLED: Duration = Duration::from_secs(10);
@@ -54,12 +52,13 @@ const SAMPLED: Duration = Duration::from_secs(10);
 const SETTLED: f64 = 0.2;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs for so long.
+/// Runs for so long; one of `earning` blocks earns somebody new something.
 pub async fn measure(
     scene: &mut Scene,
     daemon: &mut DaemonProcess,
     heard: &Heard,
     time: Duration,
+    earning: u64,
 ) -> Outcome<Soak> {
     eprintln!("a soak of {:.1} minutes", time.as_secs_f64() / 60.0);
     let (mut samples, mut asked, mut reorgs) = (Vec::new(), Vec::new(), 0);
@@ -77,7 +76,7 @@ pub async fn measure(
         blocks += 1;
         events += EVENTS;
         // What a reorg may take is not timed.
-        let is_timed = blocks % PROBED == 0 && blocks % REORGED < REORGED - 50;
+        let is_timed = blocks % earning == 0 && blocks % REORGED < REORGED - 50;
         let member = if is_timed { Some(scene.probe().await?) } else { None };
         let at = Instant::now();
         scene.mine().await?;
