@@ -4,7 +4,7 @@ use alloy::primitives::{Address, B128};
 
 use super::memory::{Kept, Key, State, packed, place};
 
-/// Has a meter have counted a value of a user. Whether it had not.
+/// Lets a meter count a value of a user. Whether it had not counted it before.
 pub(super) fn see(state: &mut State, user: Address, value: B128, meter: usize) -> bool {
     let key = Key::Seen(user, value);
     let meter = place(meter);
