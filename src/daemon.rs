@@ -142,7 +142,7 @@ impl Daemon {
         }
         tracing::info!(address = %api.address(), "HTTP is up");
         series::start(&config, &plan, &metrics);
-        let broker = broker::Broker::start(&config, &state).await?;
+        let broker = broker::Broker::start(&config, &state, &metrics).await?;
         build::spawn_all(&config, plan, &tree, database, &broker, &state, metrics)?;
         state.started();
         Ok(Self { api, state, tree, broker, drain_deadline })

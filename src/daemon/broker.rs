@@ -21,6 +21,7 @@ use crate::{
         nats_server_version,
         setup::{Replicas, declare},
     },
+    telemetry::Metrics,
     tools,
 };
 
@@ -48,7 +49,11 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 
 impl Broker {
     /// Starts or finds the broker, connects, and declares the streams.
-    pub(super) async fn start(config: &Config, state: &DaemonState) -> Result<Self, StartError> {
+    pub(super) async fn start(
+        config: &Config,
+        state: &DaemonState,
+        metrics: &Metrics,
+    ) -> Result<Self, StartError> {
         let name = format!("meritd-{}", config.environment);
         match &config.nats {
             Nats::Managed { binary } => {
@@ -71,12 +76,13 @@ impl Broker {
                 // Before anything is asked of it: it may end between any two steps.
                 let (stop, stopped) = oneshot::channel();
                 let (restart, asked) = mpsc::channel(1);
-                actix_rt::spawn(keep_alive(server, stopped, asked));
+                actix_rt::spawn(keep_alive(server, stopped, asked, metrics.clone()));
                 let connection = connect_patiently(spec, state).await?;
                 declare_patiently(&connection, Replicas::ONE, state).await?;
                 tracing::info!(port, "managed nats-server is up");
                 let redeclaring = keep_declared(&connection, Replicas::ONE);
-                let watching = Some(mute::watch(&connection, Some(mute::Own { folder, restart })));
+                let own = mute::Own { folder, restart };
+                let watching = Some(mute::watch(&connection, Some(own), metrics.clone()));
                 Ok(Self { connection, stop: Some(stop), redeclaring, watching })
             }
             Nats::External { urls, credentials, login, replicas } => {
@@ -88,7 +94,7 @@ impl Broker {
                 })?;
                 declare_patiently(&connection, replicas, state).await?;
                 let redeclaring = keep_declared(&connection, replicas);
-                let watching = Some(mute::watch(&connection, None));
+                let watching = Some(mute::watch(&connection, None, metrics.clone()));
                 Ok(Self { connection, stop: None, redeclaring, watching })
             }
         }
@@ -200,7 +206,9 @@ async fn keep_alive(
     mut server: ManagedServer,
     mut stopped: oneshot::Receiver<oneshot::Sender<()>>,
     mut asked: mpsc::Receiver<()>,
+    metrics: Metrics,
 ) {
+    let count = |why| metrics.broker_restarts_total.with_label_values(&[why]).inc();
     let mut pause = Duration::from_millis(100);
     loop {
         tokio::select! {
@@ -213,6 +221,7 @@ async fn keep_alive(
             }
             // Without anybody who may ask this is not looked at again.
             Some(()) = asked.recv() => {
+                count("mute");
                 if let Err(error) = server.restart().await {
                     // It has ended then, and is started again as whatever ended is.
                     tracing::error!("{error}");
@@ -220,6 +229,7 @@ async fn keep_alive(
             }
             ended = server.wait() => {
                 tracing::error!(?ended, log = %server.log().display(), "nats-server ended; restarting it");
+                count("ended");
                 match server.restart().await {
                     Ok(()) => pause = Duration::from_millis(100),
                     Err(error) => {
@@ -244,7 +254,7 @@ mod tests {
         publish::{OutMessage, publish_one},
         setup::incarnation,
         subjects::StreamId,
-        testing::{TestServer, wait_until},
+        testing::{TestServer, answer, wait_until},
     };
 
     #[actix::test]
@@ -271,14 +281,14 @@ mod tests {
         let server = TestServer::start().await;
         let connection = server.connect_impatient().await;
         declare(&connection, Replicas::ONE).await.unwrap();
-        server.mute(&connection, StreamId::Operations).await;
+        answer(&connection, StreamId::Operations, false).await;
         let mut reconnects = connection.reconnects();
         let (restart, asked) = mpsc::channel(1);
         let (stop, stopped) = oneshot::channel();
-        let watching =
-            mute::watch(&connection, Some(mute::Own { folder: server.folder(), restart }));
+        let (own, metrics) = (mute::Own { folder: server.folder(), restart }, Metrics::new());
+        let watching = mute::watch(&connection, Some(own), metrics.clone());
         let (managed, _folder) = server.into_parts();
-        let keeping = actix_rt::spawn(keep_alive(managed, stopped, asked));
+        let keeping = actix_rt::spawn(keep_alive(managed, stopped, asked, metrics.clone()));
         let subject = "merit.v1.notices.test".to_owned();
         let writing = async {
             loop {
@@ -293,6 +303,16 @@ mod tests {
             }
             () = writing => {}
         }
+        assert_eq!(metrics.broker_restarts_total.with_label_values(&["mute"]).get(), 1);
+        let shown = metrics.stream_mute.with_label_values(&[StreamId::Operations.name()]);
+        assert_eq!(shown.get(), 1);
+        answer(&connection, StreamId::Operations, true).await;
+        let (id, stream) = ("another", StreamId::Operations);
+        wait_until(async || {
+            let message = OutMessage::new(subject.clone(), HeaderMap::new(), "{}".into());
+            publish_one(&connection, stream, id, message, None).await.is_ok() && shown.get() == 0
+        })
+        .await;
         watching.abort();
         let (gone, wait) = oneshot::channel();
         stop.send(gone).unwrap();

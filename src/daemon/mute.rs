@@ -11,7 +11,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::streams::{connection::Connection, unanswered::Silence};
+use crate::{
+    streams::{connection::Connection, unanswered::Silence},
+    telemetry::Metrics,
+};
 
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -33,14 +36,21 @@ pub(super) struct Own {
 }
 
 /// Watches the connection's writes.
-pub(super) fn watch(connection: &Connection, own: Option<Own>) -> JoinHandle<()> {
+pub(super) fn watch(connection: &Connection, own: Option<Own>, metrics: Metrics) -> JoinHandle<()> {
     let connection = connection.clone();
     actix_rt::spawn(async move {
         let mut judge = Judge::default();
+        let show = |stream: &str, mute| metrics.stream_mute.with_label_values(&[stream]).set(mute);
+        let mut shown = None;
         loop {
             sleep(LOOK_EVERY).await;
             let silent = connection.unanswered();
             let silence = silent.as_ref().map(|(_, silence)| *silence);
+            // It answers again, or another has not answered for longer.
+            let stream = silent.map(|(stream, _)| stream);
+            if let Some(before) = shown.take_if(|it| stream.as_ref() != Some(it)) {
+                show(&before, 0);
+            }
             match judge.next(Instant::now(), silence) {
                 Verdict::Fine => {}
                 Verdict::Ask => {
@@ -50,10 +60,12 @@ pub(super) fn watch(connection: &Connection, own: Option<Own>) -> JoinHandle<()>
                     }
                 }
                 Verdict::Mute => {
-                    let stream = silent.map(|(stream, _)| stream).unwrap_or_default();
+                    let stream = stream.unwrap_or_default();
+                    show(&stream, 1);
                     if act(&stream, own.as_ref()) {
                         judge.acted(Instant::now());
                     }
+                    shown = Some(stream);
                 }
             }
         }

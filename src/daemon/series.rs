@@ -4,7 +4,7 @@
 
 use super::Plan;
 use crate::{
-    config::{Config, ContractKind},
+    config::{Config, ContractKind, Nats},
     domain::{TransactionState, UnlockState},
     streams::subjects::{StreamId, Writer, WriterKind},
     telemetry::Metrics,
@@ -18,6 +18,12 @@ pub(super) fn start(config: &Config, plan: &Plan, metrics: &Metrics) {
     };
     for stream in StreamId::ALL {
         drop(metrics.stream_published_total.with_label_values(&[stream.name()]));
+        metrics.stream_mute.with_label_values(&[stream.name()]).set(0);
+    }
+    if let Nats::Managed { .. } = config.nats {
+        for reason in ["ended", "mute"] {
+            drop(metrics.broker_restarts_total.with_label_values(&[reason]));
+        }
     }
     for chain in &config.chains {
         drop(metrics.chain_reorgs_total.with_label_values(&[chain.name.as_str()]));

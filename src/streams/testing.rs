@@ -67,13 +67,6 @@ impl TestServer {
         connection.jetstream().update_stream(config).await.unwrap();
     }
 
-    /// Lets a stream answer no write, as one whose file could not be written.
-    pub(crate) async fn mute(&self, connection: &Connection, stream: StreamId) {
-        let info = setup::info((connection, connection.nats()), stream).await.unwrap();
-        let config = async_nats::jetstream::stream::Config { no_ack: true, ..info.config };
-        connection.jetstream().update_stream(config).await.unwrap();
-    }
-
     /// Lets a stream take no message beyond so many bytes.
     pub(crate) async fn limit_messages(
         &self,
@@ -115,6 +108,13 @@ impl Connection {
     pub(crate) fn jetstream(&self) -> &async_nats::jetstream::Context {
         &self.nats().jetstream
     }
+}
+
+/// Lets a stream answer no write, as one whose file could not be written, or again.
+pub(crate) async fn answer(connection: &Connection, stream: StreamId, answers: bool) {
+    let info = setup::info((connection, connection.nats()), stream).await.unwrap();
+    let config = async_nats::jetstream::stream::Config { no_ack: !answers, ..info.config };
+    connection.jetstream().update_stream(config).await.unwrap();
 }
 
 /// Tries until it holds; panics after 20 s.

@@ -285,6 +285,10 @@ metrics! {
         "Time until the stream acknowledged a message or an atomic batch, in seconds.";
     stream_published_total: IntCounterVec ["stream"],
         "Messages that the stream acknowledged.";
+    stream_mute: IntGaugeVec ["stream"],
+        "1 while the broker answers, but no write to the stream, else 0.";
+    broker_restarts_total: IntCounterVec ["reason"],
+        "Restarts of the managed broker: because it had ended, or because it was mute.";
     consumer_pending_messages: IntGaugeVec ["consumer"],
         "Messages of the stream that the consumer has not yet been given.";
 
