@@ -48,8 +48,9 @@ const EVENTS: u64 = 3;
 /// One of so many is orphaned, with two before it.
 const REORGED: u64 = 2_500;
 const SAMPLED: Duration = Duration::from_secs(10);
-/// What a start causes has calmed down: not part of a slope.
-const SETTLED: f64 = 0.2;
+/// What fills at first is full: the store's cache, the broker's blocks, the members'
+/// windows. Not part of a slope.
+const SETTLED: f64 = 0.5;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs for so long; one of `earning` blocks earns somebody new something.

@@ -22,8 +22,10 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 const SCHEMA_VERSION_KEY: &[u8] = b"schema_version";
 
-/// redb's default cache of 1 GiB would be most of a small container.
-const CACHE_BYTES: usize = 64 << 20;
+/// redb's default cache of 1 GiB would be most of a small container. What is committed
+/// is seldom read again, and what a commit must read the system has; a backlog takes as
+/// long with a quarter of it.
+const CACHE_BYTES: usize = 32 << 20;
 
 type Opener = dyn Fn(&Path) -> Result<redb::Database, DatabaseError> + Send + Sync;
 

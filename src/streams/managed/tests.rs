@@ -31,6 +31,18 @@ async fn a_restarted_server_is_found_again_on_its_port() {
 }
 
 #[tokio::test]
+async fn a_server_is_told_how_much_memory_to_take() {
+    let server = TestServer::start().await;
+    let pid = server.managed.pid().unwrap();
+    let variables = fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let told = variables.split(|byte| *byte == 0).find_map(|it| it.strip_prefix(b"GOMEMLIMIT="));
+    // Or what this test was told.
+    let limit = env::var("GOMEMLIMIT").unwrap_or_else(|_| "256MiB".to_owned());
+    assert_eq!(told, Some(limit.as_bytes()));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_server_left_behind_is_ended_and_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let spec = ManagedSpec { folder: folder.path().to_path_buf(), program: nats_server() };
