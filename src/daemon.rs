@@ -41,6 +41,8 @@ pub use reach::{CLIENT_FILE, NotReachable, broker_of, external, managed};
 
 /// In the data folder: the HTTP address that the running daemon got.
 pub const ADDRESS_FILE: &str = "api-address";
+/// The store's file within the data folder.
+pub const STORE_FILE: &str = "meritd.redb";
 
 /// A running daemon.
 pub struct Daemon {
@@ -128,7 +130,7 @@ impl Daemon {
         }
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
-        let database = crate::store::Database::open(config.data_dir.join("meritd.redb"))?;
+        let database = crate::store::Database::open(config.data_dir.join(STORE_FILE))?;
         let observer = Arc::new(operator::TreeMetrics::new(metrics.clone()));
         let tree = Tree::start(TreeLimits::default(), observer)
             .map_err(|error| StartError::Internal(error.to_string()))?;

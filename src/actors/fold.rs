@@ -7,6 +7,7 @@
 //! result, because the fold is a function of the stream's order.
 
 mod comparing;
+mod live;
 mod opening;
 mod remaking;
 mod taking;
@@ -19,7 +20,9 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use comparing::LastWords;
-use opening::{Live, Standing, area_key, table_of};
+use live::Live;
+pub(super) use live::meaning_of_said;
+use opening::{Standing, area_key, table_of};
 pub(super) use opening::{standing, state_key};
 use remaking::{Making, Mark};
 use taking::{Stop, Taken};
@@ -254,6 +257,8 @@ pub(super) struct Open<F: Fold> {
     taken_back: Vec<Vec<u8>>,
     /// What it means is not written down yet as what the last word was said by.
     live: Option<Live>,
+    /// Something that it said may hold.
+    has_said: bool,
     /// Fetches in a row that brought nothing.
     empty_fetches: u32,
     reconnects: u64,
@@ -561,6 +566,7 @@ impl<F: Folding> Steps for FoldActor<F> {
         let mut shown = json!({
             "pending_messages": self.open.as_ref().map(|open| open.pending),
             "unsaid": self.open.as_ref().map(|open| open.outbox.len()),
+            "has_said": self.open.as_ref().map(|open| open.has_said),
             "not_ready": self.frozen.as_ref().or(self.trouble.as_ref()),
         });
         if let (Some(object), Some(open)) = (shown.as_object_mut(), &self.open) {

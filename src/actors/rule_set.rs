@@ -19,7 +19,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use super::{
-    fold::{Change, FoldActor, Folding, Keep},
+    fold::{self, Change, FoldActor, Folding, Keep},
     governance::{answer, asking::Asking},
     messages::{self, MessageError},
     outbox::Outgoing,
@@ -30,6 +30,7 @@ use crate::{
     domain::{Name, UnlockMessage, UnlockRequest, UnlockState},
     fold::{Emission, Emitted, Engine, Source},
     rules::{self, Asked, Lapse, OnChange, Question, RuleSet, Unlock},
+    store::{Session, StoreError},
     streams::{
         read::Stored,
         subjects::{self, StreamId, Writer, WriterKind},
@@ -39,6 +40,15 @@ use crate::{
 
 /// The actor.
 pub type RuleSetActor = FoldActor<Rules>;
+
+/// The version by which a set has asked for what it has asked for; `None` where that is
+/// nothing. Nobody else may have the store meanwhile.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn meaning_of_said(store: &Session, set: &Name) -> Result<Option<String>, StoreError> {
+    fold::meaning_of_said(store, &Writer::new(WriterKind::RuleSet, set.clone()).to_string())
+}
 
 /// What makes a rule set's fold an actor.
 #[derive(Clone)]

@@ -1,5 +1,7 @@
 //! `meritd check`: everything that can be known before the daemon runs.
 
+mod rule_sets;
+
 use std::time::Duration;
 
 use alloy::{
@@ -10,7 +12,7 @@ use alloy::{
 use clap::Args;
 use serde_json::json;
 
-use super::{ConfigArgs, Failure, KeyArgs, print};
+use super::{ConfigArgs, Failure, KeyArgs, client::DaemonArgs, print};
 use crate::{
     chain::transport::{EndpointUrl, HttpLimits, connect},
     config::{Chain, Config, ContractKind, Creation, Delivery, Endpoint, Nats, Place},
@@ -85,6 +87,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
             findings.push(check_broker(&config).await);
         });
     }
+    let daemon = (!args.offline).then(|| DaemonArgs::of(args.config.clone()));
+    findings.extend(rule_sets::check(&config, &plan, daemon.as_ref()));
     let failed = findings.iter().filter(|finding| finding.problem.is_some()).count();
     if args.json {
         let lines: Vec<_> = findings

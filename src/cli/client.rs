@@ -22,6 +22,11 @@ pub(super) struct DaemonArgs {
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 impl DaemonArgs {
+    /// The one of a configuration.
+    pub(super) fn of(config: ConfigArgs) -> Self {
+        Self { config, api: None }
+    }
+
     /// The base URL.
     fn base(&self) -> Result<String, Failure> {
         match &self.api {

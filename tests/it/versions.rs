@@ -4,7 +4,9 @@ use std::fs;
 
 use alloy::primitives::{Address, U256};
 use meritd::{
-    cli::demo::{contracts::IAchievements::defineAchievementCall, world::World},
+    cli::demo::{
+        contracts::IAchievements::defineAchievementCall, setting::PASSPHRASE_VARIABLE, world::World,
+    },
     streams::subjects::StreamId,
 };
 use serde_json::Value as Json;
@@ -82,6 +84,20 @@ impl Scene {
         .await
     }
 
+    /// What `meritd check` says of a file, and whether all is well.
+    async fn checks(&self, rules: &str) -> (bool, String) {
+        let config = self.daemon.setting.config();
+        fs::write(config.join("rules/edited.toml"), rules).unwrap();
+        let output = tokio::process::Command::new(Daemon::program())
+            .args(["check", "--config"])
+            .arg(config)
+            .env(PASSPHRASE_VARIABLE, self.daemon.setting.passphrase())
+            .output()
+            .await
+            .unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// The set has read all that there is by the version of its file.
     async fn is_read(&self) {
         let head = self.world.anvil.block_number().await.unwrap();
@@ -126,6 +142,30 @@ async fn a_changed_set_waits_until_it_says_what_becomes_of_what_it_gave() {
         assert!(scene.world.has_achievement(scene.member(member), ID).await.unwrap());
     }
     assert!(scene.said().await.iter().all(|(state, _)| state == "requested"));
+}
+
+/// With a daemon that has the store, and without.
+#[tokio::test]
+async fn check_tells_that_a_changed_set_would_wait() {
+    let mut scene = Scene::begin().await;
+    for is_running in [true, false] {
+        if !is_running {
+            scene.daemon.stop().await;
+        }
+        let (is_well, said) = scene.checks(&rules("", 1)).await;
+        assert!(is_well && said.contains("ok   rules/edited: means what"), "{said}");
+        let (is_well, said) = scene.checks(&rules("", 2)).await;
+        assert!(!is_well && said.contains("FAIL  rules/edited: it means something else"), "{said}");
+        assert!(said.contains("meritd diff") && said.contains("on_change"), "{said}");
+        let (is_well, said) = scene.checks(&rules("on_change = \"carry\"", 2)).await;
+        assert!(is_well && said.contains("something else than what"), "{said}");
+    }
+    // One that waits says so itself.
+    scene.checks(&rules("", 1)).await;
+    scene.daemon.start().await;
+    let why = scene.edit_to_wait(&rules("", 2)).await;
+    let (is_well, said) = scene.checks(&rules("", 2)).await;
+    assert!(!is_well && said.contains(&why), "{said}");
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Folding, Keep, Open, Trouble,
-    opening::{Live, Standing, kept_key, standing},
+    live::Live,
+    opening::{Standing, kept_key, standing},
 };
 use crate::{
     actors::outbox::owned_key,
@@ -104,6 +105,7 @@ impl<F: Fold> Open<F> {
         for Keep { key, said, holds } in kept {
             let (row, taken_back) = (kept_key(owner, &key), taken_back_key(owner, &key));
             if holds {
+                self.has_said = true;
                 rows.push(Write::put(Table::State, row, self.making.sign(&said)));
                 rows.push(Write::delete(Table::State, taken_back));
             } else {
