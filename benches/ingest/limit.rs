@@ -11,6 +11,7 @@ use meritd::{
     streams::{
         batch::{BATCH_MAX, publish_atomic},
         connection::Connection,
+        envelope::headers,
         find_nats_server,
         managed::{ManagedServer, ManagedSpec},
         publish::OutMessage,
@@ -108,14 +109,8 @@ async fn republish(source: &Connection, target: &Connection, broker: u32) -> Out
 
 /// The messages as they were before they were published.
 fn batches(stored: Vec<Stored>) -> Vec<Vec<OutMessage>> {
-    let messages = stored.into_iter().map(|stored| {
-        // What the first publishing expected is not the message.
-        let mut headers = async_nats::HeaderMap::new();
-        if let Some(kind) = stored.headers.get("content-type") {
-            headers.insert("content-type", kind.clone());
-        }
-        OutMessage::new(stored.subject, headers, stored.payload)
-    });
+    let message = |stored: Stored| OutMessage::new(stored.subject, headers(None), stored.payload);
+    let messages = stored.into_iter().map(message);
     let mut batches = vec![Vec::with_capacity(BATCH_MAX)];
     for message in messages {
         match batches.last_mut() {

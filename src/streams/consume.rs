@@ -26,7 +26,7 @@ mod pump;
 use crate::teeth::{Tooth, is_planted};
 use std::{collections::BTreeMap, time::Duration};
 
-use async_nats::{HeaderMap, Subject};
+use async_nats::Subject;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -143,8 +143,6 @@ pub struct Delivered {
     pub sequence: u64,
     /// Its subject.
     pub subject: String,
-    /// Its headers.
-    pub headers: HeaderMap,
     /// Its body.
     pub payload: Bytes,
     /// How many messages of this inbox come after it: the lag.
@@ -333,7 +331,6 @@ impl Inbox {
             delivered.push(Delivered {
                 sequence: stored.sequence,
                 subject: stored.subject,
-                headers: stored.headers,
                 payload: stored.payload,
                 pending,
             });

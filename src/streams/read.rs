@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::{
-    HeaderMap,
-    jetstream::{
-        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-        message::StreamMessage,
-        stream::{LastRawMessageError, LastRawMessageErrorKind, Stream},
-    },
+use async_nats::jetstream::{
+    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    message::StreamMessage,
+    stream::{LastRawMessageError, LastRawMessageErrorKind, Stream},
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -37,8 +34,6 @@ pub struct Stored {
     pub sequence: u64,
     /// Its subject.
     pub subject: String,
-    /// Its headers.
-    pub headers: HeaderMap,
     /// Its body.
     pub payload: Bytes,
     /// When the server stored it, nanoseconds since the Unix epoch. For
@@ -112,7 +107,6 @@ pub(super) fn stored(
         Ok(message) => Ok(Some(Stored {
             sequence: message.sequence,
             subject: message.subject.to_string(),
-            headers: message.headers,
             payload: message.payload,
             stored_at_ns: nanoseconds(message.time.unix_timestamp_nanos()),
         })),
@@ -296,7 +290,6 @@ pub(super) async fn collect(mut batch: pull::Batch) -> Result<Vec<Pulled>, Strin
             stored: Stored {
                 sequence,
                 subject: message.subject.to_string(),
-                headers: message.headers.unwrap_or_default(),
                 payload: message.payload,
                 stored_at_ns: nanoseconds(stored_at.unix_timestamp_nanos()),
             },
@@ -327,6 +320,8 @@ fn nanoseconds(unix: i128) -> u64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use async_nats::HeaderMap;
 
     use super::*;
     use crate::streams::{

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, irrefutable_let_patterns)]
 
+use async_nats::HeaderMap;
 use rustix::process::Signal;
 
 use super::*;

@@ -147,13 +147,13 @@ impl Messages {
         (at.saturating_add(DUPLICATE_WINDOW_NS) > now_ns).then_some(*sequence)
     }
 
-    fn store(&mut self, Wire { subject, headers, payload }: Wire, now_ns: u64) -> u64 {
+    fn store(&mut self, Wire { subject, payload, .. }: Wire, now_ns: u64) -> u64 {
         let sequence = self.last_sequence() + 1;
         // No two messages of a server have one time.
         let before = self.stored.iter().rev().flatten().next().map_or(0, |it| it.stored_at_ns);
         let stored_at_ns = now_ns.max(before + 1);
         self.by_subject.entry(subject.clone()).or_default().push(sequence);
-        self.stored.push(Some(Stored { sequence, subject, headers, payload, stored_at_ns }));
+        self.stored.push(Some(Stored { sequence, subject, payload, stored_at_ns }));
         sequence
     }
 
