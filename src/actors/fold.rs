@@ -226,7 +226,7 @@ pub struct FoldActor<F: Folding> {
     pub(super) folding: F,
     shared: Shared,
     holder: String,
-    pub(super) open: Option<Open<F::Fold>>,
+    pub(super) open: Option<Box<Open<F::Fold>>>,
     asking: F::Asking,
     trouble: Option<String>,
     /// The trouble of the round before.
@@ -331,13 +331,17 @@ impl<F: Folding> FoldActor<F> {
         self.folding.writer().to_string()
     }
 
+    /// What most rounds do not do has a future of its own on the heap: a round's is moved when
+    /// it is made, with all that is in it.
     async fn round(&mut self) -> Result<Next, Trouble> {
         let reconnects = *self.shared.connection.reconnects().borrow();
         let mut open = match self.open.take() {
             Some(open) if open.reconnects == reconnects => open,
-            _ => self.open().await?,
+            _ => Box::new(Box::pin(self.open()).await?),
         };
-        self.flush(&mut open).await?;
+        if !open.outbox.is_empty() {
+            Box::pin(self.flush(&mut open)).await?;
+        }
         let learned = match self.folding.learn(&mut self.asking, &mut open.engine).await {
             Ok(learned) => learned,
             Err(error) => {
@@ -347,7 +351,7 @@ impl<F: Folding> FoldActor<F> {
             }
         };
         if learned {
-            self.settle(&mut open, None).await?;
+            Box::pin(self.settle(&mut open, None)).await?;
         }
         let Taken { handled, pending, events, stop } = self.take_batches(&mut open).await?;
         let Some(handled) = handled else {
@@ -360,18 +364,18 @@ impl<F: Folding> FoldActor<F> {
         };
         let frozen = match stop {
             None => None,
-            Some(Stop::Rewound(rewind)) => return self.rebuild(&rewind).await,
+            Some(Stop::Rewound(rewind)) => return Box::pin(self.rebuild(&rewind)).await,
             // As its last commit left it, it is read again.
-            Some(Stop::Broken(broken)) => return self.broken(&broken).await,
+            Some(Stop::Broken(broken)) => return Box::pin(self.broken(&broken)).await,
             Some(Stop::Hole(hole)) => {
                 let cursor = open.inbox.cursor_at(handled);
-                self.settle(&mut open, Some(cursor)).await?;
-                return self.wait_for_repair(&hole).await;
+                Box::pin(self.settle(&mut open, Some(cursor))).await?;
+                return Box::pin(self.wait_for_repair(&hole)).await;
             }
             Some(Stop::BelowFinality(why)) => Some(why),
         };
         let cursor = open.inbox.cursor_at(handled);
-        self.settle(&mut open, Some(cursor)).await?;
+        Box::pin(self.settle(&mut open, Some(cursor))).await?;
         open.inbox.ack_through(handled).await?;
         (open.pending, open.empty_fetches) = (pending, 0);
         self.recompute_if_due(&mut open, pending).await?;
@@ -539,7 +543,7 @@ impl<F: Folding> Steps for FoldActor<F> {
                 Ok(next)
             }
             Err(Trouble::Outbox(OutboxError::Publish(fenced @ PublishError::Fenced { .. }))) => {
-                self.fenced(fenced).await
+                Box::pin(self.fenced(fenced)).await
             }
             Err(trouble) => {
                 let why = trouble.to_string();

@@ -163,7 +163,7 @@ impl Governor {
             return;
         };
         let proposals = queries::proposals(engine.state());
-        let state_of = async |id: U256| self.state_at(id, block).await;
+        let state_of = async |id: U256| Box::pin(self.state_at(id, block)).await;
         for (id, Difference { ours, theirs, .. }) in
             checks.look(&proposals, Instant::now, state_of).await
         {
@@ -354,7 +354,7 @@ impl Folding for Governor {
         self.check(checks, engine).await;
         let wanted = queries::asks(engine.state(), self.fold.counting());
         let ask = async |proposal, ask| {
-            answer(&self.link, &self.name, self.address, (proposal, ask)).await
+            Box::pin(answer(&self.link, &self.name, self.address, (proposal, ask))).await
         };
         let answers = asking.ask(&wanted, Instant::now, ask).await;
         for (proposal, why) in answers.refused {

@@ -307,10 +307,12 @@ impl Rules {
                 let asked = asking.asking.entry((governor.clone(), is_time)).or_default();
                 let call = async |proposal, asked| match asked {
                     Asked::BlockTime { block } => {
-                        let header = link.block(BlockNumberOrTag::Number(block)).await?;
+                        let header = Box::pin(link.block(BlockNumberOrTag::Number(block))).await?;
                         Ok(U256::from(header.block.time))
                     }
-                    Asked::Governor(ask) => answer(link, governor, *address, (proposal, ask)).await,
+                    Asked::Governor(ask) => {
+                        Box::pin(answer(link, governor, *address, (proposal, ask))).await
+                    }
                 };
                 let answers = asked.ask(&asks, Instant::now, call).await;
                 for (proposal, why) in answers.refused {

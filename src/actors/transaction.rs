@@ -188,7 +188,7 @@ impl TransactionActor {
                     }
                     // Each tick asks for a look; between two heads it tells nothing.
                     Output::LookUp(_) if is_tick && !self.is_due() => {}
-                    Output::LookUp(hashes) => inputs.extend(self.look(&hashes).await),
+                    Output::LookUp(hashes) => inputs.extend(Box::pin(self.look(&hashes)).await),
                     Output::Bump => self.ask(Replace::Bump).await?,
                     Output::Cancel => self.ask(Replace::Cancel).await?,
                     Output::Report(report) => self.report(report).await?,

@@ -85,7 +85,7 @@ pub async fn publish_atomic(
             let first_sequence = answer.seq.saturating_sub(others);
             Ok(BatchAck { first_sequence, last_sequence: answer.seq })
         }
-        Err(error) => Err(name_the_fence(connection, stream, fence, error).await),
+        Err(error) => Err(Box::pin(name_the_fence(connection, stream, fence, error)).await),
     }
 }
 

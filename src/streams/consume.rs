@@ -242,7 +242,7 @@ impl Inbox {
             self.in_step = false;
         }
         if !self.in_step {
-            self.step_in().await?;
+            Box::pin(self.step_in()).await?;
         }
         // Whoever drops this future, or what fails in it, leaves it false.
         self.in_step = false;

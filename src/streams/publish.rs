@@ -103,7 +103,7 @@ pub async fn publish_one(
     check_size(connection, &subject, &headers, &payload)?;
     match send(connection, stream, subject, headers, payload).await {
         Ok(answer) => Ok(Ack { sequence: answer.seq, duplicate: answer.duplicate }),
-        Err(error) => Err(name_the_fence(connection, stream, fence, error).await),
+        Err(error) => Err(Box::pin(name_the_fence(connection, stream, fence, error)).await),
     }
 }
 

@@ -50,12 +50,11 @@ use crate::{
         rpc::RpcError,
     },
     config,
-    domain::{BlockRef, Name, RewindReason},
+    domain::{BlockRef, Name},
     streams::{
         PublishError, StreamError,
         fence::{Fence, FenceError},
-        setup,
-        subjects::{StreamId, Writer, WriterKind},
+        subjects::{Writer, WriterKind},
     },
     supervisor::{ActorRef, Next, Steps, Unreachable},
 };
@@ -87,7 +86,7 @@ pub struct ContractActor {
     adapter: Adapter,
     limits: Limits,
     pause: Duration,
-    reading: Option<Reading>,
+    reading: Option<Box<Reading>>,
     /// Read, and not yet published: follows the cursor.
     ahead: Option<Ahead>,
     views: watch::Receiver<Option<ChainView>>,
@@ -268,7 +267,8 @@ impl ContractActor {
         Writer::new(WriterKind::Contract, self.name.clone())
     }
 
-    /// One round: plan, read, publish. Returns when to go on.
+    /// One round: plan, read, publish. Returns when to go on. What is seldom done in one has a
+    /// future of its own on the heap: each is moved when it is made, with all that is in it.
     async fn advance(&mut self) -> Result<Next, Trouble> {
         let reconnects = *self.shared.connection.reconnects().borrow();
         let mut reading = match self.reading.take() {
@@ -276,7 +276,7 @@ impl ContractActor {
             Some(reading) if reading.reconnects == reconnects && !self.is_doubted() => reading,
             _ => {
                 self.ahead = None;
-                self.recover().await?
+                Box::new(Box::pin(self.recover()).await?)
             }
         };
         let outcome = self.advance_from(&mut reading).await;
@@ -310,18 +310,19 @@ impl ContractActor {
         match plan {
             Plan::Idle => {
                 self.history_is_read();
-                if self.scrub(reading).await? || self.examine_now_and_then(reading).await? {
+                let unread = !reading.scrubbed && Box::pin(self.scrub(reading)).await?;
+                if unread || self.examine_now_and_then(reading).await? {
                     return Ok(Next::Again);
                 }
                 Ok(self.look_up().await)
             }
             Plan::NeedHeader { number } => {
-                let header = self.link.block(number.into()).await?;
+                let header = Box::pin(self.link.block(number.into())).await?;
                 self.older.insert(number, header.block);
                 Ok(Next::Again)
             }
             Plan::Frozen { reason } => {
-                let Some(why) = self.resume(reading, &view).await? else {
+                let Some(why) = Box::pin(self.resume(reading, &view)).await? else {
                     return Ok(Next::Again);
                 };
                 let why = format!("{reason} ({why})");
@@ -333,15 +334,14 @@ impl ContractActor {
             }
             Plan::Retract { from, to, common } => {
                 self.older.clear();
-                self.retract(reading, from, to, common).await?;
+                Box::pin(self.retract(reading, from, to, common)).await?;
                 Ok(Next::Again)
             }
             Plan::Fetch { from, to } => {
                 if let Some(from_block) = self.missed(from, &view) {
                     // Taken in, so that it is read with it.
                     self.readable(u64::MAX, &view);
-                    let missing = setup::missing(&self.shared.connection, StreamId::Events).await?;
-                    self.rewind(reading, from_block, RewindReason::Lost, missing).await?;
+                    Box::pin(self.rewind_lost(reading, from_block)).await?;
                     self.ahead = None;
                     return Ok(Next::Again);
                 }
@@ -352,19 +352,19 @@ impl ContractActor {
                     Some(readable) => readable,
                 };
                 if from <= view.finalized {
-                    return self.read_history(reading, &view, readable).await;
+                    return Box::pin(self.read_history(reading, &view, readable)).await;
                 }
                 let to = to.min(readable);
                 self.ahead = None;
                 self.history_is_read();
-                let (ahead, blocks) = self.read_recent(&view, from, to).await?;
+                let (ahead, blocks) = Box::pin(self.read_recent(&view, from, to)).await?;
                 reading.cursor.links(&blocks)?;
                 // The branch may have been found to contradict finality while
                 // it was read.
                 if self.chain_frozen().is_some() {
                     return Ok(self.look_up().await);
                 }
-                self.publish_all(reading, ahead, view.finalized).await?;
+                Box::pin(self.publish_all(reading, ahead, view.finalized)).await?;
                 self.last_published = Instant::now();
                 Ok(Next::Again)
             }

@@ -177,7 +177,7 @@ impl ContractActor {
                 self.reading = Some(reading);
                 return Ok(next);
             }
-            Chunk::Read(from, to) => self.tell_again(&view, &reading, from, to).await,
+            Chunk::Read(from, to) => Box::pin(self.tell_again(&view, &reading, from, to)).await,
         };
         self.reading = Some(reading);
         let name = &self.name;

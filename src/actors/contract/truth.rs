@@ -89,7 +89,7 @@ impl ContractActor {
             return Ok(false);
         }
         reading.examined = Instant::now();
-        self.examine(reading).await
+        Box::pin(self.examine(reading)).await
     }
 
     /// The first block of which the stream lacks something.
@@ -107,9 +107,6 @@ impl ContractActor {
     /// time while there is nothing else to do: a damaged message is still
     /// counted by the server. Returns whether there is more to read.
     pub(super) async fn scrub(&mut self, reading: &mut Reading) -> Result<bool, Trouble> {
-        if reading.scrubbed {
-            return Ok(false);
-        }
         let mut scrub = match self.scrub.take() {
             Some(scrub) if scrub.reconnects == reading.reconnects => scrub,
             _ => self.begin_scrub().await?,
@@ -120,8 +117,7 @@ impl ContractActor {
                 return Ok(true);
             }
             Scrubbed::All { lost_from: Some(from_block) } => {
-                let missing = setup::missing(&self.shared.connection, StreamId::Events).await?;
-                self.rewind(reading, from_block, RewindReason::Lost, missing).await?;
+                self.rewind_lost(reading, from_block).await?;
             }
             Scrubbed::All { lost_from: None } => {
                 tracing::debug!(contract = %self.name, "its part of the stream is whole");
@@ -170,6 +166,16 @@ impl ContractActor {
             }
             _ => Ok(Scrubbed::All { lost_from: *lost_from }),
         }
+    }
+
+    /// The stream lost something of that block: takes the cursor back to before it.
+    pub(super) async fn rewind_lost(
+        &self,
+        reading: &mut Reading,
+        from_block: u64,
+    ) -> Result<(), Trouble> {
+        let missing = setup::missing(&self.shared.connection, StreamId::Events).await?;
+        self.rewind(reading, from_block, RewindReason::Lost, missing).await
     }
 
     /// Declares void what was said of blocks from `from_block` on, and takes

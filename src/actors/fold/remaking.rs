@@ -192,8 +192,12 @@ impl<F: Folding> super::FoldActor<F> {
     ) -> Result<(), Trouble> {
         let due = open.mark.as_ref().filter(|mark| mark.is_reached(&open.engine));
         let Some(mark) = due.filter(|_| pending == 0).cloned() else { return Ok(()) };
+        Box::pin(self.recompute(open, &mark)).await
+    }
+
+    async fn recompute(&self, open: &mut Open<F::Fold>, mark: &Mark) -> Result<(), Trouble> {
         let owner = self.owner();
-        let compared = self.compare(open, &mark).await?;
+        let compared = self.compare(open, mark).await?;
         let before = self.generation(&owner).await?;
         let mended = self.folding.mend(&self.shared, &open.engine, before).await?;
         let mut rows = Vec::new();

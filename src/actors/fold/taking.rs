@@ -123,7 +123,7 @@ impl<F: Folding> FoldActor<F> {
                 taken.pending = delivery.pending;
                 match take(open, delivery, &mut taken.events) {
                     Ok(()) => {}
-                    Err(Refused::Bad(why)) => self.bury(delivery, &why).await?,
+                    Err(Refused::Bad(why)) => Box::pin(self.bury(delivery, &why)).await?,
                     Err(Refused::Stop(why)) => {
                         taken.stop = Some(why);
                         return Ok(taken);

@@ -155,7 +155,12 @@ impl SignerActor {
         if self.audits.under_way.is_none() {
             self.audits.under_way = self.next_audit(books);
         }
-        let Some(mut auditing) = self.audits.under_way.take() else { return Ok(false) };
+        let Some(auditing) = self.audits.under_way.take() else { return Ok(false) };
+        Box::pin(self.audit_on(books, auditing)).await?;
+        Ok(true)
+    }
+
+    async fn audit_on(&mut self, books: &mut Books, mut auditing: Auditing) -> Result<(), Trouble> {
         let count = auditing.queue.len().min(AT_ONCE);
         let part: Vec<UnlockId> = auditing.queue.drain(..count).collect();
         // When an endpoint fails, the rest is compared another time.
@@ -165,7 +170,7 @@ impl SignerActor {
         } else {
             self.audits.under_way = Some(auditing);
         }
-        Ok(true)
+        Ok(())
     }
 
     fn next_audit(&mut self, books: &Books) -> Option<Auditing> {

@@ -25,7 +25,7 @@ use crate::{
     },
     store::{Table, Write},
     streams::{
-        consume::{Cursor, Inbox, InboxSpec, Resumption},
+        consume::{Cursor, Delivered, Inbox, InboxSpec, Resumption},
         fence::Fence,
         read::last_by_subject,
         subjects::{self, StreamId},
@@ -221,14 +221,24 @@ impl SignerActor {
         let busy = books.caught_up && (self.busy || !self.reports.is_empty());
         let wait = if busy { Duration::ZERO } else { HEAR_WAIT };
         let deliveries = books.inbox.fetch(HEAR_MAX, wait).await?;
-        let Some(last) = deliveries.last() else {
+        if deliveries.is_empty() {
             // A fetch may come back empty early, as after a hole: once is no proof,
             // and what did not wait is none at all.
             if !busy {
                 books.caught_up = std::mem::replace(&mut books.was_empty, true);
             }
             return Ok(false);
-        };
+        }
+        Box::pin(self.take_in(books, deliveries)).await?;
+        Ok(true)
+    }
+
+    async fn take_in(
+        &mut self,
+        books: &mut Books,
+        deliveries: Vec<Delivered>,
+    ) -> Result<(), Trouble> {
+        let Some(last) = deliveries.last() else { return Ok(()) };
         let (through, pending) = (last.sequence, last.pending);
         let cursor = books.inbox.cursor_at(through);
         let created = cursor.incarnation.unix_ms();
@@ -272,7 +282,7 @@ impl SignerActor {
         Failpoint::AfterAck.hit();
         books.was_empty = false;
         books.caught_up = pending == 0;
-        Ok(true)
+        Ok(())
     }
 
     /// What was taken back before it landed, as far as these books know: the chain has the
@@ -367,7 +377,7 @@ impl SignerActor {
     pub(super) async fn say(&self, books: &mut Books) -> Result<(), Trouble> {
         if !books.outbox.is_empty() {
             Failpoint::BeforePublish.hit();
-            books.outbox.flush(&self.spec.shared, &books.fences).await?;
+            Box::pin(books.outbox.flush(&self.spec.shared, &books.fences)).await?;
             Failpoint::AfterPublish.hit();
         }
         Ok(())

@@ -126,7 +126,7 @@ pub struct Keeper {
 pub struct SignerActor {
     spec: SignerSpec,
     holder: String,
-    books: Option<Books>,
+    books: Option<Box<Books>>,
     batcher: Batcher,
     /// Contracts that unlock one item a call.
     singles: BTreeSet<Name>,
@@ -317,21 +317,27 @@ impl SignerActor {
         self.writer().to_string()
     }
 
+    /// What most rounds do not do has a future of its own on the heap: a round's is moved when
+    /// it is made, with all that is in it.
     async fn round(&mut self) -> Result<Next, Trouble> {
         let reconnects = *self.spec.shared.connection.reconnects().borrow();
         let mut books = match self.books.take() {
             Some(books) if books.reconnects == reconnects => books,
-            _ => self.open_books().await?,
+            _ => Box::new(Box::pin(self.open_books()).await?),
         };
         let began = Instant::now();
         let heard = self.hear(&mut books).await?;
         // A round that has listened goes on listening: what came during a pause would wait.
         let listened = began.elapsed() >= HEAR_WAIT / 2;
-        self.note_reports(&mut books).await?;
-        self.forgive(&mut books).await?;
+        if !self.reports.is_empty() {
+            Box::pin(self.note_reports(&mut books)).await?;
+        }
+        if !self.retries.is_empty() {
+            Box::pin(self.forgive(&mut books)).await?;
+        }
         self.say(&mut books).await?;
         if books.caught_up && !books.retold {
-            self.adopt_retold(&mut books).await?;
+            Box::pin(self.adopt_retold(&mut books)).await?;
         }
         // What is broadcast stands in the store and on the stream by now. Books from an older
         // copy may lack attempts: whoever looks for the others alone takes the one that is
@@ -385,9 +391,10 @@ impl SignerActor {
         let roles = self.spec.shared.role_events.load(Ordering::Relaxed);
         let due = self.reconcile || stale || roles != self.roles_seen;
         self.reopen_orphaned(books, due).await?;
-        if !due {
-            return Ok(());
-        }
+        if due { Box::pin(self.ask_chain(books, now, roles)).await } else { Ok(()) }
+    }
+
+    async fn ask_chain(&mut self, books: &mut Books, now: u64, roles: u64) -> Result<(), Trouble> {
         let client = self.spec.link.client.clone();
         let address = self.spec.key.address();
         let balance = client.balance(address, BlockNumberOrTag::Latest).await?;

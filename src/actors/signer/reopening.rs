@@ -31,7 +31,7 @@ impl SignerActor {
         let view = link.view.borrow().clone();
         let head = match &view {
             Some(view) => view.latest.number,
-            None if ask => link.block(BlockNumberOrTag::Latest).await?.block.number,
+            None if ask => Box::pin(link.block(BlockNumberOrTag::Latest)).await?.block.number,
             None => return Ok(()),
         };
         // A window that begins elsewhere than before says nothing of what it had: it was
@@ -58,9 +58,9 @@ impl SignerActor {
         for (record, mined) in suspects {
             // One endpoint may lag, or be on a branch of its own, and this is not asked for
             // long: who is not told now never hears of it.
-            let now = link.client.hash_of_most(mined.block.number).await?;
+            let now = Box::pin(link.client.hash_of_most(mined.block.number)).await?;
             if now != mined.block.hash {
-                self.reopen(books, &record, &mined).await?;
+                Box::pin(self.reopen(books, &record, &mined)).await?;
             }
         }
         self.window_began = begins;

@@ -41,6 +41,10 @@ impl SignerActor {
         if books.ledger.ready().is_empty() {
             return Ok(false);
         }
+        Box::pin(self.send(books)).await
+    }
+
+    async fn send(&mut self, books: &mut Books) -> Result<bool, Trouble> {
         self.check_unsure(books).await?;
         if books.ledger.live_nonces().count() >= self.spec.config.max_in_flight {
             return Ok(false);

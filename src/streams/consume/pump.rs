@@ -29,6 +29,8 @@ pub(super) enum Pump {
     Simulated(SimulatedConsumer),
 }
 
+/// What talks to a real server has futures of their own on the heap: they are large, and an
+/// inbox is asked all the time.
 impl Pump {
     /// Makes the consumer anew: its first delivery is what comes after a sequence.
     pub(super) async fn make(
@@ -76,7 +78,7 @@ impl Pump {
     pub(super) async fn ready(&self, max: usize, limit: Duration) -> Result<Vec<Pulled>, String> {
         let ready = async {
             match self {
-                Self::Nats(_, consumer) => pull_now(consumer, max).await,
+                Self::Nats(_, consumer) => Box::pin(pull_now(consumer, max)).await,
                 #[cfg(feature = "simulation")]
                 Self::Simulated(consumer) => consumer.pull(max, Duration::ZERO).await,
             }
@@ -92,11 +94,7 @@ impl Pump {
     ) -> Result<Vec<Pulled>, String> {
         let next = async {
             match self {
-                Self::Nats(_, consumer) => {
-                    let one = consumer.batch().max_messages(1).expires(wait).messages();
-                    let one = timeout(limit, one).await.map_err(|_| late(limit))?;
-                    collect(one.map_err(|error| error.to_string())?).await
-                }
+                Self::Nats(_, consumer) => Box::pin(first(consumer, wait, limit)).await,
                 #[cfg(feature = "simulation")]
                 Self::Simulated(consumer) => consumer.pull(1, wait).await,
             }
@@ -108,7 +106,7 @@ impl Pump {
     pub(super) async fn delivered(&self) -> Option<u64> {
         match self {
             Self::Nats(_, consumer) => {
-                let info = consumer.clone().get_info().await.ok()?;
+                let info = Box::pin(consumer.get_info()).await.ok()?;
                 Some(info.delivered.consumer_sequence)
             }
             #[cfg(feature = "simulation")]
@@ -125,7 +123,8 @@ impl Pump {
         match self {
             Self::Nats(nats, _) => {
                 let request = Request::new().payload(Bytes::from_static(b"+ACK"));
-                let answer = nats.client.send_request(reply, request.timeout(Some(limit))).await;
+                let request = request.timeout(Some(limit));
+                let answer = Box::pin(nats.client.send_request(reply, request)).await;
                 answer.map(drop).map_err(|error| NotAcknowledged {
                     is_gone: error.kind() == RequestErrorKind::NoResponders,
                     reason: error.to_string(),
@@ -135,6 +134,16 @@ impl Pump {
             Self::Simulated(consumer) => consumer.acknowledge(&reply).await,
         }
     }
+}
+
+async fn first(
+    consumer: &PullConsumer,
+    wait: Duration,
+    limit: Duration,
+) -> Result<Vec<Pulled>, String> {
+    let one = consumer.batch().max_messages(1).expires(wait).messages();
+    let one = timeout(limit, one).await.map_err(|_| late(limit))?;
+    collect(one.map_err(|error| error.to_string())?).await
 }
 
 /// The server did not confirm.
