@@ -160,6 +160,8 @@ pub struct Inbox {
     /// False while it isn't known that the consumer's next delivery is what
     /// comes after `handed_out`.
     in_step: bool,
+    /// The last pull waited, and brought nothing.
+    idle: bool,
     /// The last sequence that the caller has got.
     handed_out: u64,
     /// How often the present consumer delivered.
@@ -202,6 +204,7 @@ impl Inbox {
             pump,
             reconnects,
             in_step: true,
+            idle: false,
             handed_out,
             deliveries: 0,
             unacknowledged: BTreeMap::new(),
@@ -298,9 +301,13 @@ impl Inbox {
     /// or leave the rest to be sent to nobody.
     async fn pull(&mut self, max: usize, wait: Duration) -> Result<Vec<Pulled>, PullEnd> {
         let limit = self.connection.request_timeout();
-        let ready = self.pump.ready(max, limit).await?;
-        if !ready.is_empty() || wait.is_zero() {
-            return Ok(ready);
+        // Where nothing came for a while, it is waited for at once: one request instead of two.
+        if !self.idle || wait.is_zero() {
+            let ready = self.pump.ready(max, limit).await?;
+            if !ready.is_empty() || wait.is_zero() {
+                self.idle = false;
+                return Ok(ready);
+            }
         }
         let mut first = tokio::select! {
             biased;
@@ -308,6 +315,7 @@ impl Inbox {
             // The pull was lost with the connection.
             _ = self.reconnects.changed() => return Err(PullEnd::Reconnected),
         };
+        self.idle = first.is_empty();
         if !first.is_empty() && max > 1 {
             first.extend(self.pump.ready(max - 1, limit).await?);
         }
