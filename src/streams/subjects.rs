@@ -280,11 +280,13 @@ pub fn fence(stream: StreamId, writer: &Writer) -> String {
 /// Whether a subject matches a filter: `*` stands for one token, `>` for all that follow.
 #[must_use]
 pub fn matches(filter: &str, subject: &str) -> bool {
-    let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
+    let is_dot = |byte: &u8| *byte == b'.';
+    let (mut filter, mut subject) =
+        (filter.as_bytes().split(is_dot), subject.as_bytes().split(is_dot));
     loop {
         match (filter.next(), subject.next()) {
-            (Some(">"), Some(_)) | (None, None) => return true,
-            (Some("*"), Some(_)) => {}
+            (Some(b">"), Some(_)) | (None, None) => return true,
+            (Some(b"*"), Some(_)) => {}
             (Some(wanted), Some(token)) if wanted == token => {}
             _ => return false,
         }

@@ -33,7 +33,6 @@ impl SimulatedConsumer {
         let until = Instant::now() + wait;
         let mut stored = self.server.inner.stored.subscribe();
         loop {
-            stored.borrow_and_update();
             let pulled = self.server.state().everything.pull(&self.durable, self.generation, max);
             let pulled = pulled.ok_or_else(|| "the consumer is gone".to_owned())?;
             let is_over = wait.is_zero() || Instant::now() >= until;
@@ -41,8 +40,12 @@ impl SimulatedConsumer {
                 self.server.back().await;
                 return Ok(pulled);
             }
+            // Not each message that is stored is one for it.
+            let comes = stored.wait_for(|_| {
+                self.server.state().everything.has_for(&self.durable, self.generation)
+            });
             // Its sender is the server's. Out of time is looked at above.
-            let _ = timeout_at(until, stored.changed()).await;
+            let _ = timeout_at(until, comes).await;
             self.server.there().await;
         }
     }

@@ -199,6 +199,13 @@ impl Everything {
         same.then_some((consumer, messages))
     }
 
+    /// Whether a pull would bring anything, if only that the consumer is gone.
+    pub(super) fn has_for(&mut self, durable: &str, generation: u64) -> bool {
+        self.alive(durable, generation).is_none_or(|(consumer, messages)| {
+            messages.matching(&consumer.filters, consumer.next).next().is_some()
+        })
+    }
+
     /// Delivers what there is; `None` when the consumer is gone.
     pub(super) fn pull(
         &mut self,
@@ -213,8 +220,8 @@ impl Everything {
         let all = found.len() < max;
         let last = found.last().filter(|_| !all).map(|last| last.sequence);
         consumer.next = last.unwrap_or_else(|| messages.last_sequence()) + 1;
-        let behind = if all { 0 } else { messages.pending(&consumer.filters, consumer.next) };
-        let mut pending = behind + found.len() as u64;
+        let behind = messages.matching(&consumer.filters, consumer.next).count();
+        let mut pending = (behind + found.len()) as u64;
         let mut pulled = Vec::with_capacity(found.len());
         for stored in found {
             pending -= 1;

@@ -88,17 +88,6 @@ impl Messages {
         stored.filter(|message| filters.iter().any(|filter| matches(filter, &message.subject)))
     }
 
-    /// How many match from a sequence on.
-    pub(super) fn pending(&self, filters: &[String], from: u64) -> u64 {
-        let matching = self
-            .by_subject
-            .iter()
-            .filter(|(subject, _)| filters.iter().any(|filter| matches(filter, subject)));
-        let counts = matching
-            .map(|(_, known)| known.len() - known.partition_point(|sequence| *sequence < from));
-        counts.map(|count| count as u64).sum()
-    }
-
     pub(super) fn all(&self) -> impl Iterator<Item = &Stored> {
         self.stored.iter().flatten()
     }

@@ -186,6 +186,9 @@ impl Server {
     /// There, as soon as the server answers.
     async fn there(&self) {
         way().await;
+        if *self.inner.standing.borrow() == Standing::Up {
+            return;
+        }
         let mut standing = self.inner.standing.subscribe();
         // Its sender is ours.
         let _ = standing.wait_for(|standing| *standing == Standing::Up).await;
