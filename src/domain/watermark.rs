@@ -6,7 +6,7 @@ use super::{BlockRef, Name};
 
 /// Progress of one contract, in the same stream as its events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "Said")]
 pub enum Watermark {
     /// All events of the contract up to and with `through` stand before this
     /// message in the stream.
@@ -58,6 +58,65 @@ pub enum Watermark {
     },
 }
 
+/// A watermark as it is read: its kind may stand behind the rest, which would be kept aside
+/// until then if this were a choice, too. Most messages of a stream are watermarks.
+#[derive(Deserialize)]
+struct Said {
+    kind: Kind,
+    chain: Name,
+    chain_id: u64,
+    contract: Name,
+    through: Option<BlockRef>,
+    recent: Option<Vec<BlockRef>>,
+    finalized: Option<u64>,
+    events: Option<u64>,
+    from: Option<u64>,
+    to: Option<u64>,
+    common: Option<BlockRef>,
+    after: Option<BlockRef>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Progress,
+    Retraction,
+}
+
+/// What watermarks of its kind have.
+#[derive(Debug, thiserror::Error)]
+#[error("missing field `{0}`")]
+struct Missing(&'static str);
+
+impl TryFrom<Said> for Watermark {
+    type Error = Missing;
+
+    fn try_from(said: Said) -> Result<Self, Missing> {
+        let Said { chain, chain_id, contract, events, after, .. } = said;
+        Ok(match said.kind {
+            Kind::Progress => Self::Progress {
+                chain,
+                chain_id,
+                contract,
+                through: said.through.ok_or(Missing("through"))?,
+                recent: said.recent.ok_or(Missing("recent"))?,
+                finalized: said.finalized.ok_or(Missing("finalized"))?,
+                events,
+                after,
+            },
+            Kind::Retraction => Self::Retraction {
+                chain,
+                chain_id,
+                contract,
+                from: said.from.ok_or(Missing("from"))?,
+                to: said.to.ok_or(Missing("to"))?,
+                common: said.common.ok_or(Missing("common"))?,
+                after,
+            },
+        })
+    }
+}
+
 impl Watermark {
     /// The contract whose progress this is.
     #[must_use]
@@ -81,6 +140,47 @@ impl Watermark {
         match self {
             Self::Progress { through, .. } => through,
             Self::Retraction { common, .. } => common,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use alloy::primitives::B256;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn block(number: u64) -> BlockRef {
+        let hash = B256::repeat_byte(7);
+        BlockRef { number, hash, parent_hash: B256::ZERO, time: number }
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written_and_refused_where_it_lacks_something() {
+        let name = |text: &str| Name::new(text).unwrap();
+        let (chain, chain_id, contract) = (name("c"), 1, name("dao"));
+        let progress = Watermark::Progress {
+            chain: chain.clone(),
+            chain_id,
+            contract: contract.clone(),
+            through: block(9),
+            recent: vec![block(8), block(9)],
+            finalized: 5,
+            events: None,
+            after: Some(block(7)),
+        };
+        let (from, to, common, after) = (8, 9, block(7), None);
+        let retraction =
+            Watermark::Retraction { chain, chain_id, contract, from, to, common, after };
+        for (watermark, lacking) in [(progress, "through"), (retraction, "common")] {
+            let mut said: Json = json!(watermark);
+            assert_eq!(serde_json::from_value::<Watermark>(said.clone()).unwrap(), watermark);
+            said.as_object_mut().unwrap().remove(lacking);
+            let error = serde_json::from_value::<Watermark>(said).unwrap_err();
+            assert_eq!(error.to_string(), format!("missing field `{lacking}`"));
         }
     }
 }
