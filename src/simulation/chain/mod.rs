@@ -17,13 +17,13 @@ mod transaction;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     sync::Arc,
 };
 
 use alloy::{
     consensus::Transaction as _,
-    primitives::{Address, B256, U256},
+    primitives::{Address, B256, U256, keccak256},
     rpc::types::Log,
 };
 
@@ -99,6 +99,8 @@ pub struct Chain {
     /// After each of the last blocks below the head.
     earlier: VecDeque<State>,
     pool: Pool,
+    /// All that ever came signed: each comes often, and whom it is from takes long to find out.
+    signed: BTreeMap<B256, Arc<Transaction>>,
     next_base_fee: u64,
     safe_depth: u64,
     finalized_depth: u64,
@@ -124,6 +126,7 @@ impl Chain {
             state: State::new(&deployment),
             earlier: VecDeque::new(),
             pool: Pool::default(),
+            signed: BTreeMap::new(),
             next_base_fee: FIRST_BASE_FEE,
             safe_depth: SAFE_DEPTH,
             finalized_depth: FINALIZED_DEPTH,
@@ -137,7 +140,7 @@ impl Chain {
     /// # Errors
     /// When a node would not take it.
     pub fn submit(&mut self, raw: &[u8]) -> Result<B256, Refusal> {
-        let transaction = Transaction::read(raw).ok_or(Refusal::Unreadable)?;
+        let transaction = self.read(raw).ok_or(Refusal::Unreadable)?;
         let (it, hash) = (&transaction.envelope, transaction.hash);
         if it.chain_id() != Some(self.chain_id) {
             let (have, want) = (it.chain_id().unwrap_or_default(), self.chain_id);
@@ -172,8 +175,16 @@ impl Chain {
         if !self.pool.may_replace(&transaction) {
             return Err(Refusal::ReplacementUnderpriced);
         }
-        self.pool.put(Arc::new(transaction));
+        self.pool.put(transaction);
         Ok(hash)
+    }
+
+    /// A transaction that somebody signed, with whom it is from.
+    fn read(&mut self, raw: &[u8]) -> Option<Arc<Transaction>> {
+        match self.signed.entry(keccak256(raw)) {
+            Entry::Occupied(known) => Some(Arc::clone(known.get())),
+            Entry::Vacant(new) => Some(Arc::clone(new.insert(Arc::new(Transaction::read(raw)?)))),
+        }
     }
 
     /// Forgets all that waits, as when nodes start anew.
