@@ -6,6 +6,7 @@ use std::{
 };
 
 use alloy::primitives::{Address, B256};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
 use super::{chain::Chain, node::lock, play::World, setup::CONFIRMATIONS};
@@ -18,7 +19,7 @@ use crate::{
         Event, Rewind, TransactionMessage, TransactionState, UnlockId, UnlockMessage, UnlockState,
         Watermark,
     },
-    streams::subjects::StreamId,
+    streams::{read::Stored, subjects::StreamId},
 };
 
 /// Of these rules an unlock stays when its evidence is orphaned: `alert`, `keep`.
@@ -241,11 +242,9 @@ fn told(world: &World<'_>) -> Told {
     let mut told: BTreeMap<String, (Vec<(u64, Place)>, u64)> = BTreeMap::new();
     let (mut ids, mut ambiguous) = (BTreeMap::new(), Vec::new());
     for message in world.server.messages(StreamId::Events) {
-        let Ok(mut body) = serde_json::from_slice::<Json>(&message.payload) else { continue };
-        let Some(data) = body.get_mut("data").map(Json::take) else { continue };
         let subject = &message.subject;
         if subject.starts_with("merit.v1.events.") {
-            let Ok(event) = serde_json::from_value::<Event>(data) else { continue };
+            let Some(event) = data::<Event>(&message) else { continue };
             let place = (event.block.hash, event.position.log_index);
             if *ids.entry(event.id).or_insert(place) != place {
                 ambiguous.push(format!("two events have the id {}", event.id));
@@ -253,14 +252,14 @@ fn told(world: &World<'_>) -> Told {
             let known = told.entry(event.contract.to_string()).or_default();
             known.0.push((event.block.number, place));
         } else if subject.starts_with("merit.v1.watermarks.") {
-            let Ok(watermark) = serde_json::from_value::<Watermark>(data) else { continue };
+            let Some(watermark) = data::<Watermark>(&message) else { continue };
             let known = told.entry(watermark.contract().to_string()).or_default();
             if let Watermark::Retraction { from, to, .. } = &watermark {
                 known.0.retain(|(number, _)| !(*from..=*to).contains(number));
             }
             known.1 = watermark.complete_through().number;
         } else if subject.starts_with("merit.v1.rewinds.") {
-            let Ok(rewind) = serde_json::from_value::<Rewind>(data) else { continue };
+            let Some(rewind) = data::<Rewind>(&message) else { continue };
             let known = told.entry(rewind.contract.to_string()).or_default();
             known.0.retain(|(number, _)| *number < rewind.from_block);
         }
@@ -271,6 +270,15 @@ fn told(world: &World<'_>) -> Told {
         .map(|(name, (events, through))| (name, (places(events), through)))
         .collect();
     Told { by_contract, ambiguous }
+}
+
+/// What a message of such a kind tells.
+fn data<T: DeserializeOwned>(message: &Stored) -> Option<T> {
+    #[derive(Deserialize)]
+    struct Letter<T> {
+        data: T,
+    }
+    serde_json::from_slice(&message.payload).ok().map(|Letter { data }| data)
 }
 
 /// Of everything that was said on the chain and in the streams.
