@@ -411,11 +411,7 @@ impl Folding for Governor {
     }
 
     fn observe(&self, engine: &Engine<Governance>) -> Json {
-        let mut states: BTreeMap<String, u64> = BTreeMap::new();
-        for proposal in queries::proposals(engine.state()) {
-            let state = json!(proposal.state).as_str().unwrap_or_default().to_owned();
-            *states.entry(state).or_default() += 1;
-        }
+        let states = queries::states(engine.state());
         let asks = queries::asks(engine.state(), self.fold.counting());
         json!({ "proposals": states, "quorums_needed": asks.len() })
     }

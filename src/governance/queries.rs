@@ -1,8 +1,10 @@
 //! What stands in the [`State`], for the API, the command line and the
 //! daemon's own questions. Nothing here changes it.
 
+use std::collections::BTreeMap;
+
 use alloy::primitives::{Address, U256};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Ask, Benefits, Counting, ProposalState, Tallies, VoterRecord, keys,
@@ -72,6 +74,23 @@ pub fn proposals(state: &dyn Paths) -> Vec<ProposalView> {
         .collect();
     all.sort_by_key(|proposal| (proposal.created_block, proposal.proposal_id));
     all
+}
+
+/// How many proposals are in each state, by its name. It is asked all the time, so nothing
+/// else is read of them.
+#[must_use]
+pub fn states(state: &dyn Paths) -> BTreeMap<String, u64> {
+    #[derive(Deserialize)]
+    struct Standing {
+        state: String,
+    }
+    let mut states = BTreeMap::new();
+    for (key, _) in keys::after::<U256>(state, keys::PROPOSALS) {
+        if let Some(Standing { state }) = state.get(key) {
+            *states.entry(state).or_default() += 1;
+        }
+    }
+    states
 }
 
 /// One proposal with its voters, in the order of their addresses; none once
