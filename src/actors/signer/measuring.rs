@@ -1,6 +1,6 @@
 //! What a signer's metrics show.
 
-use alloy::primitives::{U256, utils::format_ether};
+use alloy::primitives::U256;
 
 use super::{SignerActor, books::Books, unix_ms};
 use crate::signing::ledger::NonceRecord;
@@ -46,5 +46,5 @@ impl SignerActor {
 
 /// Wei as ether, for gauges: a float is good enough there and nowhere else.
 fn ether(wei: U256) -> f64 {
-    format_ether(wei).parse().unwrap_or(f64::INFINITY)
+    f64::from(wei) / 1e18
 }
