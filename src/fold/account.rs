@@ -5,8 +5,9 @@
 //! declares earlier messages void. It comes after them; a reader that begins
 //! anew is told of all rewinds first, and passes over what they void.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
+use alloy::primitives::B256;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{BlockRef, Event, EventId, Name, Rewind, Watermark};
@@ -23,9 +24,12 @@ pub struct Account {
 /// What was seen of one contract since its last watermark.
 #[derive(Debug, Default)]
 struct Tally {
-    /// Events before this account began.
-    earlier: u64,
-    ids: HashSet<EventId>,
+    /// Events before this account began, as far as their blocks are known.
+    earlier: Vec<InBlock>,
+    /// Those whose blocks are not.
+    elsewhere: u64,
+    /// With their blocks: of which branch they are is known when they are closed.
+    ids: HashMap<EventId, (u64, B256)>,
     through: Option<BlockRef>,
     /// Up to where nothing could be orphaned any more.
     finalized: Option<u64>,
@@ -35,16 +39,35 @@ struct Tally {
 pub type Counts = BTreeMap<Name, Count>;
 
 /// Where the account of one contract stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// Events since its last watermark.
     pub events: u64,
+    /// Those of them that are in the highest blocks: another branch may come. Older
+    /// versions did not save it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<InBlock>,
     /// The block that this watermark named.
     pub through: Option<BlockRef>,
     /// The block that was final then. Older versions did not save it.
     #[serde(default)]
     pub finalized: Option<u64>,
 }
+
+/// So many events of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InBlock {
+    /// The block's number.
+    pub number: u64,
+    /// The block's hash.
+    pub hash: B256,
+    /// How many of its events were seen.
+    pub events: u64,
+}
+
+/// Of so many blocks it is remembered which events were theirs: more wait for a watermark
+/// only where nothing is orphaned any more.
+const BLOCKS_MAX: usize = 64;
 
 /// The stream lacks messages of a contract.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,8 +101,11 @@ impl Account {
     #[must_use]
     pub fn resumed(rewinds: Vec<(u64, Rewind)>, counts: &Counts) -> Self {
         let tally = |(name, count): (&Name, &Count)| {
-            let Count { events, through, finalized } = *count;
-            (name.clone(), Tally { earlier: events, through, finalized, ..Tally::default() })
+            let Count { events, through, finalized, ref blocks } = *count;
+            let known: u64 = blocks.iter().map(|block| block.events).sum();
+            let elsewhere = events.saturating_sub(known);
+            let earlier = blocks.clone();
+            (name.clone(), Tally { earlier, elsewhere, through, finalized, ..Tally::default() })
         };
         let joins = counts.is_empty();
         Self { rewinds, joins, contracts: counts.iter().map(tally).collect() }
@@ -90,7 +116,10 @@ impl Account {
     pub fn counts(&self) -> Counts {
         let count = |(name, tally): (&Name, &Tally)| {
             let Tally { through, finalized, .. } = *tally;
-            (name.clone(), Count { events: tally.count(), through, finalized })
+            let mut blocks = tally.blocks();
+            let events = tally.elsewhere + blocks.iter().map(|block| block.events).sum::<u64>();
+            blocks.drain(..blocks.len().saturating_sub(BLOCKS_MAX));
+            (name.clone(), Count { events, blocks, through, finalized })
         };
         self.contracts.iter().map(count).collect()
     }
@@ -111,7 +140,7 @@ impl Account {
         }
         let tally = self.tally(&event.contract);
         if tally.through.is_none_or(|through| event.block.number > through.number) {
-            tally.ids.insert(event.id);
+            tally.ids.insert(event.id, (event.block.number, event.block.hash));
         }
         true
     }
@@ -136,7 +165,7 @@ impl Account {
         };
         let joins = self.joins;
         let tally = self.tally(contract);
-        let found = tally.count();
+        let found = tally.count(watermark);
         let follows = match (after, tally.through) {
             (Some(after), Some(seen)) => after.hash == seen.hash,
             (Some(_), None) => joins,
@@ -192,8 +221,30 @@ impl Tally {
         *self = Self { through, finalized: finalized.max(self.finalized), ..Self::default() };
     }
 
-    fn count(&self) -> u64 {
-        self.earlier + self.ids.len() as u64
+    /// How many events of those seen a watermark can mean: not those of a branch that was
+    /// left, whose own watermark and retraction are lost. They would stand in for others.
+    fn count(&self, watermark: &Watermark) -> u64 {
+        let Watermark::Progress { through, recent, .. } = watermark else { return 0 };
+        let listed: HashMap<u64, B256> = recent.iter().map(|it| (it.number, it.hash)).collect();
+        let is_meant = |number: u64, hash: B256| {
+            number <= through.number && listed.get(&number).is_none_or(|listed| *listed == hash)
+        };
+        let earlier = self.earlier.iter().filter(|it| is_meant(it.number, it.hash));
+        let now = self.ids.values().filter(|(number, hash)| is_meant(*number, *hash));
+        self.elsewhere + earlier.map(|block| block.events).sum::<u64>() + now.count() as u64
+    }
+
+    /// The events whose blocks are known, by these, in order.
+    fn blocks(&self) -> Vec<InBlock> {
+        let mut blocks: BTreeMap<(u64, B256), u64> = BTreeMap::new();
+        for block in &self.earlier {
+            *blocks.entry((block.number, block.hash)).or_default() += block.events;
+        }
+        for at in self.ids.values() {
+            *blocks.entry(*at).or_default() += 1;
+        }
+        let block = |((number, hash), events)| InBlock { number, hash, events };
+        blocks.into_iter().map(block).collect()
     }
 }
 

@@ -378,6 +378,7 @@ mod tests {
             "_nonce",
             "_quarantined",
             "_paused",
+            "_mute",
         ];
         let units = [
             "_blocks",

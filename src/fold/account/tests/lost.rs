@@ -1,5 +1,7 @@
 //! Whatever a stream loses of a contract whose blocks are orphaned now and then.
 
+use std::collections::HashSet;
+
 use super::*;
 
 /// Blocks so deep are never orphaned.
@@ -32,6 +34,8 @@ struct Teller {
     after: Option<BlockRef>,
     said: Vec<(u64, Said)>,
     rewinds: Vec<(u64, Rewind)>,
+    /// Readers are started again behind each so many messages; 0 is never.
+    restarts: usize,
 }
 
 impl Teller {
@@ -115,11 +119,22 @@ impl Teller {
         Account::new(self.rewinds.clone())
     }
 
+    /// What a reader that was started again has of it, or what it is.
+    fn restarted(&self, account: Account, read: usize) -> Account {
+        let counts = account.counts();
+        let is_time = self.restarts > 0 && read.is_multiple_of(self.restarts);
+        match is_time && !counts.is_empty() {
+            true => Account::resumed(self.rewinds.clone(), &counts),
+            false => account,
+        }
+    }
+
     /// The lowest block of which the stream lacks something.
     fn lost_from(&self) -> Option<u64> {
         let mut account = self.account();
         let mut lost = None;
-        for (sequence, said) in &self.said {
+        for (read, (sequence, said)) in self.said.iter().enumerate() {
+            account = self.restarted(account, read);
             match said {
                 Said::Event(event) => drop(account.event(*sequence, event)),
                 Said::Watermark(watermark) => {
@@ -137,7 +152,8 @@ impl Teller {
     fn read(&self) -> HashSet<EventId> {
         let mut account = self.account();
         let (mut pending, mut complete) = (Vec::new(), Vec::new());
-        for (sequence, said) in &self.said {
+        for (read, (sequence, said)) in self.said.iter().enumerate() {
+            account = self.restarted(account, read);
             match said {
                 Said::Event(event) if account.event(*sequence, event) => {
                     pending.push((event.block, event.id));
@@ -170,6 +186,24 @@ impl Teller {
     }
 }
 
+/// A block's events stood in for one of its sibling: their watermark and the retraction of
+/// it are lost, and so is one of the other's.
+#[test]
+fn events_of_a_branch_that_was_left_stand_in_for_no_others() {
+    for restarts in 0..4 {
+        let mut teller = Teller { restarts, ..Teller::default() };
+        let steps = [Step::Grows(1, 0), Step::Forks(1), Step::Grows(1, 2), Step::Forks(1)];
+        steps.iter().for_each(|step| teller.take(step));
+        teller.take(&Step::Grows(2, 1));
+        // The watermark of the first two events, its retraction, and the event after them.
+        teller.said.drain(4..7);
+        assert_eq!(teller.lost_from(), Some(1));
+        teller.rewind(1);
+        assert_eq!(teller.lost_from(), None);
+        assert_eq!(teller.read(), teller.canonical());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
@@ -178,8 +212,9 @@ proptest! {
         steps in steps(),
         lost in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
         later in prop::collection::vec(steps(), 0..2),
+        restarts in 0_usize..4,
     ) {
-        let mut teller = Teller::default();
+        let mut teller = Teller { restarts, ..Teller::default() };
         steps.iter().for_each(|step| teller.take(step));
         // The last message stays: what a stream loses at its end is another matter.
         for lost in lost {
