@@ -22,6 +22,7 @@ mod replay;
 mod series;
 #[cfg(feature = "simulation")]
 pub mod simulated;
+mod tree_metrics;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -131,7 +132,7 @@ impl Daemon {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
         let database = crate::store::Database::open(config.data_dir.join(STORE_FILE))?;
-        let observer = Arc::new(operator::TreeMetrics::new(metrics.clone()));
+        let observer = Arc::new(tree_metrics::TreeMetrics::new(metrics.clone()));
         let tree = Tree::start(TreeLimits::default(), observer)
             .map_err(|error| StartError::Internal(error.to_string()))?;
         let drain_deadline = config.supervisor.drain_deadline;

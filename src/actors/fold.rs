@@ -7,9 +7,11 @@
 //! result, because the fold is a function of the stream's order.
 
 mod comparing;
+mod folding;
 mod live;
 mod opening;
 mod remaking;
+mod settling;
 mod taking;
 #[cfg(test)]
 mod tests;
@@ -20,206 +22,30 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use comparing::LastWords;
+pub use folding::{Change, Folding, Keep, Mended, NotMended};
 use live::Live;
 pub(super) use live::meaning_of_said;
-use opening::{Standing, area_key, table_of};
 pub(super) use opening::{standing, state_key};
 use remaking::{Making, Mark};
 use taking::{Stop, Taken};
 
 use super::{
-    messages::{self, MessageError},
-    outbox::{Outbox, OutboxError, Outgoing},
+    messages::MessageError,
+    outbox::{Outbox, OutboxError},
     shared::Shared,
 };
 use crate::{
     chain::rpc::RpcError,
-    fold::{Account, Effects, Emission, Engine, Fold, Source},
-    store::{StoreError, Write},
+    fold::{Account, Engine, Fold},
+    store::StoreError,
     streams::{
         PublishError, StreamError,
-        consume::{Cursor, Inbox},
+        consume::Inbox,
         fence::{Fence, FenceError},
-        read::Stored,
         setup::StreamIncarnation,
-        subjects::{StreamId, Writer},
     },
     supervisor::{Next, Steps},
 };
-
-/// What makes a fold an actor: its name, its sources and its messages.
-pub trait Folding: 'static {
-    /// The pure part.
-    type Fold: Fold + Clone;
-    /// What learning remembers while the actor lives.
-    type Asking: Default;
-
-    /// Who writes.
-    fn writer(&self) -> Writer;
-    /// The stream it writes to.
-    fn stream(&self) -> StreamId;
-    /// What it folds.
-    fn fold(&self) -> Self::Fold;
-    /// What of the fold decides its results: other results are rebuilt.
-    fn version(&self) -> String;
-    /// The contracts it reads, with the names of their chains.
-    fn sources(&self) -> Vec<(crate::domain::Name, Source)>;
-    /// What to say about an emission.
-    ///
-    /// # Errors
-    /// When it can't be written as a message.
-    fn say(
-        &self,
-        emission: &Emission<<Self::Fold as Fold>::Output>,
-    ) -> Result<Vec<Outgoing>, MessageError>;
-    /// Learns from the chain what events don't tell. Returns whether it did.
-    /// Called each round; `asking` is what it remembers of earlier ones.
-    fn learn(
-        &self,
-        asking: &mut Self::Asking,
-        engine: &mut Engine<Self::Fold>,
-    ) -> impl Future<Output = Result<bool, RpcError>>;
-    /// What it means, where that decides what becomes of what was said before; `None`
-    /// where nothing is said, or nothing depends on it.
-    fn meaning(&self) -> Option<String> {
-        None
-    }
-
-    /// What must be done about what was said when it meant this, and something else
-    /// than now.
-    fn on_change(&self, older: &str) -> Change {
-        let _ = older;
-        Change::Rebuild
-    }
-
-    /// How often something was taken back because it meant something else: told
-    /// before anything is said. As long as that is 0, what it says has the ids that it
-    /// would have from nothing: a store that was lost repeats nothing then.
-    fn generation(&self, taken_back: u64) {
-        let _ = taken_back;
-    }
-
-    /// What tells the stream that is read from others before and after it, in which the
-    /// same sequence is another message: told before anything is said.
-    fn reads(&self, era: u64) {
-        let _ = era;
-    }
-
-    /// What is to be kept of an emission, whatever becomes of the fold.
-    fn keep(&self, emission: &Emission<<Self::Fold as Fold>::Output>) -> Option<Keep> {
-        let _ = emission;
-        None
-    }
-
-    /// Where its words about what it keeps are: streams, each with filters that don't
-    /// overlap.
-    fn words(&self) -> Vec<(StreamId, Vec<String>)> {
-        Vec::new()
-    }
-
-    /// A word of its own, as it is on a stream; `None` if it is none.
-    fn word(&self, stored: &Stored) -> Option<Keep> {
-        let _ = stored;
-        None
-    }
-
-    /// Says what is kept. `mark` tells the message from every other.
-    ///
-    /// # Errors
-    /// When it can't be written as a message.
-    fn say_kept(&self, said: &[u8], mark: &str) -> Result<Option<Outgoing>, MessageError> {
-        let _ = (said, mark);
-        Ok(None)
-    }
-
-    /// What is to be said about something that was said before, and that a fold which was
-    /// made anew does not say; of an older version it is taken back only if `older`
-    /// says so. `mark` tells the message from every other.
-    ///
-    /// # Errors
-    /// When it can't be written as a message.
-    fn drop_kept(
-        &self,
-        kept: &[u8],
-        older: bool,
-        mark: &str,
-    ) -> Result<Option<Outgoing>, MessageError> {
-        let _ = (kept, older, mark);
-        Ok(None)
-    }
-
-    /// Words of [`Folding::say_kept`] are durable: told once, whatever it takes to say
-    /// them.
-    fn settled_kept(&self, shared: &Shared, said: &[Vec<u8>]) {
-        let _ = (shared, said);
-    }
-
-    /// What else is to be said once a fold that was made anew has come as far as the one
-    /// before it. `generation` is the present one; see [`Mended`].
-    fn mend(
-        &self,
-        shared: &Shared,
-        engine: &Engine<Self::Fold>,
-        generation: u64,
-    ) -> impl Future<Output = Result<Mended, NotMended>> {
-        let _ = (shared, engine);
-        std::future::ready(Ok(Mended { outgoing: Vec::new(), generation }))
-    }
-
-    /// The fold was opened, with this state.
-    fn opened(&self, shared: &Shared, engine: &Engine<Self::Fold>);
-    /// What was emitted is durable: told once, whatever it takes to say it.
-    fn settled(
-        &self,
-        shared: &Shared,
-        engine: &Engine<Self::Fold>,
-        emissions: &[Emission<<Self::Fold as Fold>::Output>],
-    );
-    /// Adds to what `status` shows.
-    fn observe(&self, engine: &Engine<Self::Fold>) -> Json;
-}
-
-/// What was said of something, in short.
-#[derive(Debug)]
-pub struct Keep {
-    /// Of what.
-    pub key: Vec<u8>,
-    /// Enough to say it again, and to take it back.
-    pub said: Vec<u8>,
-    /// It holds; else it was taken back.
-    pub holds: bool,
-}
-
-/// It can't be looked at now.
-#[derive(Debug, thiserror::Error)]
-pub enum NotMended {
-    /// The broker does not answer.
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    /// What follows can't be written.
-    #[error(transparent)]
-    Message(#[from] MessageError),
-}
-
-/// What follows from a look at what was said before.
-#[derive(Debug, Default)]
-pub struct Mended {
-    /// To be said.
-    pub outgoing: Vec<Outgoing>,
-    /// From now on.
-    pub generation: u64,
-}
-
-/// What a changed definition asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// The fold is made anew from the stream.
-    Rebuild,
-    /// And what it does not say again is taken back.
-    Recompute,
-    /// Nothing goes on before a person has decided: why.
-    Wait(String),
-}
 
 /// The actor around a [`Folding`].
 pub struct FoldActor<F: Folding> {
@@ -393,108 +219,6 @@ impl<F: Folding> FoldActor<F> {
         }
         self.frozen = frozen;
         Ok(Next::After(FROZEN_PAUSE))
-    }
-
-    /// Commits what the engine changed, what follows from it, and the cursor;
-    /// then says it.
-    async fn settle(
-        &self,
-        open: &mut Open<F::Fold>,
-        cursor: Option<Cursor>,
-    ) -> Result<(), Trouble> {
-        let Effects { writes, emissions } = open.engine.take_effects();
-        let owner = self.owner();
-        let mut outgoing = Vec::new();
-        let (emissions, withheld) = self.withheld(open, emissions);
-        for emission in &emissions {
-            outgoing.extend(self.say(emission)?);
-        }
-        let mut rows: Vec<Write> = writes
-            .into_iter()
-            .map(|write| Write {
-                table: table_of(write.area),
-                key: area_key(&owner, write.area, &write.key),
-                value: write.value,
-            })
-            .collect();
-        if let Some(cursor) = cursor {
-            let standing = Standing {
-                version: self.folding.version(),
-                cursor: Some(cursor),
-                output: Some(open.output),
-                counts: open.account.counts(),
-                applied_time: open.engine.applied_time(),
-                applied_through: open.engine.applied_through().clone(),
-            };
-            rows.push(standing.write(&owner));
-            rows.extend(open.live.take().map(|live| live.write(&owner)));
-        }
-        let kept = emissions.iter().filter_map(|emission| self.folding.keep(emission));
-        rows.extend(open.keep(&owner, kept));
-        rows.extend(withheld.iter().map(|keep| comparing::withhold(&owner, keep)));
-        rows.extend(self.note_words(open, &outgoing));
-        rows.extend(open.outbox.add(outgoing));
-        self.shared.store.commit(rows).await?;
-        self.folding.settled(&self.shared, &open.engine, &emissions);
-        self.flush(open).await
-    }
-
-    /// What to say about an emission: its messages, or why it has none.
-    fn say(
-        &self,
-        emission: &Emission<<F::Fold as Fold>::Output>,
-    ) -> Result<Vec<Outgoing>, MessageError> {
-        self.folding.say(emission).or_else(|error| {
-            let (writer, why) = (self.folding.writer(), error.to_string());
-            let id = format!("{writer}/{}/{}", self.folding.version(), emission.revision);
-            tracing::error!(actor = %writer, id, "dead letter: {why}");
-            let origin = json!({ "revision": emission.revision });
-            Ok(vec![messages::dead_letter(&writer, &id, &why, &origin)?])
-        })
-    }
-
-    /// Somebody else has the fence. A newer incarnation of this actor replaces
-    /// it; another daemon is told of and left alone for a while; a stream that
-    /// was lost with its fence is opened anew.
-    async fn fenced(&mut self, fenced: PublishError) -> Result<Next, FoldFailure> {
-        let (stream, writer) = (self.folding.stream(), self.folding.writer());
-        let (why, pause) = match Fence::holder(&self.shared.connection, stream, &writer).await {
-            Ok(Some(holder)) => {
-                let run = holder.rsplit_once('-').map_or(holder.as_str(), |(run, _)| run);
-                if *run == *self.shared.run {
-                    return Err(FoldFailure::Fenced(fenced));
-                }
-                // The epoch of the old name is known to the broker, and passed.
-                self.holder = self.shared.incarnation();
-                self.yields_until = Some(Instant::now() + RIVAL_PAUSE);
-                let why = format!(
-                    "another daemon (run {run}) writes for {writer}; stop one of the two, or give \
-                     each streams of its own"
-                );
-                (why, RIVAL_PAUSE)
-            }
-            Ok(None) => (format!("{stream} was made anew: {fenced}"), RETRY),
-            Err(_) => return Err(FoldFailure::Fenced(fenced)),
-        };
-        tracing::error!(actor = %writer, "{why}");
-        self.trouble = Some(why);
-        Ok(Next::After(pause))
-    }
-
-    /// How long another daemon is still left alone; messages wake this actor.
-    fn yields_for(&mut self) -> Option<Duration> {
-        let left = self.yields_until?.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            self.yields_until = None;
-            return None;
-        }
-        Some(left)
-    }
-
-    async fn flush(&self, open: &mut Open<F::Fold>) -> Result<(), Trouble> {
-        let fences = [(self.folding.stream(), open.fence.clone())];
-        open.outbox.flush(&self.shared, &fences).await?;
-        Ok(())
     }
 
     fn measure(&self, open: &mut Open<F::Fold>, events: u64) {

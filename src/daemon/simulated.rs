@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DaemonState, Plan, StartError, broker, build, operator, series};
+use super::{DaemonState, Plan, StartError, broker, build, series, tree_metrics};
 use crate::{
     config::Config,
     store::Database,
@@ -32,7 +32,7 @@ impl SimulatedDaemon {
         connection: Connection,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
-        let observer = Arc::new(operator::TreeMetrics::new(metrics.clone()));
+        let observer = Arc::new(tree_metrics::TreeMetrics::new(metrics.clone()));
         let tree = Tree::here(TreeLimits::default(), observer);
         let state = Arc::new(DaemonState::new(config, tree.clone(), metrics.clone()));
         series::start(config, &plan, &metrics);

@@ -5,17 +5,22 @@ mod words;
 use alloy::primitives::{Address, B256, keccak256};
 use serde_json::json;
 
-use super::*;
+use super::{opening::area_key, *};
 use crate::{
-    actors::{outbox::owned_key, testing::Rig},
+    actors::{
+        messages,
+        outbox::{Outgoing, owned_key},
+        testing::Rig,
+    },
     domain::{BlockRef, Event, EventId, Name, Origin, Position, Rewind, RewindReason, Watermark},
-    fold::{Emitted, JsonPaths as _, State},
-    store::Table,
+    fold::{Emission, Emitted, JsonPaths as _, Source, State},
+    store::{Table, Write},
     streams::{
         envelope::{EnvelopeError, UnixTime},
         publish::OutMessage,
+        read::Stored,
         setup,
-        subjects::WriterKind,
+        subjects::{StreamId, Writer, WriterKind},
     },
 };
 

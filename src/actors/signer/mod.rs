@@ -15,6 +15,7 @@ mod budgets;
 mod checking;
 mod closing;
 mod forgiving;
+mod manning;
 mod measuring;
 mod noting;
 mod reopening;
