@@ -84,7 +84,7 @@ pub struct Hole {
     pub sequence: u64,
     /// Events that it closes.
     pub declared: u64,
-    /// Events that were found.
+    /// Events that were found: these, or others.
     pub found: u64,
 }
 
@@ -165,13 +165,13 @@ impl Account {
         };
         let joins = self.joins;
         let tally = self.tally(contract);
-        let found = tally.count(watermark);
+        let (found, strays) = tally.count(watermark);
         let follows = match (after, tally.through) {
             (Some(after), Some(seen)) => after.hash == seen.hash,
             (Some(_), None) => joins,
             (None, _) => true,
         };
-        if found < declared || !follows {
+        if found < declared || strays > 0 || !follows {
             let number = |block: Option<BlockRef>| block.map(|block| block.number);
             let complete = match tally.through {
                 Some(seen) if follows => Some(seen.number),
@@ -186,7 +186,7 @@ impl Account {
                 from_block: complete.map_or(1, |block| block + 1),
                 sequence,
                 declared,
-                found,
+                found: found + strays,
             });
         }
         tally.close(watermark);
@@ -217,21 +217,33 @@ impl Tally {
             Watermark::Progress { finalized, .. } => Some(*finalized),
             Watermark::Retraction { .. } => None,
         };
-        let through = Some(*watermark.complete_through());
-        *self = Self { through, finalized: finalized.max(self.finalized), ..Self::default() };
+        let through = *watermark.complete_through();
+        // What stands before it of blocks above it is closed by another, or void.
+        let is_left = |number: u64| finalized.is_some() && number > through.number;
+        self.earlier.retain(|block| is_left(block.number));
+        self.ids.retain(|_, (number, _)| is_left(*number));
+        self.elsewhere = 0;
+        self.through = Some(through);
+        self.finalized = finalized.max(self.finalized);
     }
 
-    /// How many events of those seen a watermark can mean: not those of a branch that was
-    /// left, whose own watermark and retraction are lost. They would stand in for others.
-    fn count(&self, watermark: &Watermark) -> u64 {
-        let Watermark::Progress { through, recent, .. } = watermark else { return 0 };
+    /// How many of the events seen a watermark closes, and how many beside them are of
+    /// blocks that its own have replaced: their watermark and its retraction are lost, or
+    /// nobody came to say them. Such events would stand in for others, and nothing would
+    /// tell them from others once this watermark is void.
+    fn count(&self, watermark: &Watermark) -> (u64, u64) {
+        let Watermark::Progress { through, recent, .. } = watermark else { return (0, 0) };
         let listed: HashMap<u64, B256> = recent.iter().map(|it| (it.number, it.hash)).collect();
-        let is_meant = |number: u64, hash: B256| {
-            number <= through.number && listed.get(&number).is_none_or(|listed| *listed == hash)
-        };
-        let earlier = self.earlier.iter().filter(|it| is_meant(it.number, it.hash));
-        let now = self.ids.values().filter(|(number, hash)| is_meant(*number, *hash));
-        self.elsewhere + earlier.map(|block| block.events).sum::<u64>() + now.count() as u64
+        let (mut closed, mut strays) = (self.elsewhere, 0);
+        let earlier = self.earlier.iter().map(|it| (it.number, it.hash, it.events));
+        let now = self.ids.values().map(|(number, hash)| (*number, *hash, 1));
+        for (number, hash, events) in earlier.chain(now).filter(|it| it.0 <= through.number) {
+            match listed.get(&number) {
+                Some(listed) if *listed != hash => strays += events,
+                _ => closed += events,
+            }
+        }
+        (closed, strays)
     }
 
     /// The events whose blocks are known, by these, in order.

@@ -204,6 +204,23 @@ fn events_of_a_branch_that_was_left_stand_in_for_no_others() {
     }
 }
 
+/// A rewind voids the watermark that told a block's events from those of its sibling, whose
+/// own watermark and retraction are lost: it must void these events, too.
+#[test]
+fn a_rewind_leaves_no_events_of_a_branch_that_was_left() {
+    for restarts in 0..4 {
+        let mut teller = Teller { restarts, ..Teller::default() };
+        let steps = [Step::Grows(5, 1), Step::Grows(2, 1), Step::Forks(2), Step::Grows(3, 1)];
+        steps.iter().for_each(|step| teller.take(step));
+        // The watermark of the two events behind the first six messages, and its retraction.
+        teller.said.drain(8..10);
+        assert_eq!(teller.lost_from(), Some(6));
+        teller.rewind(6);
+        assert_eq!(teller.lost_from(), None);
+        assert_eq!(teller.read(), teller.canonical());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
