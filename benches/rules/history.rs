@@ -85,7 +85,7 @@ impl History {
                     let payload = messages::event(event)?.payload;
                     said.push(Message { is_event: true, payload });
                 }
-                let watermark = self.progress(contract, first, events.len() as u64)?;
+                let watermark = self.progress(contract, first, &events)?;
                 let payload = messages::watermark(&Name::new("local")?, &watermark)?.payload;
                 said.push(Message { is_event: false, payload });
             }
@@ -185,7 +185,12 @@ impl History {
         })
     }
 
-    fn progress(&mut self, contract: &'static str, first: u64, events: u64) -> Outcome<Watermark> {
+    fn progress(
+        &mut self,
+        contract: &'static str,
+        first: u64,
+        events: &[Event],
+    ) -> Outcome<Watermark> {
         let through = block(self.block, self.branch);
         let after = self.told.insert(contract, through);
         Ok(Watermark::Progress {
@@ -195,7 +200,8 @@ impl History {
             through,
             recent: (first..=self.block).map(|number| block(number, self.branch)).collect(),
             finalized: self.block.saturating_sub(FINALITY),
-            events: Some(events),
+            events: Some(events.len() as u64),
+            digest: Some(EventId::digest(events.iter().map(|event| event.id))),
             after,
         })
     }

@@ -8,6 +8,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use alloy::primitives::B256;
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
@@ -152,7 +153,7 @@ impl ProvisionalActor {
         let asked = blocks.iter().map(|block| (*block, bloom(block))).collect();
         let take = TakeBlocks { watched: Arc::clone(watched), blocks: asked };
         let taken = feed.send(take, TAKE_LIMIT).await??;
-        let mut told = 0;
+        let (mut told, mut digest) = (0, B256::ZERO);
         for (block, all) in blocks.iter().zip(taken) {
             let logs: Vec<_> = all.logs.iter().filter(|log| watched.has(log)).cloned().collect();
             let logs = logs.iter().zip(ordinals(&logs));
@@ -163,6 +164,7 @@ impl ProvisionalActor {
                 let id = format!("{}/{}", event.id, self.mark);
                 self.shared.publish(StreamId::Provisional, &id, message, None).await?;
                 told += 1;
+                digest ^= event.id.0;
             }
         }
         let watermark = Watermark::Progress {
@@ -173,6 +175,7 @@ impl ProvisionalActor {
             recent: blocks.to_vec(),
             finalized: view.finalized,
             events: Some(told),
+            digest: Some(digest),
             after: None,
         };
         self.watermark(&watermark).await?;

@@ -29,6 +29,12 @@ impl EventId {
         hasher.update(log_index.to_be_bytes());
         Self(hasher.finalize())
     }
+
+    /// Which events these are, in whatever order: their ids, each once, by exclusive or.
+    #[must_use]
+    pub fn digest(ids: impl IntoIterator<Item = Self>) -> B256 {
+        ids.into_iter().fold(B256::ZERO, |digest, id| digest ^ id.0)
+    }
 }
 
 impl fmt::Display for EventId {

@@ -1,5 +1,6 @@
 //! What contract actors say of their own progress.
 
+use alloy::primitives::B256;
 use serde::{Deserialize, Serialize};
 
 use super::{BlockRef, Name};
@@ -31,6 +32,10 @@ pub enum Watermark {
         /// versions did not say it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         events: Option<u64>,
+        /// Their ids, each once, by exclusive or: others in their place are noticed by it.
+        /// Older versions did not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<B256>,
         /// The block that the contract's watermark before named; absent on
         /// the first.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +75,7 @@ struct Said {
     recent: Option<Vec<BlockRef>>,
     finalized: Option<u64>,
     events: Option<u64>,
+    digest: Option<B256>,
     from: Option<u64>,
     to: Option<u64>,
     common: Option<BlockRef>,
@@ -102,6 +108,7 @@ impl TryFrom<Said> for Watermark {
                 recent: said.recent.ok_or(Missing("recent"))?,
                 finalized: said.finalized.ok_or(Missing("finalized"))?,
                 events,
+                digest: said.digest,
                 after,
             },
             Kind::Retraction => Self::Retraction {
@@ -148,7 +155,6 @@ impl Watermark {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use alloy::primitives::B256;
     use serde_json::{Value as Json, json};
 
     use super::*;
@@ -169,7 +175,8 @@ mod tests {
             through: block(9),
             recent: vec![block(8), block(9)],
             finalized: 5,
-            events: None,
+            events: Some(1),
+            digest: Some(B256::repeat_byte(3)),
             after: Some(block(7)),
         };
         let (from, to, common, after) = (8, 9, block(7), None);

@@ -71,6 +71,7 @@ impl FactChain {
             // Nobody takes a fact back.
             finalized: number,
             events: Some(events.len() as u64),
+            digest: Some(EventId::digest(events.iter().map(|event| event.id))),
             after: self.last,
         };
         (events, watermark)

@@ -1,13 +1,14 @@
 //! Which of a contract's messages count, and whether the stream lost any.
 //!
-//! Each watermark says how many events it closes and which watermark it
-//! follows, so a reader of the stream notices what the broker lost. A rewind
-//! declares earlier messages void. It comes after them; a reader that begins
-//! anew is told of all rewinds first, and passes over what they void.
+//! Each watermark says which events it closes and which watermark it
+//! follows, so a reader of the stream notices what the broker lost, and what
+//! stands there that nobody closes. A rewind declares earlier messages void. It
+//! comes after them; a reader that begins anew is told of all rewinds first, and
+//! passes over what they void.
 
 use std::collections::{BTreeMap, HashMap};
 
-use alloy::primitives::B256;
+use alloy::primitives::{B256, Bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{BlockRef, Event, EventId, Name, Rewind, Watermark};
@@ -24,15 +25,29 @@ pub struct Account {
 /// What was seen of one contract since its last watermark.
 #[derive(Debug, Default)]
 struct Tally {
-    /// Events before this account began, as far as their blocks are known.
-    earlier: Vec<InBlock>,
-    /// Those whose blocks are not.
-    elsewhere: u64,
-    /// With their blocks: of which branch they are is known when they are closed.
-    ids: HashMap<EventId, (u64, B256)>,
+    /// With the numbers of their blocks: repeated, an event counts once.
+    ids: HashMap<EventId, u64>,
+    /// Beside them, before this account began: too many to keep their ids.
+    before: Sum,
     through: Option<BlockRef>,
     /// Up to where nothing could be orphaned any more.
     finalized: Option<u64>,
+}
+
+/// So many events, and which.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sum {
+    /// How many.
+    pub events: u64,
+    /// See [`EventId::digest`].
+    pub digest: B256,
+}
+
+impl Sum {
+    fn add(&mut self, id: EventId) {
+        self.events += 1;
+        self.digest ^= id.0;
+    }
 }
 
 /// What of an [`Account`] must outlive its reader, by contract.
@@ -41,12 +56,12 @@ pub type Counts = BTreeMap<Name, Count>;
 /// Where the account of one contract stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// Events since its last watermark.
-    pub events: u64,
-    /// Those of them that are in the highest blocks: another branch may come. Older
-    /// versions did not save it.
+    /// Events since its last watermark, by their blocks. Older versions saved less.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub blocks: Vec<InBlock>,
+    pub open: Vec<InBlock>,
+    /// More of them, where there are too many.
+    #[serde(default)]
+    pub before: Sum,
     /// The block that this watermark named.
     pub through: Option<BlockRef>,
     /// The block that was final then. Older versions did not save it.
@@ -54,26 +69,24 @@ pub struct Count {
     pub finalized: Option<u64>,
 }
 
-/// So many events of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Events of a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InBlock {
     /// The block's number.
     pub number: u64,
-    /// The block's hash.
-    pub hash: B256,
-    /// How many of its events were seen.
-    pub events: u64,
+    /// Their ids, one behind the other.
+    pub ids: Bytes,
 }
 
-/// Of so many blocks it is remembered which events were theirs: more wait for a watermark
-/// only where nothing is orphaned any more.
-const BLOCKS_MAX: usize = 64;
+/// So many ids are saved at most: only a block that is too large for one batch has more
+/// events without a watermark.
+const IDS_MAX: usize = 2048;
 
 /// The stream lacks messages of a contract.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the stream lacks messages of contract `{contract}` from block {from_block} on: its watermark \
-     {sequence} does not fit what stands before it ({found} of {declared} events)"
+     {sequence} does not fit what stands before it ({found} events, {declared} declared)"
 )]
 pub struct Hole {
     /// The contract.
@@ -84,7 +97,7 @@ pub struct Hole {
     pub sequence: u64,
     /// Events that it closes.
     pub declared: u64,
-    /// Events that were found: these, or others.
+    /// Events that were found in the blocks that it closes: these, or others.
     pub found: u64,
 }
 
@@ -100,28 +113,15 @@ impl Account {
     /// any, as older versions kept none, it believes the first watermark of a contract.
     #[must_use]
     pub fn resumed(rewinds: Vec<(u64, Rewind)>, counts: &Counts) -> Self {
-        let tally = |(name, count): (&Name, &Count)| {
-            let Count { events, through, finalized, ref blocks } = *count;
-            let known: u64 = blocks.iter().map(|block| block.events).sum();
-            let elsewhere = events.saturating_sub(known);
-            let earlier = blocks.clone();
-            (name.clone(), Tally { earlier, elsewhere, through, finalized, ..Tally::default() })
-        };
         let joins = counts.is_empty();
+        let tally = |(name, count): (&Name, &Count)| (name.clone(), Tally::resumed(count));
         Self { rewinds, joins, contracts: counts.iter().map(tally).collect() }
     }
 
     /// What a later account must be told.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let count = |(name, tally): (&Name, &Tally)| {
-            let Tally { through, finalized, .. } = *tally;
-            let mut blocks = tally.blocks();
-            let events = tally.elsewhere + blocks.iter().map(|block| block.events).sum::<u64>();
-            blocks.drain(..blocks.len().saturating_sub(BLOCKS_MAX));
-            (name.clone(), Count { events, blocks, through, finalized })
-        };
-        self.contracts.iter().map(count).collect()
+        self.contracts.iter().map(|(name, tally)| (name.clone(), tally.saved())).collect()
     }
 
     /// Notes a rewind that stands at `sequence`.
@@ -140,7 +140,7 @@ impl Account {
         }
         let tally = self.tally(&event.contract);
         if tally.through.is_none_or(|through| event.block.number > through.number) {
-            tally.ids.insert(event.id, (event.block.number, event.block.hash));
+            tally.ids.insert(event.id, event.block.number);
         }
         true
     }
@@ -156,22 +156,30 @@ impl Account {
         if self.is_void(sequence, contract, through.number) {
             return Ok(false);
         }
-        let (declared, after) = match watermark {
-            Watermark::Progress { events, after, .. } => (events.unwrap_or(0), *after),
+        let after = match watermark {
+            Watermark::Progress { after, .. } => *after,
             // What it follows may be void, when it is not itself.
             Watermark::Retraction { after, .. } => {
-                (0, after.filter(|after| !self.is_void(sequence, contract, after.number)))
+                after.filter(|after| !self.is_void(sequence, contract, after.number))
             }
         };
         let joins = self.joins;
         let tally = self.tally(contract);
-        let (found, strays) = tally.count(watermark);
+        let found = tally.closed_by(through.number);
+        let (declared, has_them) = match watermark {
+            Watermark::Progress { events, digest: Some(digest), .. } => {
+                (events.unwrap_or(found.events), found.digest == *digest)
+            }
+            // As older versions wrote it.
+            Watermark::Progress { events, .. } => (events.unwrap_or(0), true),
+            Watermark::Retraction { .. } => (0, true),
+        };
         let follows = match (after, tally.through) {
             (Some(after), Some(seen)) => after.hash == seen.hash,
             (Some(_), None) => joins,
             (None, _) => true,
         };
-        if found < declared || strays > 0 || !follows {
+        if found.events < declared || !has_them || !follows {
             let number = |block: Option<BlockRef>| block.map(|block| block.number);
             let complete = match tally.through {
                 Some(seen) if follows => Some(seen.number),
@@ -186,7 +194,7 @@ impl Account {
                 from_block: complete.map_or(1, |block| block + 1),
                 sequence,
                 declared,
-                found: found + strays,
+                found: found.events,
             });
         }
         tally.close(watermark);
@@ -211,6 +219,36 @@ impl Account {
 }
 
 impl Tally {
+    fn resumed(count: &Count) -> Self {
+        let Count { ref open, before, through, finalized } = *count;
+        let ids = open.iter().flat_map(|block| {
+            let ids = block.ids.chunks_exact(B256::len_bytes());
+            ids.map(|id| (EventId(B256::from_slice(id)), block.number))
+        });
+        Self { ids: ids.collect(), before, through, finalized }
+    }
+
+    fn saved(&self) -> Count {
+        let Self { mut before, through, finalized, .. } = *self;
+        let mut ids: Vec<(u64, EventId)> = self.ids.iter().map(|(id, at)| (*at, *id)).collect();
+        ids.sort_unstable();
+        ids.drain(..ids.len().saturating_sub(IDS_MAX)).for_each(|(_, id)| before.add(id));
+        let block = |ids: &[(u64, EventId)]| InBlock {
+            number: ids[0].0,
+            ids: ids.iter().flat_map(|(_, id)| id.0.0).collect(),
+        };
+        let open = ids.chunk_by(|a, b| a.0 == b.0).map(block).collect();
+        Count { open, before, through, finalized }
+    }
+
+    /// The events that a watermark through such a block closes.
+    fn closed_by(&self, through: u64) -> Sum {
+        let mut sum = self.before;
+        let closed = self.ids.iter().filter(|(_, number)| **number <= through);
+        closed.for_each(|(id, _)| sum.add(*id));
+        sum
+    }
+
     /// Begins anew behind a watermark.
     fn close(&mut self, watermark: &Watermark) {
         let finalized = match watermark {
@@ -219,44 +257,10 @@ impl Tally {
         };
         let through = *watermark.complete_through();
         // What stands before it of blocks above it is closed by another, or void.
-        let is_left = |number: u64| finalized.is_some() && number > through.number;
-        self.earlier.retain(|block| is_left(block.number));
-        self.ids.retain(|_, (number, _)| is_left(*number));
-        self.elsewhere = 0;
+        self.ids.retain(|_, number| finalized.is_some() && *number > through.number);
+        self.before = Sum::default();
         self.through = Some(through);
         self.finalized = finalized.max(self.finalized);
-    }
-
-    /// How many of the events seen a watermark closes, and how many beside them are of
-    /// blocks that its own have replaced: their watermark and its retraction are lost, or
-    /// nobody came to say them. Such events would stand in for others, and nothing would
-    /// tell them from others once this watermark is void.
-    fn count(&self, watermark: &Watermark) -> (u64, u64) {
-        let Watermark::Progress { through, recent, .. } = watermark else { return (0, 0) };
-        let listed: HashMap<u64, B256> = recent.iter().map(|it| (it.number, it.hash)).collect();
-        let (mut closed, mut strays) = (self.elsewhere, 0);
-        let earlier = self.earlier.iter().map(|it| (it.number, it.hash, it.events));
-        let now = self.ids.values().map(|(number, hash)| (*number, *hash, 1));
-        for (number, hash, events) in earlier.chain(now).filter(|it| it.0 <= through.number) {
-            match listed.get(&number) {
-                Some(listed) if *listed != hash => strays += events,
-                _ => closed += events,
-            }
-        }
-        (closed, strays)
-    }
-
-    /// The events whose blocks are known, by these, in order.
-    fn blocks(&self) -> Vec<InBlock> {
-        let mut blocks: BTreeMap<(u64, B256), u64> = BTreeMap::new();
-        for block in &self.earlier {
-            *blocks.entry((block.number, block.hash)).or_default() += block.events;
-        }
-        for at in self.ids.values() {
-            *blocks.entry(*at).or_default() += 1;
-        }
-        let block = |((number, hash), events)| InBlock { number, hash, events };
-        blocks.into_iter().map(block).collect()
     }
 }
 

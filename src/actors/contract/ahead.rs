@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 
 use crate::{
-    domain::BlockRef,
+    domain::{BlockRef, EventId},
     streams::{batch::BATCH_MAX, publish::OutMessage},
 };
 
@@ -19,10 +19,12 @@ pub(super) const BATCH_BYTES: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     next: u64,
-    messages: VecDeque<OutMessage>,
+    messages: VecDeque<(EventId, OutMessage)>,
     bytes: usize,
     /// Messages that have left.
     gone: u64,
+    /// Those of them that no batch has closed.
+    open: Closed,
     ends: VecDeque<End>,
     births: VecDeque<Birth>,
 }
@@ -46,10 +48,20 @@ struct End {
     recent: bool,
 }
 
+/// Which events a watermark closes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Closed {
+    pub(super) events: u64,
+    /// See [`EventId::digest`].
+    pub(super) digest: B256,
+}
+
 /// What is published as one.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) events: Vec<OutMessage>,
+    /// These events, and those of the batches before it that were in the middle of a block.
+    pub(super) closed: Closed,
     /// The last block that is complete with it; none while it is in the middle
     /// of one that is too large.
     pub(super) through: Option<BlockRef>,
@@ -79,9 +91,10 @@ impl Ahead {
         self.messages.len() >= EVENTS_MAX || self.bytes >= BATCH_BYTES
     }
 
-    pub(super) fn push(&mut self, message: OutMessage) {
+    /// An event of the block that comes next.
+    pub(super) fn push(&mut self, id: EventId, message: OutMessage) {
         self.bytes += message.payload.len();
-        self.messages.push_back(message);
+        self.messages.push_back((id, message));
     }
 
     /// The block that comes next creates a contract.
@@ -111,7 +124,7 @@ impl Ahead {
             return None;
         }
         let (mut fits, mut bytes) = (0, 0);
-        for message in self.messages.iter().take(EVENTS_MAX) {
+        for (_, message) in self.messages.iter().take(EVENTS_MAX) {
             bytes += message.payload.len();
             if bytes > BATCH_BYTES && fits > 0 {
                 break;
@@ -123,15 +136,22 @@ impl Ahead {
         let ended: Vec<End> = self.ends.drain(..ends).collect();
         let last = ended.last().map(|end| end.after - self.gone);
         let count = last.map_or(fits, |count| usize::try_from(count).unwrap_or(fits));
-        let events: Vec<_> = self.messages.drain(..count).collect();
+        let (ids, events): (Vec<_>, Vec<_>) = self.messages.drain(..count).unzip();
         self.gone += count as u64;
+        self.open.events += count as u64;
+        self.open.digest ^= EventId::digest(ids);
         let through = ended.last().map(|end| end.block);
         let born =
             self.births.iter().take_while(|birth| through.is_some_and(|t| birth.block <= t.number));
         let born = born.count();
         self.bytes -= events.iter().map(|message| message.payload.len()).sum::<usize>();
+        let closed = self.open;
+        if through.is_some() {
+            self.open = Closed::default();
+        }
         Some(Batch {
             events,
+            closed,
             through,
             births: self.births.drain(..born).collect(),
             recent: ended.iter().filter(|end| end.recent).map(|end| end.block).collect(),
@@ -158,6 +178,10 @@ mod tests {
         OutMessage::new("merit.v1.events.local.dao.x".into(), HeaderMap::new(), Bytes::from(text))
     }
 
+    fn id(number: usize) -> EventId {
+        EventId::of(1, B256::ZERO, B256::ZERO, number as u64)
+    }
+
     #[test]
     fn empty_final_blocks_are_one_end_and_recent_ones_each_their_own() {
         let mut ahead = Ahead::at(5);
@@ -174,13 +198,19 @@ mod tests {
     fn a_block_that_is_too_large_is_spread_and_only_its_last_part_closes_it() {
         let mut ahead = Ahead::at(1);
         ahead.complete(block(1), false);
-        (0..2500).for_each(|n| ahead.push(message(n.to_string())));
+        (0..2500).for_each(|n| ahead.push(id(n), message(n.to_string())));
         ahead.complete(block(2), false);
-        let mut parts = Vec::new();
+        ahead.push(id(2500), message(String::new()));
+        ahead.complete(block(3), false);
+        let (mut parts, mut closed) = (Vec::new(), Vec::new());
         while let Some(batch) = ahead.take() {
             parts.push((batch.events.len(), batch.through.map(|block| block.number)));
+            closed.push(batch.closed);
         }
-        assert_eq!(parts, [(0, Some(1)), (998, None), (998, None), (504, Some(2))]);
+        assert_eq!(parts, [(0, Some(1)), (998, None), (998, None), (505, Some(3))]);
+        let digest = EventId::digest((0..=2500).map(id));
+        assert_eq!(closed.last(), Some(&Closed { events: 2501, digest }));
+        assert_eq!(closed[0], Closed::default());
     }
 
     proptest! {
@@ -195,7 +225,7 @@ mod tests {
         ) {
             let mut ahead = Ahead::at(0);
             let (mut said, mut heard, mut through) = (0_usize, 0_usize, None);
-            let mut ends = Vec::new();
+            let (mut ends, mut counted) = (Vec::new(), 0);
             let mut check = |batch: Batch, ends: &[usize], whole: bool| {
                 let bytes: usize = batch.events.iter().map(|m| m.payload.len()).sum();
                 assert!(batch.events.len() <= EVENTS_MAX);
@@ -208,12 +238,16 @@ mod tests {
                 if let Some(block) = batch.through {
                     through = Some(block.number);
                     assert_eq!(heard, ends[usize::try_from(block.number).unwrap()]);
+                    let digest = EventId::digest((counted..heard).map(id));
+                    let closed = Closed { events: (heard - counted) as u64, digest };
+                    assert_eq!(batch.closed, closed);
+                    counted = heard;
                 }
                 assert!(!whole || through.is_some());
             };
             for (number, (count, size)) in sizes.iter().enumerate() {
                 for _ in 0..*count {
-                    ahead.push(message(format!("{said:>size$}")));
+                    ahead.push(id(said), message(format!("{said:>size$}")));
                     said += 1;
                 }
                 ends.push(said);

@@ -119,7 +119,7 @@ impl ContractActor {
                 self.births(&event).for_each(|birth| ahead.born(birth));
                 let message = messages::event(&event)?;
                 match fits(&self.shared.connection, &message) {
-                    Ok(()) => ahead.push(message),
+                    Ok(()) => ahead.push(event.id, message),
                     Err(error) => self.bury_oversized(&event, &error).await?,
                 }
                 made += 1;

@@ -109,8 +109,6 @@ struct Reading {
     fence: Fence,
     /// Sequence of the last watermark, 0 before the first.
     watermark: u64,
-    /// Events in the stream since then.
-    events: u64,
     /// The block that it named.
     after: Option<BlockRef>,
     reconnects: u64,
@@ -124,7 +122,6 @@ impl Reading {
     /// A watermark that names `block` stands at `sequence` now.
     fn closed(&mut self, sequence: u64, block: BlockRef) {
         self.watermark = sequence;
-        self.events = 0;
         self.after = Some(block);
     }
 }

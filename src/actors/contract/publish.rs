@@ -35,7 +35,7 @@ impl ContractActor {
         batch: Batch,
         finalized: u64,
     ) -> Result<Published, Trouble> {
-        let Batch { events: mut messages, through, recent, births } = batch;
+        let Batch { events: mut messages, closed, through, recent, births } = batch;
         let events = messages.len() as u64;
         let of_role = |subject: &str| ROLE_EVENTS.iter().any(|event| subject.ends_with(event));
         let roles = messages.iter().any(|message| of_role(&message.subject));
@@ -47,7 +47,8 @@ impl ContractActor {
                 through,
                 recent: recent.clone(),
                 finalized,
-                events: Some(reading.events + events),
+                events: Some(closed.events),
+                digest: Some(closed.digest),
                 after: reading.after,
             };
             let message = messages::watermark(&self.link.name, &watermark)?;
@@ -68,7 +69,6 @@ impl ContractActor {
         let metrics = &self.shared.metrics;
         metrics.events_published_total.with_label_values(&labels).inc_by(events);
         self.progress_events += events;
-        reading.events += events;
         if let Some(through) = through {
             reading.closed(ack.last_sequence, through);
             reading.cursor.advanced(through, &recent, finalized);

@@ -30,7 +30,6 @@ impl ContractActor {
             cursor: self.cursor_of(&[]),
             fence,
             watermark: 0,
-            events: 0,
             after: None,
             reconnects,
             scrubbed: false,

@@ -156,6 +156,7 @@ fn progress(from: u64, to: u64) -> Result<OutMessage, EnvelopeError> {
             recent: (from..=to).map(block).collect(),
             finalized: 0,
             events: Some(to - from + 1),
+            digest: None,
             after: from.checked_sub(2).map(|_| block(from - 1)),
         },
     )

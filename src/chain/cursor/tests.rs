@@ -93,6 +93,7 @@ impl Reader {
                     recent,
                     finalized: view.finalized,
                     events: None,
+                    digest: None,
                     after: None,
                 }
             }

@@ -99,6 +99,7 @@ fn progress(chain: &config::Chain, contract: &config::Contract, through: BlockRe
         recent: vec![through],
         finalized: through.number,
         events: None,
+        digest: None,
         after: None,
     })
 }

@@ -174,6 +174,7 @@ impl Bounds<'_> {
                 recent: vec![through],
                 finalized: through.number,
                 events: None,
+                digest: None,
                 after: None,
             }))
         };

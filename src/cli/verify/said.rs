@@ -75,13 +75,14 @@ impl Said {
                     transaction: None,
                     log_index: None,
                     event: None,
-                    detail: match hole.found < hole.declared {
-                        true => format!(
+                    detail: match hole.found == hole.declared {
+                        false => format!(
                             "of {} events that the watermark at sequence {} closes, {} are there",
                             hole.declared, hole.sequence, hole.found
                         ),
-                        false => format!(
-                            "the watermark at sequence {} follows another one than stands before it",
+                        true => format!(
+                            "the watermark at sequence {} follows another one than stands before \
+                             it, or closes other events",
                             hole.sequence
                         ),
                     },
@@ -125,6 +126,7 @@ mod tests {
             recent: Vec::new(),
             finalized: 0,
             events: Some(events),
+            digest: None,
             after: after.map(block),
         }
     }

@@ -232,6 +232,7 @@ fn what_cannot_be_right_is_refused() {
             recent: vec![older],
             finalized: 0,
             events: None,
+            digest: None,
             after: None,
         }))
         .unwrap_err();

@@ -137,6 +137,7 @@ impl Speaker {
             recent,
             finalized,
             events: None,
+            digest: None,
             after: None,
         }));
     }

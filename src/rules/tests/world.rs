@@ -321,6 +321,7 @@ pub(super) fn through(number: u64, branch: u8) -> Input {
         recent: vec![block(number, branch)],
         finalized: 0,
         events: None,
+        digest: None,
         after: None,
     })
 }

@@ -214,6 +214,7 @@ async fn switch_ahead(shared: &Shared, number: u64, to: &str) {
         recent: vec![event.block],
         finalized: 0,
         events: Some(1),
+        digest: None,
         after: Some(block(number - 1)),
     };
     let said = [messages::event(&event), messages::watermark(&name("chain"), &progress)];

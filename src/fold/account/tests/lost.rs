@@ -14,12 +14,17 @@ enum Step {
     Grows(usize, u64),
     /// So many blocks at most are orphaned.
     Forks(usize),
+    /// A new block has so many events, and a crash lets only some of them be said before
+    /// all are; unless the block is orphaned before that.
+    Crashes(u64, u64, bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (1_usize..4, 0_u64..3).prop_map(|(blocks, events)| Step::Grows(blocks, events)),
         1 => (1_usize..=FINALITY).prop_map(Step::Forks),
+        1 => (0_u64..3, 0_u64..3, any::<bool>())
+            .prop_map(|(said, more, orphaned)| Step::Crashes(said + more, said, orphaned)),
     ];
     prop::collection::vec(step, 1..24)
 }
@@ -36,6 +41,8 @@ struct Teller {
     rewinds: Vec<(u64, Rewind)>,
     /// Readers are started again behind each so many messages; 0 is never.
     restarts: usize,
+    /// Blocks are final when they are read: watermarks don't list them.
+    late: bool,
 }
 
 impl Teller {
@@ -53,12 +60,14 @@ impl Teller {
         let told = self.branch[height..].to_vec();
         let Some((through, _)) = told.last().copied() else { return };
         self.finalized = self.finalized.max(self.branch.len().saturating_sub(FINALITY));
-        let recent = told.iter().map(|(block, _)| *block).collect();
-        let mut count = 0;
-        for (block, events) in told {
-            (0..events).for_each(|index| self.say(event_of(block, index)));
-            count += events;
-        }
+        let blocks = told.iter().map(|(block, _)| *block);
+        let recent = blocks.filter(|_| !self.late).collect();
+        let closed: Vec<Said> = told
+            .into_iter()
+            .flat_map(|(block, events)| (0..events).map(move |index| event_of(block, index)))
+            .collect();
+        let (count, digest) = (closed.len() as u64, EventId::digest(closed.iter().map(id_of)));
+        closed.into_iter().for_each(|event| self.say(event));
         self.say(Said::Watermark(Box::new(Watermark::Progress {
             chain: name(),
             chain_id: 1,
@@ -67,6 +76,7 @@ impl Teller {
             recent,
             finalized: self.finalized as u64,
             events: Some(count),
+            digest: Some(digest),
             after: self.after,
         })));
         self.after = Some(through);
@@ -86,14 +96,30 @@ impl Teller {
         self.after = Some(common);
     }
 
+    fn grow(&mut self, events: u64) -> BlockRef {
+        self.blocks_made += 1;
+        let hash = B256::left_padding_from(&self.blocks_made.to_be_bytes());
+        let block = BlockRef { hash, ..block(self.branch.len() as u64 + 1) };
+        self.branch.push((block, events));
+        block
+    }
+
     fn take(&mut self, step: &Step) {
         match *step {
             Step::Grows(blocks, events) => {
                 let height = self.branch.len();
-                for number in height + 1..=height + blocks {
-                    self.blocks_made += 1;
-                    let hash = B256::left_padding_from(&self.blocks_made.to_be_bytes());
-                    self.branch.push((BlockRef { hash, ..block(number as u64) }, events));
+                for _ in 0..blocks {
+                    self.grow(events);
+                }
+                self.tell_from(height);
+            }
+            Step::Crashes(events, told, orphaned) => {
+                let height = self.branch.len();
+                let block = self.grow(events);
+                (0..told).for_each(|index| self.say(event_of(block, index)));
+                if orphaned {
+                    self.branch.pop();
+                    self.grow(events);
                 }
                 self.tell_from(height);
             }
@@ -176,12 +202,10 @@ impl Teller {
     }
 
     fn canonical(&self) -> HashSet<EventId> {
-        let events = self.branch.iter().flat_map(|(block, events)| {
-            (0..*events).map(|index| match event_of(*block, index) {
-                Said::Event(event) => event.id,
-                Said::Watermark(_) => unreachable!(),
-            })
-        });
+        let events = self
+            .branch
+            .iter()
+            .flat_map(|(block, events)| (0..*events).map(|index| id_of(&event_of(*block, index))));
         events.collect()
     }
 }
@@ -191,7 +215,7 @@ impl Teller {
 #[test]
 fn events_of_a_branch_that_was_left_stand_in_for_no_others() {
     for restarts in 0..4 {
-        let mut teller = Teller { restarts, ..Teller::default() };
+        let mut teller = Teller { restarts, late: restarts == 3, ..Teller::default() };
         let steps = [Step::Grows(1, 0), Step::Forks(1), Step::Grows(1, 2), Step::Forks(1)];
         steps.iter().for_each(|step| teller.take(step));
         teller.take(&Step::Grows(2, 1));
@@ -209,7 +233,7 @@ fn events_of_a_branch_that_was_left_stand_in_for_no_others() {
 #[test]
 fn a_rewind_leaves_no_events_of_a_branch_that_was_left() {
     for restarts in 0..4 {
-        let mut teller = Teller { restarts, ..Teller::default() };
+        let mut teller = Teller { restarts, late: restarts == 3, ..Teller::default() };
         let steps = [Step::Grows(5, 1), Step::Grows(2, 1), Step::Forks(2), Step::Grows(3, 1)];
         steps.iter().for_each(|step| teller.take(step));
         // The watermark of the two events behind the first six messages, and its retraction.
@@ -230,8 +254,9 @@ proptest! {
         lost in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
         later in prop::collection::vec(steps(), 0..2),
         restarts in 0_usize..4,
+        late in any::<bool>(),
     ) {
-        let mut teller = Teller { restarts, ..Teller::default() };
+        let mut teller = Teller { restarts, late, ..Teller::default() };
         steps.iter().for_each(|step| teller.take(step));
         // The last message stays: what a stream loses at its end is another matter.
         for lost in lost {
