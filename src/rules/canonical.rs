@@ -41,8 +41,8 @@ fn form(set: &RuleSet) -> String {
             form.line(1, format_args!("votes of {votes}"));
         }
     }
-    if let Some((list, members)) = set.links.meaning() {
-        form.line(0, format_args!("links {list} {members:#x}"));
+    if let Some(links) = set.links.meaning() {
+        form.line(0, format_args!("links {links}"));
     }
     if set.since > 0 {
         form.line(0, format_args!("since {}", set.since));

@@ -154,14 +154,16 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
             }
             // Whoever has a wallet on it is on it.
             Leaf::Listed(leaf) => {
-                leaf.users = Arc::new(leaf.users.iter().map(|user| links.member(*user)).collect());
+                leaf.users = Arc::new(leaf.users.iter().map(|user| links.listed(*user)).collect());
             }
             Leaf::Holds(_) => {}
         }
     }
     let tallies = ratio::tallies(&mut meters, &mut achievements);
+    links.fit(&achievements, root, errors)?;
     let mut read: BTreeSet<Name> =
         achievements.iter().flat_map(|achievement| held_by(&achievement.leaves)).collect();
+    read.extend(links.contract().cloned());
     for tally in &tallies {
         read.extend(tally.kinds.iter().map(|kind| kind.contract.clone()));
     }

@@ -69,7 +69,7 @@ impl Fold for RuleSet {
     }
 
     fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Unlock>) {
-        let facts = Facts::of(event, &self.links);
+        let facts = Facts::of(event, &self.links, state);
         let settlements = self.ended_by(&facts, state);
         self.happen(facts, state, output);
         for settlement in &settlements {
@@ -85,7 +85,8 @@ impl RuleSet {
         for (event, log) in self.outcome(settlement, state) {
             // The first one is told of the proposal itself.
             created.get_or_insert_with(|| log.clone());
-            let mut event = self.note(Facts::from_log(&event, log, &self.links), state);
+            let facts = Facts::from_log(&event, log, &self.links, state);
+            let mut event = self.note(facts, state);
             touched.append(event.touched);
             tallied.append(&mut event.tallied);
             for who in event.people {
@@ -134,6 +135,8 @@ impl RuleSet {
         self.move_holdings(&event.facts, state, &mut event.touched);
         self.note_confirmation(&mut event, state);
         self.count(&mut event, state);
+        // From then on.
+        self.relink(&event.facts, state, &mut event.touched);
         event
     }
 
@@ -149,7 +152,7 @@ impl RuleSet {
             name if name == revoked => None,
             _ => return,
         };
-        let (Some(user), Some(id)) = (facts.member("user"), facts.uint("id")) else { return };
+        let (Some(user), Some(id)) = (facts.owner("user"), facts.uint("id")) else { return };
         let Some((required, achievements)) = self.index.by_prerequisite.get(&id) else { return };
         memory::set_unlocked(state, user, *required, by);
         happening.touched.touch(user, achievements);
@@ -240,7 +243,7 @@ impl RuleSet {
     pub(super) fn shown(&self, view: &View<'_>, leaf: &Leaf) -> Shown {
         match leaf {
             Leaf::Listed(leaf) => {
-                let met = U256::from(u8::from(leaf.is_met(view.address)));
+                let met = U256::from(u8::from(self.is_listed(view.state, leaf, view.address)));
                 Shown { number: Some(Number::Uint(met)), total: 0 }
             }
             Leaf::Holds(leaf) => {

@@ -206,7 +206,7 @@ impl RuleSet {
                 remedy: suggest(achievement, known, "it has none"),
             });
         };
-        let view = &View::of(state, self.links.member(user), now);
+        let view = &View::of(state, self.member(state, user), now);
         let place = self.place(&achievement.name);
         let requested = place.and_then(|place| view.requested(place));
         let requires = achievement.requires.iter().map(|name| PrerequisiteReport {

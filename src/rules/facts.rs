@@ -7,7 +7,13 @@ use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 
-use super::{links::Links, memory::Counted, meter::Signal, model::Number};
+use super::{
+    links::Links,
+    memory::{Counted, State},
+    meter::Signal,
+    model::Number,
+    mutual::{self, Party},
+};
 use crate::domain::{Event, FieldType, Value};
 
 /// An event as rules see it.
@@ -16,6 +22,8 @@ pub(super) struct Facts<'e> {
     /// It as a log that counts.
     pub(super) log: Counted,
     links: &'e Links,
+    /// Addresses that were another's wallets before it, with whose.
+    linked: Vec<(Address, Address)>,
     /// In order of their names.
     fields: SmallVec<[Field<'e>; 8]>,
 }
@@ -29,19 +37,26 @@ struct Field<'e> {
 }
 
 impl<'e> Facts<'e> {
-    pub(super) fn of(event: &'e Event, links: &'e Links) -> Self {
-        Self::from_log(event, Counted::of(event), links)
+    pub(super) fn of(event: &'e Event, links: &'e Links, state: &State) -> Self {
+        Self::from_log(event, Counted::of(event), links, state)
     }
 
     /// Of an event that follows from a log.
-    pub(super) fn from_log(event: &'e Event, log: Counted, links: &'e Links) -> Self {
+    pub(super) fn from_log(
+        event: &'e Event,
+        log: Counted,
+        links: &'e Links,
+        state: &State,
+    ) -> Self {
         let field = |(name, json): (&'e String, &'e Json)| Field {
             name,
             json,
             read: OnceCell::new(),
             mark: OnceCell::new(),
         };
-        Self { event, log, links, fields: event.fields.iter().map(field).collect() }
+        let text = |json: &Json| json.as_str()?.parse().ok();
+        let linked = mutual::linked_of(links, state, event.fields.values().filter_map(text));
+        Self { event, log, links, linked, fields: event.fields.iter().map(field).collect() }
     }
 
     fn field(&self, name: &str) -> Option<&Field<'e>> {
@@ -63,7 +78,21 @@ impl<'e> Facts<'e> {
     /// Whom an address belongs to. The zero address stands for nobody and earns
     /// nothing.
     pub(super) fn member(&self, name: &str) -> Option<Address> {
-        self.address(name).map(|address| self.links.member(address))
+        self.party(name).map(|party| party.member)
+    }
+
+    /// The same, with what is that address's own.
+    pub(super) fn party(&self, name: &str) -> Option<Party> {
+        let address = self.address(name)?;
+        Some(match self.linked.iter().find(|(wallet, _)| *wallet == address) {
+            Some((_, member)) => Party { member: *member, wallet: Some(address) },
+            None => Party { member: self.links.listed(address), wallet: None },
+        })
+    }
+
+    /// Who has what is on chain: a wallet may be another's again, and has its own then.
+    pub(super) fn owner(&self, name: &str) -> Option<Address> {
+        self.address(name).map(|address| self.links.listed(address))
     }
 
     /// An address itself.

@@ -11,13 +11,14 @@ use super::{
     index::Looking,
     memory::{Counted, Key, State, read, write, write_or_remove},
     model::{Having, Holding, RuleSet},
+    mutual::Party,
 };
 use crate::domain::{FieldType, Name, Value};
 
 /// Something that changed hands.
 struct Moved {
-    from: Option<Address>,
-    to: Option<Address>,
+    from: Option<Party>,
+    to: Option<Party>,
     /// Of an ERC-721 token, a type of tokens or an attestation.
     id: Option<U256>,
     /// Of what schema and by whom an attestation is.
@@ -27,13 +28,13 @@ struct Moved {
 }
 
 /// What of it comes to a user or goes.
-struct Shift {
-    user: Address,
-    comes: bool,
+pub(super) struct Shift {
+    pub(super) user: Address,
+    pub(super) comes: bool,
     /// What there is one of is kept by its own name, with the log by which it came;
     /// of amounts, the latest log by which any came.
-    piece: Option<U256>,
-    amount: U256,
+    pub(super) piece: Option<U256>,
+    pub(super) amount: U256,
 }
 
 /// How much a user has of something.
@@ -51,13 +52,37 @@ pub(super) fn receipts(state: &State, place: u32, user: Address) -> Vec<Counted>
     logs
 }
 
+/// What a user has of something, by the names that pieces are kept by.
+pub(super) fn pieces(
+    state: &State,
+    what: Having,
+    place: u32,
+    user: Address,
+) -> Vec<(Option<U256>, U256)> {
+    match what {
+        Having::Amount | Having::Item(_) => {
+            let held = held(state, place, user);
+            (!held.is_zero()).then_some((None, held)).into_iter().collect()
+        }
+        Having::Tokens | Having::Token(_) | Having::Attestations { .. } | Having::Delegators => {
+            let all = Key::Token(place, user, U256::ZERO.into())
+                ..=Key::Token(place, user, U256::MAX.into());
+            let piece = |key: &Key| match key {
+                Key::Token(_, _, piece) => Some((Some(**piece), U256::from(1))),
+                _ => None,
+            };
+            state.listed(all).filter_map(|(key, _)| piece(key)).collect()
+        }
+    }
+}
+
 /// Since when a user has had so much of it, in seconds since the Unix epoch.
 pub(super) fn since(state: &State, place: u32, at_least: U256, user: Address) -> Option<u64> {
     read(state, &Key::Since(place, at_least.into(), user))
 }
 
 /// Adds to what a user has, or takes from it. How much the user had and has then.
-fn shift(
+pub(super) fn shift(
     state: &mut State,
     place: u32,
     marks: &BTreeSet<U256>,
@@ -121,11 +146,19 @@ impl RuleSet {
             if moved.from == moved.to || moved.amount.is_zero() {
                 continue;
             }
-            for (user, comes) in [(moved.from, false), (moved.to, true)] {
-                let Some(user) = user else { continue };
+            let stays = moved.from.map(|it| it.member) == moved.to.map(|it| it.member);
+            for (party, comes) in [(moved.from, false), (moved.to, true)] {
+                let Some(Party { member: user, wallet }) = party else { continue };
                 for (what, looking) in of_contract {
                     let Some(piece) = what.piece_of(&moved) else { continue };
                     let of = Shift { user, comes, piece, amount: moved.amount };
+                    if let Some(user) = wallet {
+                        let own = Shift { user, ..of };
+                        shift(state, looking.place, &looking.since, &own, by);
+                    }
+                    if stays {
+                        continue;
+                    }
                     let (had, has) = shift(state, looking.place, &looking.since, &of, by);
                     touched.touch(user, &looking.achievements);
                     if looking.weighs && had.is_zero() != has.is_zero() {
@@ -211,11 +244,11 @@ fn moved(facts: &Facts<'_>) -> SmallVec<[Moved; 1]> {
         Some(_) => return SmallVec::new(),
     };
     let (from, to) = match kind {
-        "minted" => (None, facts.member("to")),
-        "transferred" => (facts.member("from"), facts.member("to")),
-        "burned" => (facts.member("from"), None),
-        "attested" => (None, facts.member("recipient")),
-        "revoked" => (facts.member("recipient"), None),
+        "minted" => (None, facts.party("to")),
+        "transferred" => (facts.party("from"), facts.party("to")),
+        "burned" => (facts.party("from"), None),
+        "attested" => (None, facts.party("recipient")),
+        "revoked" => (facts.party("recipient"), None),
         _ => return SmallVec::new(),
     };
     let of = |id: Option<U256>, amount: U256| Moved { from, to, id, attested: None, amount };
@@ -237,7 +270,7 @@ fn moved(facts: &Facts<'_>) -> SmallVec<[Moved; 1]> {
 }
 
 /// A field of 32 bytes.
-fn word(facts: &Facts<'_>, field: &str) -> Option<B256> {
+pub(super) fn word(facts: &Facts<'_>, field: &str) -> Option<B256> {
     match &*facts.value(field, &FieldType::Bytes)? {
         Value::Bytes(bytes) => B256::try_from(bytes.as_ref()).ok(),
         _ => None,

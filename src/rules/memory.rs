@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use alloy::primitives::{Address, B128, U256};
+use alloy::primitives::{Address, B128, B256, U256};
 use compact_str::CompactString;
 use serde::{
     Deserialize, Serialize,
@@ -80,6 +80,12 @@ pub enum Key {
     /// When voting on a governor's proposal is over, in seconds since the Unix
     /// epoch, where the chain had to be asked: a `u64`.
     Ends(u32, Box<U256>),
+    /// Whose wallet an address is: an [`Address`].
+    Linked(Address),
+    /// A member's other wallet: nothing is kept under it.
+    Wallet(Address, Address),
+    /// The attestation of somebody that another wallet is the same member's: its uid.
+    Claim(Address, Address),
 }
 
 impl fold::Key for Key {
@@ -95,6 +101,7 @@ impl fold::Key for Key {
                 | Self::Power(..)
                 | Self::TallyAt(..)
                 | Self::Member(..)
+                | Self::Wallet(..)
         )
     }
 
@@ -105,10 +112,13 @@ impl fold::Key for Key {
             Self::Token(..) | Self::Unlocked(..) | Self::Proposed(..) => {
                 drop(postcard::from_bytes::<Counted>(value)?);
             }
-            Self::Due(..) | Self::Member(..) => drop(postcard::from_bytes::<()>(value)?),
+            Self::Due(..) | Self::Member(..) | Self::Wallet(..) => {
+                postcard::from_bytes::<()>(value)?;
+            }
             Self::Seen(..) => return Ok(marks::set_of(&postcard::from_bytes::<Vec<u32>>(value)?)),
             Self::Held(..) => drop(postcard::from_bytes::<U256>(value)?),
-            Self::Delegate(..) => drop(postcard::from_bytes::<Address>(value)?),
+            Self::Delegate(..) | Self::Linked(_) => drop(postcard::from_bytes::<Address>(value)?),
+            Self::Claim(..) => drop(postcard::from_bytes::<B256>(value)?),
             Self::Since(..)
             | Self::Taken(_)
             | Self::Tally(_)

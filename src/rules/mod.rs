@@ -28,6 +28,7 @@ mod marks;
 mod memory;
 mod meter;
 mod model;
+mod mutual;
 mod outcomes;
 mod packed;
 mod period;

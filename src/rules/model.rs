@@ -185,12 +185,6 @@ pub(super) struct ListedLeaf {
     pub(super) among: bool,
 }
 
-impl ListedLeaf {
-    pub(super) fn is_met(&self, user: Address) -> bool {
-        self.users.contains(&user) == self.among
-    }
-}
-
 /// What part of something a user must have taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RatioLeaf {

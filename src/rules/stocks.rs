@@ -3,7 +3,7 @@
 use alloy::primitives::{B256, U256};
 
 use super::{
-    catalog::CatalogContract,
+    catalog::{Catalog, CatalogContract},
     conditions::{Conditions, contract},
     document::{Errors, Node, Table},
     error::Problem,
@@ -95,21 +95,10 @@ impl Conditions<'_, '_> {
                     _ => None,
                 }
             });
-        let schema = table.require("schema", errors, remedy).and_then(|node| {
-            let Value::Bytes(bytes) = one_value(&FieldType::Bytes, &node, errors)? else {
-                return None;
-            };
-            let schema = B256::try_from(bytes.as_ref()).ok();
-            if schema.is_none() {
-                let (number, needed) = (format!("{} bytes", bytes.len()), "32 bytes".to_owned());
-                let problem = Problem::OutOfRange { number, min: needed.clone(), max: needed };
-                errors.report(&node, problem, "give the schema's uid");
-            }
-            schema
-        });
+        let schema = schema(&table, remedy, errors);
         let of = table.require("of", errors, remedy)?;
         let (name, known) = self.holdable(&of, remedy, errors)?;
-        if !has_all(name, known, &ATTESTATION_EVENTS, &of, errors) {
+        if !attests(name, known, &of, errors) {
             return None;
         }
         let what = Having::Attestations { schema: schema?, attester: attester? };
@@ -183,15 +172,48 @@ impl Conditions<'_, '_> {
         remedy: &str,
         errors: &mut Errors<'_>,
     ) -> Option<(&Name, &CatalogContract)> {
-        let text = node.text(errors, remedy)?;
-        let (name, known) = contract(self.catalog, text, node, errors)?;
-        if known.created {
-            let problem = Problem::ManyAddresses { contract: name.to_string() };
-            errors.report(node, problem, "name a contract that has an address of its own");
-            return None;
-        }
-        Some((name, known))
+        holdable(self.catalog, node, remedy, errors)
     }
+}
+
+/// A contract with an address of its own.
+pub(super) fn holdable<'c>(
+    catalog: &'c Catalog,
+    node: &Node<'_>,
+    remedy: &str,
+    errors: &mut Errors<'_>,
+) -> Option<(&'c Name, &'c CatalogContract)> {
+    let text = node.text(errors, remedy)?;
+    let (name, known) = contract(catalog, text, node, errors)?;
+    if known.created {
+        let problem = Problem::ManyAddresses { contract: name.to_string() };
+        errors.report(node, problem, "name a contract that has an address of its own");
+        return None;
+    }
+    Some((name, known))
+}
+
+/// The uid of a schema of attestations.
+pub(super) fn schema(table: &Table<'_>, remedy: &str, errors: &mut Errors<'_>) -> Option<B256> {
+    let node = table.require("schema", errors, remedy)?;
+    let Value::Bytes(bytes) = one_value(&FieldType::Bytes, &node, errors)? else { return None };
+    let schema = B256::try_from(bytes.as_ref()).ok();
+    if schema.is_none() {
+        let (number, needed) = (format!("{} bytes", bytes.len()), "32 bytes".to_owned());
+        let problem = Problem::OutOfRange { number, min: needed.clone(), max: needed };
+        errors.report(&node, problem, "give the schema's uid");
+    }
+    schema
+}
+
+/// Whether a contract says what is attested; reports what lacks.
+pub(super) fn attests(
+    name: &Name,
+    contract: &CatalogContract,
+    node: &Node<'_>,
+    errors: &mut Errors<'_>,
+) -> bool {
+    has_all(name, contract, &ATTESTATION_EVENTS, node, errors)
 }
 
 fn is_amount(contract: &CatalogContract) -> bool {

@@ -12,6 +12,7 @@ mod holdings;
 mod lasting;
 mod links;
 mod lists;
+mod mutual;
 mod outcomes;
 mod powers;
 mod property;

@@ -55,6 +55,10 @@ impl Verdict {
 impl RuleSet {
     /// Whether prerequisites and condition are met at a block time.
     pub(super) fn verdict(&self, view: &View<'_>, achievement: &Achievement) -> Verdict {
+        // What it could have, the member has.
+        if self.is_linked(view.state, view.address) {
+            return Verdict::No;
+        }
         let required = |name| {
             let place = self.place(name);
             place.is_some_and(|it| memory::is_unlocked(view.state, view.address, it))

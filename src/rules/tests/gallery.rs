@@ -6,7 +6,7 @@ use serde_json::json;
 use stage::{ADA, BO, CY, DAY, DEE, Stage, VALE, files};
 
 /// The stories; each has a test of its name.
-const TOLD: [&str; 18] = [
+const TOLD: [&str; 19] = [
     "contributor-score",
     "cross-chain",
     "crown",
@@ -19,6 +19,7 @@ const TOLD: [&str; 18] = [
     "member-while-holding",
     "monthly",
     "newcomer",
+    "one-person",
     "steady-voice",
     "streaks",
     "successful-proposer",
@@ -224,6 +225,28 @@ fn contributor_score() {
         "+ada:contributor",
         "vale is of the team"
     );
+}
+
+#[test]
+fn one_person() {
+    let mut stage = Stage::of("one-person");
+    for proposal in 1..=4 {
+        stage.votes(ADA, proposal).votes(BO, proposal);
+    }
+    stage.links(ADA, BO, "attested").links(BO, ADA, "attested");
+    for proposal in 5..=7 {
+        stage.votes(ADA, proposal).votes(BO, proposal);
+    }
+    for proposal in 8..=9 {
+        stage.votes(BO, proposal);
+    }
+    assert_eq!(stage.earned(), "", "bo's votes on the first four are bo's");
+    assert_eq!(stage.votes(BO, 10).earned(), "+ada:one-person");
+    stage.links(BO, ADA, "revoked");
+    for proposal in 11..=16 {
+        stage.votes(BO, proposal);
+    }
+    assert_eq!(stage.earned(), "+bo:one-person", "with those four");
 }
 
 #[test]

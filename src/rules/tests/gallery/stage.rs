@@ -258,6 +258,17 @@ impl Stage {
         self.event(1, &format!("attestations.{event}"), &fields)
     }
 
+    /// Somebody attests that a wallet is one's own, or revokes that.
+    pub(super) fn links(&mut self, by: u8, of: u8, event: &str) -> &mut Self {
+        let fields = json!({
+            "recipient": address(of),
+            "attester": address(by),
+            "uid": B256::repeat_byte(by),
+            "schema_uid": B256::repeat_byte(0x11),
+        });
+        self.event(1, &format!("attestations.{event}"), &fields)
+    }
+
     /// An achievement is on chain.
     pub(super) fn lands(&mut self, user: u8, id: u64) -> &mut Self {
         let fields = json!({
