@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alloy::primitives::{Address, B256, U256, keccak256};
 use meritd::{
     actors::messages,
-    domain::{BlockRef, Event, EventId, Name, Origin, Position, Watermark},
+    domain::{BlockRef, Event, EventId, EventSum, Name, Origin, Position, Watermark},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value as Json, json};
@@ -193,6 +193,7 @@ impl History {
     ) -> Outcome<Watermark> {
         let through = block(self.block, self.branch);
         let after = self.told.insert(contract, through);
+        let closed: EventSum = events.iter().map(|event| event.id).collect();
         Ok(Watermark::Progress {
             chain: Name::new("local")?,
             chain_id: CHAIN,
@@ -200,8 +201,8 @@ impl History {
             through,
             recent: (first..=self.block).map(|number| block(number, self.branch)).collect(),
             finalized: self.block.saturating_sub(FINALITY),
-            events: Some(events.len() as u64),
-            digest: Some(EventId::digest(events.iter().map(|event| event.id))),
+            events: Some(closed.events),
+            digest: Some(closed.digest),
             after,
         })
     }

@@ -8,7 +8,6 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use alloy::primitives::B256;
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
@@ -24,7 +23,7 @@ use crate::{
         cursor::{ChainView, Confirmations, Cursor, Limits, Plan},
         feed::share::Watched,
     },
-    domain::{BlockRef, Watermark},
+    domain::{BlockRef, EventSum, Watermark},
     streams::subjects::StreamId,
     supervisor::{ActorRef, Next, Steps},
 };
@@ -153,7 +152,7 @@ impl ProvisionalActor {
         let asked = blocks.iter().map(|block| (*block, bloom(block))).collect();
         let take = TakeBlocks { watched: Arc::clone(watched), blocks: asked };
         let taken = feed.send(take, TAKE_LIMIT).await??;
-        let (mut told, mut digest) = (0, B256::ZERO);
+        let mut told = EventSum::default();
         for (block, all) in blocks.iter().zip(taken) {
             let logs: Vec<_> = all.logs.iter().filter(|log| watched.has(log)).cloned().collect();
             let logs = logs.iter().zip(ordinals(&logs));
@@ -163,8 +162,7 @@ impl ProvisionalActor {
                 let message = messages::provisional_event(&event)?;
                 let id = format!("{}/{}", event.id, self.mark);
                 self.shared.publish(StreamId::Provisional, &id, message, None).await?;
-                told += 1;
-                digest ^= event.id.0;
+                told.add(event.id);
             }
         }
         let watermark = Watermark::Progress {
@@ -174,12 +172,12 @@ impl ProvisionalActor {
             through: *through,
             recent: blocks.to_vec(),
             finalized: view.finalized,
-            events: Some(told),
-            digest: Some(digest),
+            events: Some(told.events),
+            digest: Some(told.digest),
             after: None,
         };
         self.watermark(&watermark).await?;
-        self.events += told;
+        self.events += told.events;
         Ok(())
     }
 

@@ -29,11 +29,30 @@ impl EventId {
         hasher.update(log_index.to_be_bytes());
         Self(hasher.finalize())
     }
+}
 
-    /// Which events these are, in whatever order: their ids, each once, by exclusive or.
-    #[must_use]
-    pub fn digest(ids: impl IntoIterator<Item = Self>) -> B256 {
-        ids.into_iter().fold(B256::ZERO, |digest, id| digest ^ id.0)
+/// How many events, and which, in whatever order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSum {
+    /// How many.
+    pub events: u64,
+    /// Their ids, each once, by exclusive or.
+    pub digest: B256,
+}
+
+impl EventSum {
+    /// One more: not one of those before.
+    pub fn add(&mut self, id: EventId) {
+        self.events += 1;
+        self.digest ^= id.0;
+    }
+}
+
+impl FromIterator<EventId> for EventSum {
+    fn from_iter<I: IntoIterator<Item = EventId>>(ids: I) -> Self {
+        let mut sum = Self::default();
+        ids.into_iter().for_each(|id| sum.add(id));
+        sum
     }
 }
 

@@ -13,7 +13,7 @@ mod value;
 mod watermark;
 
 pub use block::{BlockRef, Position};
-pub use event::{Event, EventId, EventSchema, FieldSchema, Origin};
+pub use event::{Event, EventId, EventSchema, EventSum, FieldSchema, Origin};
 pub use names::{InvalidName, Name};
 pub use rewind::{Rewind, RewindReason};
 pub use transaction::{TransactionMessage, TransactionState};

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::Fact;
 use crate::domain::{
-    BlockRef, Event, EventId, Name, Origin, Position, Watermark,
+    BlockRef, Event, EventId, EventSum, Name, Origin, Position, Watermark,
     off_chain::{chain_id, off_chain},
 };
 
@@ -62,6 +62,7 @@ impl FactChain {
             fields: fact.all_fields(),
         };
         let events: Vec<Event> = (0..).zip(facts).map(event).collect();
+        let closed: EventSum = events.iter().map(|event| event.id).collect();
         let watermark = Watermark::Progress {
             chain: off_chain(),
             chain_id,
@@ -70,8 +71,8 @@ impl FactChain {
             recent: vec![block],
             // Nobody takes a fact back.
             finalized: number,
-            events: Some(events.len() as u64),
-            digest: Some(EventId::digest(events.iter().map(|event| event.id))),
+            events: Some(closed.events),
+            digest: Some(closed.digest),
             after: self.last,
         };
         (events, watermark)

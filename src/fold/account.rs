@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use alloy::primitives::{B256, Bytes};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{BlockRef, Event, EventId, Name, Rewind, Watermark};
+use crate::domain::{BlockRef, Event, EventId, EventSum, Name, Rewind, Watermark};
 
 /// Keeps account of the messages of several contracts.
 #[derive(Debug, Default)]
@@ -28,26 +28,10 @@ struct Tally {
     /// With the numbers of their blocks: repeated, an event counts once.
     ids: HashMap<EventId, u64>,
     /// Beside them, before this account began: too many to keep their ids.
-    before: Sum,
+    before: EventSum,
     through: Option<BlockRef>,
     /// Up to where nothing could be orphaned any more.
     finalized: Option<u64>,
-}
-
-/// So many events, and which.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sum {
-    /// How many.
-    pub events: u64,
-    /// See [`EventId::digest`].
-    pub digest: B256,
-}
-
-impl Sum {
-    fn add(&mut self, id: EventId) {
-        self.events += 1;
-        self.digest ^= id.0;
-    }
 }
 
 /// What of an [`Account`] must outlive its reader, by contract.
@@ -61,7 +45,10 @@ pub struct Count {
     pub open: Vec<InBlock>,
     /// More of them, where there are too many.
     #[serde(default)]
-    pub before: Sum,
+    pub before: EventSum,
+    /// How many there are, as older versions saved it.
+    #[serde(default, rename = "events", skip_serializing)]
+    pub counted: u64,
     /// The block that this watermark named.
     pub through: Option<BlockRef>,
     /// The block that was final then. Older versions did not save it.
@@ -168,7 +155,9 @@ impl Account {
         let found = tally.closed_by(through.number);
         let (declared, has_them) = match watermark {
             Watermark::Progress { events, digest: Some(digest), .. } => {
-                (events.unwrap_or(found.events), found.digest == *digest)
+                // Of whose ids are not known, repetitions may be among the others.
+                let is_sure = tally.before.events == 0;
+                (events.unwrap_or(found.events), found.digest == *digest || !is_sure)
             }
             // As older versions wrote it.
             Watermark::Progress { events, .. } => (events.unwrap_or(0), true),
@@ -220,7 +209,8 @@ impl Account {
 
 impl Tally {
     fn resumed(count: &Count) -> Self {
-        let Count { ref open, before, through, finalized } = *count;
+        let Count { ref open, mut before, counted, through, finalized } = *count;
+        before.events += counted;
         let ids = open.iter().flat_map(|block| {
             let ids = block.ids.chunks_exact(B256::len_bytes());
             ids.map(|id| (EventId(B256::from_slice(id)), block.number))
@@ -238,11 +228,11 @@ impl Tally {
             ids: ids.iter().flat_map(|(_, id)| id.0.0).collect(),
         };
         let open = ids.chunk_by(|a, b| a.0 == b.0).map(block).collect();
-        Count { open, before, through, finalized }
+        Count { open, before, counted: 0, through, finalized }
     }
 
     /// The events that a watermark through such a block closes.
-    fn closed_by(&self, through: u64) -> Sum {
+    fn closed_by(&self, through: u64) -> EventSum {
         let mut sum = self.before;
         let closed = self.ids.iter().filter(|(_, number)| **number <= through);
         closed.for_each(|(id, _)| sum.add(*id));
@@ -258,7 +248,7 @@ impl Tally {
         let through = *watermark.complete_through();
         // What stands before it of blocks above it is closed by another, or void.
         self.ids.retain(|_, number| finalized.is_some() && *number > through.number);
-        self.before = Sum::default();
+        self.before = EventSum::default();
         self.through = Some(through);
         self.finalized = finalized.max(self.finalized);
     }

@@ -18,7 +18,7 @@ mod source;
 mod state;
 mod track;
 
-pub use account::{Account, Count, Counts, Hole, InBlock, Sum};
+pub use account::{Account, Count, Counts, Hole, InBlock};
 pub use effects::{Area, Effects, Emission, Emitted, RestoreError, SavedParts, Write};
 pub use engine::{Engine, Input, Observation};
 use merge::Merge;

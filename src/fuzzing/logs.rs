@@ -15,28 +15,12 @@ use crate::{
     domain::{BlockRef, Event, Name},
 };
 
-/// Every kind that has a table.
-const KINDS: [Kind; 13] = [
-    Kind::Governor,
-    Kind::GovernorBravo,
-    Kind::GovernorAlpha,
-    Kind::Nouns,
-    Kind::OptimismGovernor,
-    Kind::Votes,
-    Kind::Erc721,
-    Kind::Erc1155,
-    Kind::Erc6909,
-    Kind::Timelock,
-    Kind::Eas,
-    Kind::Achievements,
-    Kind::Access,
-];
 /// Types that no standard event has.
 const NESTED: &str = include_str!("../../fuzz/setting/nested.json");
 
 static ADAPTERS: LazyLock<Vec<Adapter>> = LazyLock::new(|| {
     let abi: JsonAbi = serde_json::from_str(NESTED).unwrap();
-    let kinds = KINDS.into_iter().map(|kind| Adapter::for_kind(kind, None).unwrap());
+    let kinds = Kind::STANDARD.into_iter().map(|kind| Adapter::for_kind(kind, None).unwrap());
     kinds.chain([Adapter::for_kind(Kind::Abi, Some(&abi)).unwrap()]).collect()
 });
 

@@ -143,6 +143,9 @@ impl RuleSet {
     /// after what was found now.
     pub(super) fn later(&self, view: &View<'_>, index: usize, found: Verdict) -> Option<u64> {
         let achievement = self.achievements.get(index)?;
+        if self.is_linked(view.state, view.address) {
+            return None;
+        }
         // What part it is of changes by forgetting, too: then is only the time to look.
         let forgets = match found {
             Verdict::Holds => None,

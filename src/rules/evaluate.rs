@@ -5,7 +5,6 @@ use alloy::primitives::{Address, U256};
 use super::{
     decide::{Cause, Touched},
     facts::Facts,
-    holdings,
     memory::{self, Counted, Key, State, View},
     meter::{Measure, Signal},
     model::{EventLeaf, Having, Leaf, Number, RatioLeaf, RuleSet},
@@ -273,8 +272,13 @@ impl RuleSet {
             Leaf::Listed(_) => Vec::new(),
             Leaf::Holds(leaf) => {
                 let Some(looking) = self.looking(&leaf.tokens) else { return Vec::new() };
-                let mut logs = holdings::receipts(view.state, looking.place, view.address);
-                logs.split_off(logs.len().saturating_sub(Evidence::MAX_ITEMS))
+                let mut logs = self.receipts(view.state, looking.place, view.address);
+                let most = match leaf.tokens.what {
+                    // See above.
+                    Having::Amount | Having::Item(_) => 1,
+                    _ => Evidence::MAX_ITEMS,
+                };
+                logs.split_off(logs.len().saturating_sub(most))
             }
             Leaf::Events(EventLeaf { meter, .. }) | Leaf::Ratio(RatioLeaf { meter, .. }) => {
                 self.meter(*meter).map_or_else(Vec::new, |placed| placed.logs(view))

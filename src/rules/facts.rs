@@ -81,12 +81,15 @@ impl<'e> Facts<'e> {
         self.party(name).map(|party| party.member)
     }
 
-    /// The same, with what is that address's own.
+    /// The same, with the address.
     pub(super) fn party(&self, name: &str) -> Option<Party> {
         let address = self.address(name)?;
         Some(match self.linked.iter().find(|(wallet, _)| *wallet == address) {
-            Some((_, member)) => Party { member: *member, wallet: Some(address) },
-            None => Party { member: self.links.listed(address), wallet: None },
+            Some((_, member)) => Party { address, member: *member },
+            None => {
+                let member = self.links.listed(address);
+                Party { address: member, member }
+            }
         })
     }
 

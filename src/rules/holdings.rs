@@ -1,6 +1,6 @@
 //! Who has what of a contract: tokens, amounts, and the votes of others.
 
-use std::collections::BTreeSet;
+use std::iter;
 
 use alloy::primitives::{Address, B256, U256};
 use smallvec::SmallVec;
@@ -27,53 +27,34 @@ struct Moved {
     amount: U256,
 }
 
-/// What of it comes to a user or goes.
-pub(super) struct Shift {
-    pub(super) user: Address,
-    pub(super) comes: bool,
+/// What of it comes to an address or goes.
+struct Shift {
+    address: Address,
+    comes: bool,
     /// What there is one of is kept by its own name, with the log by which it came;
     /// of amounts, the latest log by which any came.
-    pub(super) piece: Option<U256>,
-    pub(super) amount: U256,
+    piece: Option<U256>,
+    amount: U256,
 }
 
-/// How much a user has of something.
-pub(super) fn held(state: &State, place: u32, user: Address) -> U256 {
-    read(state, &Key::Held(place, user)).unwrap_or_default()
+/// How much there is of something before an event and after it.
+#[derive(Clone, Copy)]
+pub(super) struct Change {
+    pub(super) before: U256,
+    pub(super) after: U256,
 }
 
-/// By what a user came to it, in position order.
-pub(super) fn receipts(state: &State, place: u32, user: Address) -> Vec<Counted> {
-    let all =
-        Key::Token(place, user, U256::ZERO.into())..=Key::Token(place, user, U256::MAX.into());
+/// How much is at an address of something.
+pub(super) fn held(state: &State, place: u32, address: Address) -> U256 {
+    read(state, &Key::Held(place, address)).unwrap_or_default()
+}
+
+/// By what it came to an address, in no order.
+pub(super) fn receipts(state: &State, place: u32, address: Address) -> Vec<Counted> {
+    let all = Key::Token(place, address, U256::ZERO.into())
+        ..=Key::Token(place, address, U256::MAX.into());
     let logs = state.listed(all).filter_map(|(_, value)| postcard::from_bytes(value.bytes()?).ok());
-    let mut logs: Vec<Counted> = logs.collect();
-    logs.sort_by_key(Counted::position);
-    logs
-}
-
-/// What a user has of something, by the names that pieces are kept by.
-pub(super) fn pieces(
-    state: &State,
-    what: Having,
-    place: u32,
-    user: Address,
-) -> Vec<(Option<U256>, U256)> {
-    match what {
-        Having::Amount | Having::Item(_) => {
-            let held = held(state, place, user);
-            (!held.is_zero()).then_some((None, held)).into_iter().collect()
-        }
-        Having::Tokens | Having::Token(_) | Having::Attestations { .. } | Having::Delegators => {
-            let all = Key::Token(place, user, U256::ZERO.into())
-                ..=Key::Token(place, user, U256::MAX.into());
-            let piece = |key: &Key| match key {
-                Key::Token(_, _, piece) => Some((Some(**piece), U256::from(1))),
-                _ => None,
-            };
-            state.listed(all).filter_map(|(key, _)| piece(key)).collect()
-        }
-    }
+    logs.collect()
 }
 
 /// Since when a user has had so much of it, in seconds since the Unix epoch.
@@ -81,17 +62,11 @@ pub(super) fn since(state: &State, place: u32, at_least: U256, user: Address) ->
     read(state, &Key::Since(place, at_least.into(), user))
 }
 
-/// Adds to what a user has, or takes from it. How much the user had and has then.
-pub(super) fn shift(
-    state: &mut State,
-    place: u32,
-    marks: &BTreeSet<U256>,
-    of: &Shift,
-    by: &Counted,
-) -> (U256, U256) {
-    let Shift { user, comes, piece, amount } = *of;
-    let before = held(state, place, user);
-    let key = Key::Token(place, user, piece.unwrap_or_default().into());
+/// Adds to what is at an address, or takes from it.
+fn shift(state: &mut State, place: u32, of: &Shift, by: &Counted) -> Change {
+    let Shift { address, comes, piece, amount } = *of;
+    let before = held(state, place, address);
+    let key = Key::Token(place, address, piece.unwrap_or_default().into());
     // What nobody knew of, because it came before the contract's first block, can't go.
     let counts = piece.is_none() || state.value(&key).is_some() != comes;
     let after = match comes {
@@ -106,22 +81,51 @@ pub(super) fn shift(
         None => {}
     }
     if before != after {
-        write_or_remove(state, Key::Held(place, user), (!after.is_zero()).then_some(&after));
+        write_or_remove(state, Key::Held(place, address), (!after.is_zero()).then_some(&after));
     }
-    for mark in marks {
-        let reached = (before < *mark, after < *mark);
+    Change { before, after }
+}
+
+/// Notes since when a user has had as much as somebody asks for.
+pub(super) fn mark(state: &mut State, looking: &Looking, user: Address, of: Change, time: u64) {
+    for mark in &looking.since {
+        let reached = (of.before < *mark, of.after < *mark);
         if reached.0 != reached.1 {
-            let since = (!reached.1).then_some(by.position().time);
-            write_or_remove(state, Key::Since(place, (*mark).into(), user), since.as_ref());
+            let since = (!reached.1).then_some(time);
+            let key = Key::Since(looking.place, (*mark).into(), user);
+            write_or_remove(state, key, since.as_ref());
         }
     }
-    (before, after)
 }
 
 impl RuleSet {
     /// How much a user has of something.
     pub(super) fn held(&self, state: &State, of: &Holding, user: Address) -> U256 {
-        self.looking(of).map_or(U256::ZERO, |looking| held(state, looking.place, user))
+        self.looking(of).map_or(U256::ZERO, |looking| self.total(state, looking.place, user))
+    }
+
+    /// How much a user has, wherever.
+    pub(super) fn total(&self, state: &State, place: u32, user: Address) -> U256 {
+        let others = self.other_wallets(state, user).map(|wallet| held(state, place, wallet));
+        others.fold(held(state, place, user), U256::saturating_add)
+    }
+
+    /// How much a user has beside what is at one of their addresses.
+    fn elsewhere(&self, state: &State, place: u32, of: Party) -> U256 {
+        if of.address == of.member && !self.has_other_wallets(state, of.member) {
+            return U256::ZERO;
+        }
+        let all = iter::once(of.member).chain(self.other_wallets(state, of.member));
+        let others = all.filter(|it| *it != of.address).map(|it| held(state, place, it));
+        others.fold(U256::ZERO, U256::saturating_add)
+    }
+
+    /// By what a user came to it, in position order.
+    pub(super) fn receipts(&self, state: &State, place: u32, user: Address) -> Vec<Counted> {
+        let all = iter::once(user).chain(self.other_wallets(state, user));
+        let mut logs: Vec<Counted> = all.flat_map(|it| receipts(state, place, it)).collect();
+        logs.sort_by_key(Counted::position);
+        logs
     }
 
     /// Who looks at something that users have.
@@ -139,30 +143,26 @@ impl RuleSet {
     ) {
         let Some(of_contract) = self.index.by_holding.get(&facts.event.contract) else { return };
         let by = &facts.log;
+        let time = facts.event.position.time;
         let mut delegators: SmallVec<[(Address, bool); 2]> = SmallVec::new();
         for moved in moved(facts) {
             // Who sends it to themselves has had it all the time; and anybody can send
             // nothing to everybody.
-            if moved.from == moved.to || moved.amount.is_zero() {
+            let address = |party: Option<Party>| party.map(|it| it.address);
+            if address(moved.from) == address(moved.to) || moved.amount.is_zero() {
                 continue;
             }
-            let stays = moved.from.map(|it| it.member) == moved.to.map(|it| it.member);
-            for (party, comes) in [(moved.from, false), (moved.to, true)] {
-                let Some(Party { member: user, wallet }) = party else { continue };
-                for (what, looking) in of_contract {
-                    let Some(piece) = what.piece_of(&moved) else { continue };
-                    let of = Shift { user, comes, piece, amount: moved.amount };
-                    if let Some(user) = wallet {
-                        let own = Shift { user, ..of };
-                        shift(state, looking.place, &looking.since, &own, by);
-                    }
-                    if stays {
-                        continue;
-                    }
-                    let (had, has) = shift(state, looking.place, &looking.since, &of, by);
+            for (what, looking) in of_contract {
+                let Some(piece) = what.piece_of(&moved) else { continue };
+                let of = |party: Party, comes: bool| {
+                    let (address, amount) = (party.address, moved.amount);
+                    Shift { address, comes, piece, amount }
+                };
+                for (user, change) in self.moved(&moved, looking, of, by, state) {
+                    mark(state, looking, user, change, time);
                     touched.touch(user, &looking.achievements);
-                    if looking.weighs && had.is_zero() != has.is_zero() {
-                        delegators.push((user, comes));
+                    if looking.weighs && change.before.is_zero() != change.after.is_zero() {
+                        delegators.push((user, !change.after.is_zero()));
                     }
                 }
             }
@@ -174,8 +174,9 @@ impl RuleSet {
                 return;
             }
             let piece = Some(U256::from_be_slice(delegator.as_slice()));
-            let of = Shift { user: to, comes, piece, amount: U256::from(1) };
-            shift(state, looking.place, &looking.since, &of, by);
+            let of = Shift { address: to, comes, piece, amount: U256::from(1) };
+            let change = shift(state, looking.place, &of, by);
+            mark(state, looking, to, change, time);
             touched.touch(to, &looking.achievements);
         };
         for (delegator, has) in delegators {
@@ -201,6 +202,39 @@ impl RuleSet {
                 }
             }
         }
+    }
+}
+
+impl RuleSet {
+    /// Moves something; how much those have had of it and have to whom it matters.
+    fn moved(
+        &self,
+        moved: &Moved,
+        looking: &Looking,
+        of: impl Fn(Party, bool) -> Shift,
+        by: &Counted,
+        state: &mut State,
+    ) -> SmallVec<[(Address, Change); 2]> {
+        let place = looking.place;
+        if let (Some(from), Some(to)) = (moved.from, moved.to)
+            && from.member == to.member
+        {
+            // It never left; but of what nobody knew of, it is known now.
+            let before = self.total(state, place, to.member);
+            shift(state, place, &of(from, false), by);
+            shift(state, place, &of(to, true), by);
+            let after = self.total(state, place, to.member);
+            return SmallVec::from_iter([(to.member, Change { before, after })]);
+        }
+        let parties = [(moved.from, false), (moved.to, true)];
+        let parties = parties.into_iter().filter_map(|(party, comes)| Some((party?, comes)));
+        let change = |(party, comes): (Party, bool)| {
+            let elsewhere = self.elsewhere(state, place, party);
+            let Change { before, after } = shift(state, place, &of(party, comes), by);
+            let all = |own: U256| own.saturating_add(elsewhere);
+            (party.member, Change { before: all(before), after: all(after) })
+        };
+        parties.map(change).collect()
     }
 }
 

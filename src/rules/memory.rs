@@ -14,7 +14,8 @@ use serde::{
 };
 
 use super::{
-    marks, packed::Lists, powers::Checkpoints, proposals::Ballot, unlock::Unlock, user::User,
+    marks, mutual::Link, packed::Lists, powers::Checkpoints, proposals::Ballot, unlock::Unlock,
+    user::User,
 };
 use crate::{
     domain::{Event, EvidenceItem, Position},
@@ -80,7 +81,7 @@ pub enum Key {
     /// When voting on a governor's proposal is over, in seconds since the Unix
     /// epoch, where the chain had to be asked: a `u64`.
     Ends(u32, Box<U256>),
-    /// Whose wallet an address is: an [`Address`].
+    /// Whose wallet an address is or was, as they attest it: a [`Link`].
     Linked(Address),
     /// A member's other wallet: nothing is kept under it.
     Wallet(Address, Address),
@@ -117,7 +118,8 @@ impl fold::Key for Key {
             }
             Self::Seen(..) => return Ok(marks::set_of(&postcard::from_bytes::<Vec<u32>>(value)?)),
             Self::Held(..) => drop(postcard::from_bytes::<U256>(value)?),
-            Self::Delegate(..) | Self::Linked(_) => drop(postcard::from_bytes::<Address>(value)?),
+            Self::Delegate(..) => drop(postcard::from_bytes::<Address>(value)?),
+            Self::Linked(_) => drop(postcard::from_bytes::<Link>(value)?),
             Self::Claim(..) => drop(postcard::from_bytes::<B256>(value)?),
             Self::Since(..)
             | Self::Taken(_)

@@ -6,24 +6,64 @@
 //! wallet does in that time counts for the member, and what it holds is in the member's
 //! hands; by itself it earns nothing, and has nothing that is only had while something holds.
 //! What it did before stays its own.
+//!
+//! Whose a wallet was first, it is for ever, or nobody's: what can't be transferred would be
+//! lent to one after the other otherwise.
 
 use std::iter;
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, U256};
+use serde::{Deserialize, Serialize};
 
 use super::{
     decide::Touched,
     facts::Facts,
-    holdings,
+    holdings::{self, Change},
     links::Links,
-    memory::{Counted, Key, State, read, write, write_or_remove},
+    memory::{Key, State, read, write},
     model::{ListedLeaf, RuleSet},
     places::Places,
 };
 
-/// Whose wallet an address is.
-pub(super) fn linked(state: &State, address: Address) -> Option<Address> {
+/// So many wallets a member can have: each look at one of them is a look at all.
+const WALLETS_MAX: usize = 16;
+
+/// Whose wallet an address is, or was.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Link {
+    member: Address,
+    holds: bool,
+}
+
+/// An address that an event names, and who has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Party {
+    /// Under what it is kept what is there: of wallets in a list the member.
+    pub(super) address: Address,
+    pub(super) member: Address,
+}
+
+fn link(state: &State, address: Address) -> Option<Link> {
     read(state, &Key::Linked(address))
+}
+
+/// Whose wallet an address is now.
+fn linked(state: &State, address: Address) -> Option<Address> {
+    link(state, address).filter(|link| link.holds).map(|link| link.member)
+}
+
+/// The addresses of an event that others have, with whose they are.
+pub(super) fn linked_of(
+    links: &Links,
+    state: &State,
+    addresses: impl Iterator<Item = Address>,
+) -> Vec<(Address, Address)> {
+    match links {
+        Links::Attested { .. } => {
+            addresses.filter_map(|it| Some((it, linked(state, it)?))).collect()
+        }
+        Links::None | Links::Listed { .. } => Vec::new(),
+    }
 }
 
 /// A member's other wallets.
@@ -41,6 +81,19 @@ fn claim(state: &State, by: Address, of: Address) -> Option<B256> {
     read(state, &Key::Claim(by, of))
 }
 
+/// Which of two that attest it of each other is whose wallet: as it was before, or else of
+/// whom the other said it first. None where that can't be.
+fn roles(state: &State, by: Address, of: Address) -> Option<(Address, Address)> {
+    let was = |wallet, member| link(state, wallet).is_some_and(|link| link.member == member);
+    let (wallet, member) = if was(of, by) { (of, by) } else { (by, of) };
+    let is_free = link(state, wallet).is_none_or(|link| link.member == member && !link.holds);
+    let can = is_free
+        && linked(state, member).is_none()
+        && wallets(state, wallet).next().is_none()
+        && wallets(state, member).count() < WALLETS_MAX;
+    can.then_some((wallet, member))
+}
+
 impl RuleSet {
     /// Who has an address now: mostly itself.
     pub(super) fn member(&self, state: &State, address: Address) -> Address {
@@ -55,15 +108,25 @@ impl RuleSet {
         matches!(self.links, Links::Attested { .. }) && linked(state, address).is_some()
     }
 
+    /// A member's other wallets.
+    pub(super) fn other_wallets(
+        &self,
+        state: &State,
+        member: Address,
+    ) -> impl Iterator<Item = Address> {
+        let can_have = matches!(self.links, Links::Attested { .. });
+        can_have.then(|| wallets(state, member)).into_iter().flatten()
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_other_wallets(&self, state: &State, member: Address) -> bool {
+        self.other_wallets(state, member).next().is_some()
+    }
+
     /// Whoever has a wallet on a list is on it.
     pub(super) fn is_listed(&self, state: &State, leaf: &ListedLeaf, member: Address) -> bool {
-        let is_on = match self.links {
-            Links::Attested { .. } => {
-                iter::once(member).chain(wallets(state, member)).any(|it| leaf.users.contains(&it))
-            }
-            Links::None | Links::Listed { .. } => leaf.users.contains(&member),
-        };
-        is_on == leaf.among
+        let mut all = iter::once(member).chain(self.other_wallets(state, member));
+        all.any(|wallet| leaf.users.contains(&wallet)) == leaf.among
     }
 
     /// Links wallets and looses them, where an event says so.
@@ -80,18 +143,17 @@ impl RuleSet {
         match facts.event.name.as_str() {
             "attested" => {
                 write(state, Key::Claim(by, of), &uid);
-                // One member, who is nobody's wallet, and wallets that have none themselves.
-                let is_free = |it: Address| linked(state, it).is_none();
-                let claimed = claim(state, of, by).is_some();
-                if claimed && is_free(by) && is_free(of) && wallets(state, by).next().is_none() {
-                    self.link(by, of, true, &facts.log, state, touched);
+                if claim(state, of, by).is_some()
+                    && let Some((wallet, member)) = roles(state, by, of)
+                {
+                    self.link(wallet, Link { member, holds: true }, facts, state, touched);
                 }
             }
             "revoked" if claim(state, by, of) == Some(uid) => {
                 state.set(Key::Claim(by, of), None);
                 for (wallet, member) in [(by, of), (of, by)] {
                     if linked(state, wallet) == Some(member) {
-                        self.link(wallet, member, false, &facts.log, state, touched);
+                        self.link(wallet, Link { member, holds: false }, facts, state, touched);
                     }
                 }
             }
@@ -99,48 +161,40 @@ impl RuleSet {
         }
     }
 
-    /// Makes a link, or unmakes it: what the wallet holds comes to the member, or goes.
+    /// Makes a link, or unmakes it: what is in the wallet is in the member's hands, or in
+    /// its own, from now on.
     fn link(
         &self,
         wallet: Address,
-        member: Address,
-        comes: bool,
-        by: &Counted,
+        link: Link,
+        facts: &Facts<'_>,
         state: &mut State,
         touched: &mut Touched,
     ) {
-        write_or_remove(state, Key::Linked(wallet), comes.then_some(&member));
-        write_or_remove(state, Key::Wallet(member, wallet), comes.then_some(&()));
-        for (what, looking) in self.index.by_holding.values().flatten() {
-            for (piece, amount) in holdings::pieces(state, *what, looking.place, wallet) {
-                let of = holdings::Shift { user: member, comes, piece, amount };
-                holdings::shift(state, looking.place, &looking.since, &of, by);
+        let Link { member, holds } = link;
+        let of_wallet = Key::Wallet(member, wallet);
+        let looked_at = || self.index.by_holding.values().flat_map(|it| it.values());
+        // Without what is in it.
+        state.set(of_wallet.clone(), None);
+        for looking in looked_at() {
+            let own = holdings::held(state, looking.place, wallet);
+            let without = self.total(state, looking.place, member);
+            let with = without.saturating_add(own);
+            let changes = match holds {
+                true => [(member, without, with), (wallet, own, U256::ZERO)],
+                false => [(member, with, without), (wallet, U256::ZERO, own)],
+            };
+            for (user, before, after) in changes {
+                let change = Change { before, after };
+                holdings::mark(state, looking, user, change, facts.event.position.time);
             }
+        }
+        write(state, Key::Linked(wallet), &link);
+        if holds {
+            write(state, of_wallet, &());
         }
         let all: Places = (0..self.achievements.len()).collect();
         touched.touch(wallet, &all);
         touched.touch(member, &all);
-    }
-}
-
-/// An address that an event names, and who has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Party {
-    pub(super) member: Address,
-    /// The address, where it may be another's again: then what it holds goes with it.
-    pub(super) wallet: Option<Address>,
-}
-
-/// The addresses of an event that others have, with whose they are.
-pub(super) fn linked_of(
-    links: &Links,
-    state: &State,
-    addresses: impl Iterator<Item = Address>,
-) -> Vec<(Address, Address)> {
-    match links {
-        Links::Attested { .. } => {
-            addresses.filter_map(|it| Some((it, linked(state, it)?))).collect()
-        }
-        Links::None | Links::Listed { .. } => Vec::new(),
     }
 }

@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::Address;
 
 use crate::{
-    domain::{BlockRef, EventId},
+    domain::{BlockRef, EventId, EventSum},
     streams::{batch::BATCH_MAX, publish::OutMessage},
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Ahead {
     /// Messages that have left.
     gone: u64,
     /// Those of them that no batch has closed.
-    open: Closed,
+    open: EventSum,
     ends: VecDeque<End>,
     births: VecDeque<Birth>,
 }
@@ -48,20 +48,12 @@ struct End {
     recent: bool,
 }
 
-/// Which events a watermark closes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Closed {
-    pub(super) events: u64,
-    /// See [`EventId::digest`].
-    pub(super) digest: B256,
-}
-
 /// What is published as one.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) events: Vec<OutMessage>,
     /// These events, and those of the batches before it that were in the middle of a block.
-    pub(super) closed: Closed,
+    pub(super) closed: EventSum,
     /// The last block that is complete with it; none while it is in the middle
     /// of one that is too large.
     pub(super) through: Option<BlockRef>,
@@ -138,8 +130,7 @@ impl Ahead {
         let count = last.map_or(fits, |count| usize::try_from(count).unwrap_or(fits));
         let (ids, events): (Vec<_>, Vec<_>) = self.messages.drain(..count).unzip();
         self.gone += count as u64;
-        self.open.events += count as u64;
-        self.open.digest ^= EventId::digest(ids);
+        ids.into_iter().for_each(|id| self.open.add(id));
         let through = ended.last().map(|end| end.block);
         let born =
             self.births.iter().take_while(|birth| through.is_some_and(|t| birth.block <= t.number));
@@ -147,7 +138,7 @@ impl Ahead {
         self.bytes -= events.iter().map(|message| message.payload.len()).sum::<usize>();
         let closed = self.open;
         if through.is_some() {
-            self.open = Closed::default();
+            self.open = EventSum::default();
         }
         Some(Batch {
             events,
@@ -208,9 +199,8 @@ mod tests {
             closed.push(batch.closed);
         }
         assert_eq!(parts, [(0, Some(1)), (998, None), (998, None), (505, Some(3))]);
-        let digest = EventId::digest((0..=2500).map(id));
-        assert_eq!(closed.last(), Some(&Closed { events: 2501, digest }));
-        assert_eq!(closed[0], Closed::default());
+        assert_eq!(closed.last(), Some(&(0..=2500).map(id).collect()));
+        assert_eq!(closed[0], EventSum::default());
     }
 
     proptest! {
@@ -238,9 +228,7 @@ mod tests {
                 if let Some(block) = batch.through {
                     through = Some(block.number);
                     assert_eq!(heard, ends[usize::try_from(block.number).unwrap()]);
-                    let digest = EventId::digest((counted..heard).map(id));
-                    let closed = Closed { events: (heard - counted) as u64, digest };
-                    assert_eq!(batch.closed, closed);
+                    assert_eq!(batch.closed, (counted..heard).map(id).collect());
                     counted = heard;
                 }
                 assert!(!whole || through.is_some());

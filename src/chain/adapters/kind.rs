@@ -39,6 +39,23 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Those whose events are known without an ABI file.
+    pub const STANDARD: [Self; 13] = [
+        Self::Governor,
+        Self::GovernorBravo,
+        Self::GovernorAlpha,
+        Self::Nouns,
+        Self::OptimismGovernor,
+        Self::Votes,
+        Self::Erc721,
+        Self::Erc1155,
+        Self::Erc6909,
+        Self::Timelock,
+        Self::Eas,
+        Self::Achievements,
+        Self::Access,
+    ];
+
     /// The name as configuration writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -95,7 +95,7 @@ fn running(status: &Json, set: &RuleSet) -> Before {
 
 fn judge(what: String, set: &RuleSet, before: Before) -> Finding {
     let version = set.version().to_string();
-    let (older, where_) = match before {
+    let (older, that) = match before {
         Before::Nothing => return Finding::good(what, "has asked for nothing yet"),
         Before::Waits(Some(why)) => return Finding::bad(what, why),
         Before::Waits(None) => {
@@ -105,7 +105,7 @@ fn judge(what: String, set: &RuleSet, before: Before) -> Finding {
         Before::Running(version) => (version, "runs"),
     };
     if older == version {
-        return Finding::good(what, format!("means what {where_}"));
+        return Finding::good(what, format!("means what {that}"));
     }
     let change = match set.on_change() {
         // It asks for nothing.
@@ -117,12 +117,12 @@ fn judge(what: String, set: &RuleSet, before: Before) -> Finding {
             return Finding::bad(
                 what,
                 format!(
-                    "it means something else than what {where_} ({older}) and would wait: look at \
+                    "it means something else than what {that} ({older}) and would wait: look at \
                      `meritd diff`, then say on_change = \"carry\", \"recompute\" or \"from-now\" \
                      in it"
                 ),
             );
         }
     };
-    Finding::good(what, format!("means something else than what {where_}: {change}"))
+    Finding::good(what, format!("means something else than what {that}: {change}"))
 }

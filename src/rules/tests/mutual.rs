@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::json;
 
 use super::{
-    super::{RuleSet, Unlock},
+    super::{RuleSet, Unlock, memory::State},
     world::{World, ballot, catalog, compiled, set_of, user},
 };
 
@@ -85,10 +85,73 @@ fn a_wallet_has_one_member_who_is_nobodys_wallet() {
     assert_eq!(vote(&mut world, 3, 1), [1], "not 2, though 3 says so, too");
     assert_eq!(vote(&mut world, 4, 1), [4], "3 is a wallet");
     assert_eq!(vote(&mut world, 5, 1), [5], "1 has a wallet");
-    // What linked nothing links nothing later, until somebody says it again.
+    // Whose it was once, it stays, or nobody's.
     revoke(&mut world, 1, 3);
     attest(&mut world, 3, 2);
-    assert_eq!(vote(&mut world, 3, 2), [2]);
+    assert_eq!(vote(&mut world, 3, 2), [3]);
+}
+
+#[test]
+fn who_is_whose_wallet_stays_as_it_was_whoever_says_it_anew() {
+    let mut world = world("event = \"dao.vote_cast\", subject = \"voter\"");
+    attest(&mut world, 1, 3);
+    attest(&mut world, 3, 1);
+    revoke(&mut world, 1, 3);
+    // Now the wallet's attestation is the older one.
+    attest(&mut world, 1, 3);
+    assert_eq!(vote(&mut world, 3, 1), [1]);
+}
+
+#[test]
+fn what_cannot_be_transferred_is_lent_to_nobody_else() {
+    let text = format!(
+        "attested = {{ of = \"eas\", schema = \"{}\", attester = \"{}\" }}",
+        B256::repeat_byte(5),
+        user(9)
+    );
+    let mut world = world(&text);
+    let person = json!({
+        "recipient": user(3), "attester": user(9), "uid": B256::repeat_byte(7),
+        "schema_uid": B256::repeat_byte(5),
+    });
+    attest(&mut world, 1, 3);
+    attest(&mut world, 3, 1);
+    assert_eq!(gained(&world.apply("eas.attested", &person)), [1]);
+    revoke(&mut world, 3, 1);
+    attest(&mut world, 2, 3);
+    assert_eq!(gained(&attest(&mut world, 3, 2)), NOBODY);
+}
+
+#[test]
+fn a_member_has_so_many_wallets_and_no_more() {
+    let mut world = world("event = \"dao.vote_cast\", subject = \"voter\"");
+    for wallet in 101..=117 {
+        attest(&mut world, 1, wallet);
+        attest(&mut world, wallet, 1);
+    }
+    assert_eq!(vote(&mut world, 116, 1), [1]);
+    assert_eq!(vote(&mut world, 117, 1), [117]);
+}
+
+/// Of what came before the contract's first block nobody knows.
+#[test]
+fn what_nobody_knew_of_takes_nothing_from_what_is_known() {
+    let text = "mode = \"while\"\nwhen = { holds = { token = \"token\", at_least = \"10\", for = \"30s\" } }";
+    let mut world = World::new(compiled(&linked(text)));
+    attest(&mut world, 1, 3);
+    attest(&mut world, 3, 1);
+    let move_ = |world: &mut World, time: u64, from: u8, to: u8, value: &str| {
+        let fields = json!({ "from": user(from), "to": user(to), "value": value });
+        told(&world.apply_at(time, "token.transferred", &fields))
+    };
+    world.apply_at(2_000, "token.minted", &json!({ "to": user(1), "value": "10" }));
+    assert_eq!(move_(&mut world, 2_010, 3, 2, "100"), [], "it was not among the ten");
+    assert_eq!(move_(&mut world, 2_020, 1, 3, "10"), [], "it never left");
+    assert_eq!(told(&world.begin_at(2_030)), [(1, true, 2_030)]);
+    // When the link ends the wallet has it for as long as the link is gone.
+    let lost = says(&mut world, 2_035, "revoked", [1, 3, 1]);
+    assert_eq!(told(&lost), [(1, false, 2_035)]);
+    assert_eq!(told(&world.begin_at(2_070)), [(2, true, 2_040), (3, true, 2_065)]);
 }
 
 #[test]
@@ -210,16 +273,20 @@ enum What {
     Vote(u8),
     /// A badge goes to a wallet, wherever it was.
     Badge(u64, u8),
-    Attest(u8, u8),
-    Revoke(u8, u8),
+    /// Who, of whom, and which of several attestations.
+    Attest(u8, u8, u8),
+    Revoke(u8, u8, u8),
 }
+
+/// A badge that was there before anybody looked; this wallet has it.
+const UNKNOWN: (u64, u8) = (3, 1);
 
 fn what() -> impl Strategy<Value = What> {
     prop_oneof![
         2 => (1..5_u8).prop_map(What::Vote),
         3 => (1..4_u64, 1..5_u8).prop_map(|(token, wallet)| What::Badge(token, wallet)),
-        3 => (1..5_u8, 1..5_u8).prop_map(|(by, of)| What::Attest(by, of)),
-        1 => (1..5_u8, 1..5_u8).prop_map(|(by, of)| What::Revoke(by, of)),
+        3 => (1..5_u8, 1..5_u8, 1..3_u8).prop_map(|(by, of, uid)| What::Attest(by, of, uid)),
+        2 => (1..5_u8, 1..5_u8, 1..3_u8).prop_map(|(by, of, uid)| What::Revoke(by, of, uid)),
     ]
 }
 
@@ -254,8 +321,10 @@ impl Asked {
 /// happened.
 #[derive(Default)]
 struct Naive {
-    claims: BTreeSet<(u8, u8)>,
+    claims: BTreeMap<(u8, u8), u8>,
     member: BTreeMap<u8, u8>,
+    /// Whose wallets were once.
+    once: BTreeMap<u8, u8>,
     votes: BTreeMap<u8, u64>,
     owners: BTreeMap<u64, u8>,
     /// Since when enough badges were in somebody's hands, or in those of their wallets.
@@ -271,7 +340,7 @@ impl Naive {
     }
 
     fn badges(&self, of: u8) -> usize {
-        self.owners.values().filter(|owner| **owner == of || self.whose(**owner) == of).count()
+        self.owners.values().filter(|owner| self.whose(**owner) == of).count()
     }
 
     fn is_met(&self, asked: Asked, of: u8, time: u64) -> bool {
@@ -315,16 +384,28 @@ impl Naive {
         self.pass(asked, lasting, time);
         match what {
             What::Vote(voter) => *self.votes.entry(self.whose(voter)).or_default() += 1,
-            What::Badge(token, wallet) => drop(self.owners.insert(token, wallet)),
-            What::Attest(by, of) if by != of => {
-                self.claims.insert((by, of));
-                let is_free = |it: u8| !self.member.contains_key(&it);
-                let has_none = self.member.values().all(|member| *member != by);
-                if self.claims.contains(&(of, by)) && is_free(by) && is_free(of) && has_none {
-                    self.member.insert(by, of);
+            What::Badge(token, wallet) => {
+                if self.owners.contains_key(&token) || (token, wallet) != UNKNOWN {
+                    self.owners.insert(token, wallet);
                 }
             }
-            What::Revoke(by, of) if self.claims.remove(&(by, of)) => {
+            What::Attest(by, of, uid) if by != of => {
+                self.claims.insert((by, of), uid);
+                let was = self.once.get(&of) == Some(&by);
+                let (wallet, member) = if was { (of, by) } else { (by, of) };
+                let is_free = |it: u8| !self.member.contains_key(&it);
+                if self.claims.contains_key(&(of, by))
+                    && is_free(wallet)
+                    && is_free(member)
+                    && self.member.values().all(|it| *it != wallet)
+                    && self.once.get(&wallet).is_none_or(|it| *it == member)
+                {
+                    self.member.insert(wallet, member);
+                    self.once.insert(wallet, member);
+                }
+            }
+            What::Revoke(by, of, uid) if self.claims.get(&(by, of)) == Some(&uid) => {
+                self.claims.remove(&(by, of));
                 self.member.retain(|a, b| (*a, *b) != (by, of) && (*a, *b) != (of, by));
             }
             What::Attest(..) | What::Revoke(..) => {}
@@ -355,7 +436,8 @@ fn folded(text: &str, history: &[(u64, What)]) -> Vec<(u8, bool, u64)> {
             }
             What::Badge(token, wallet) => {
                 let token_id = token.to_string();
-                match owners.insert(token, wallet) {
+                let unknown = Some(UNKNOWN).filter(|it| it.0 == token).map(|it| it.1);
+                match owners.insert(token, wallet).or(unknown) {
                     None => {
                         let fields = json!({ "to": user(wallet), "token_id": token_id });
                         world.apply_at(time, "badge.minted", &fields)
@@ -367,11 +449,15 @@ fn folded(text: &str, history: &[(u64, What)]) -> Vec<(u8, bool, u64)> {
                     }
                 }
             }
-            What::Attest(by, of) => says(&mut world, time, "attested", [by, of, 1]),
-            What::Revoke(by, of) => says(&mut world, time, "revoked", [by, of, 1]),
+            What::Attest(by, of, uid) => says(&mut world, time, "attested", [by, of, uid]),
+            What::Revoke(by, of, uid) => says(&mut world, time, "revoked", [by, of, uid]),
         });
     }
     said.extend(world.begin_at(time + 100));
+    // It is read again as it is written down.
+    let saved: BTreeMap<_, _> = world.state.rows().collect();
+    let restored = State::from_saved(saved.clone()).unwrap();
+    assert_eq!(restored.rows().collect::<BTreeMap<_, _>>(), saved);
     told(&said)
 }
 

@@ -14,23 +14,6 @@ mod published;
 mod real;
 mod traps;
 
-/// Every kind with a table.
-const KINDS: [Kind; 13] = [
-    Kind::Governor,
-    Kind::GovernorBravo,
-    Kind::GovernorAlpha,
-    Kind::Nouns,
-    Kind::OptimismGovernor,
-    Kind::Votes,
-    Kind::Erc721,
-    Kind::Erc1155,
-    Kind::Erc6909,
-    Kind::Timelock,
-    Kind::Eas,
-    Kind::Achievements,
-    Kind::Access,
-];
-
 fn context() -> LogContext {
     LogContext {
         chain: Name::new("local").unwrap(),

@@ -6,7 +6,7 @@ use proptest::{prelude::*, sample::Index};
 
 use super::*;
 
-static ADAPTERS: LazyLock<Vec<Adapter>> = LazyLock::new(|| KINDS.map(standard).into());
+static ADAPTERS: LazyLock<Vec<Adapter>> = LazyLock::new(|| Kind::STANDARD.map(standard).into());
 
 fn any_word() -> impl Strategy<Value = B256> {
     // Small numbers and addresses reach further into decoders than noise does.

@@ -130,7 +130,7 @@ fn every_row_has_the_published_topic0() {
             indexed.iter().map(|indexed| ((*name).to_owned(), *topic0, *indexed))
         })
         .collect();
-    let ours: BTreeSet<_> = KINDS.into_iter().flat_map(rows).collect();
+    let ours: BTreeSet<_> = Kind::STANDARD.into_iter().flat_map(rows).collect();
     let hex =
         |(name, topic0, indexed): &(String, u32, usize)| format!("{name} {topic0:08x} {indexed}");
     let missing: Vec<_> = published.difference(&ours).map(hex).collect();
@@ -140,7 +140,7 @@ fn every_row_has_the_published_topic0() {
 
 #[test]
 fn no_two_rows_of_a_kind_claim_one_log() {
-    for kind in KINDS {
+    for kind in Kind::STANDARD {
         let adapter = standard(kind);
         for claims in adapter.by_topics.values() {
             let rows: Vec<_> = claims.iter().map(|index| &adapter.layouts[*index]).collect();
@@ -156,7 +156,7 @@ fn no_two_rows_of_a_kind_claim_one_log() {
 
 #[test]
 fn every_condition_of_a_row_names_parameters_of_its_type() {
-    for row in KINDS.into_iter().flat_map(tables::of).copied().flatten() {
+    for row in Kind::STANDARD.into_iter().flat_map(tables::of).copied().flatten() {
         let event = alloy::json_abi::Event::parse(row.declaration).unwrap();
         let check = |names: &[&str], accepts: fn(&alloy::json_abi::EventParam) -> bool| {
             for name in names {
@@ -208,7 +208,7 @@ fn fields_that_only_some_rows_of_a_name_have_are_not_promised() {
     let created = schemas.iter().find(|schema| schema.name.as_str() == "proposal_created").unwrap();
     assert_eq!(created.field("targets"), None, "proposals of a voting module have none");
     assert_eq!(created.field("voting_module"), None);
-    for kind in KINDS {
+    for kind in Kind::STANDARD {
         let names: Vec<_> =
             standard(kind).schemas().into_iter().map(|schema| schema.name).collect();
         let mut once = names.clone();

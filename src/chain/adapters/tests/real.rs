@@ -32,7 +32,7 @@ fn a_real_transfer_of_erc20_is_one_to_a_token_with_votes() {
 #[test]
 fn a_real_change_of_owner_is_told_of_every_kind_of_contract() {
     let logs = logs_of(include_str!("../../../../tests/fixtures/access.json"));
-    for kind in KINDS {
+    for kind in Kind::STANDARD {
         let given = event(&standard(kind), &logs[0]);
         assert_eq!(given.name.as_str(), "ownership_transferred");
         let owner = Address::from_word(logs[0].topics()[2]).to_checksum(None);

@@ -66,7 +66,7 @@ impl Teller {
             .into_iter()
             .flat_map(|(block, events)| (0..events).map(move |index| event_of(block, index)))
             .collect();
-        let (count, digest) = (closed.len() as u64, EventId::digest(closed.iter().map(id_of)));
+        let EventSum { events: count, digest } = closed.iter().map(id_of).collect();
         closed.into_iter().for_each(|event| self.say(event));
         self.say(Said::Watermark(Box::new(Watermark::Progress {
             chain: name(),
