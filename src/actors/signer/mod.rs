@@ -15,6 +15,7 @@ mod budgets;
 mod checking;
 mod closing;
 mod forgiving;
+mod looking;
 mod manning;
 mod measuring;
 mod noting;
@@ -22,21 +23,17 @@ mod reopening;
 mod replacing;
 mod retelling;
 mod sending;
+mod spec;
+mod trouble;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use actix::Message;
-use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::{Address, B256, U256, utils::format_ether},
-};
+use alloy::primitives::{B256, U256, utils::format_ether};
 use serde_json::{Value as Json, json};
 use tokio::{sync::watch, time::Instant};
 
@@ -46,82 +43,33 @@ use self::{
     books::{Books, HEAR_WAIT},
     budgets::Exhausted,
     closing::Closed,
+    trouble::Trouble,
 };
 pub use self::{
     auditing::{Audit, AuditReport, Drifted},
     forgiving::{NotRetried, Retry},
+    spec::{Keeper, SignerSpec},
+    trouble::SignerFailure,
 };
 use super::{
-    messages::MessageError,
     outbox::{OutboxError, Outgoing},
-    shared::{ChainLink, Shared},
     transaction::{Sightings, TransactionActor},
 };
 use crate::{
-    chain::rpc::RpcError,
-    clock, config,
+    clock,
     domain::Name,
     signing::{
         batcher::Batcher,
-        calls::{Calls, Role},
-        keys::{KeyError, SignerKey},
-        ledger::{LedgerError, Mined, NonceRecord},
+        ledger::{Mined, NonceRecord},
         lifecycle::StuckReason,
-        reverts::RevertDecoder,
         send_errors::SendOutcome,
     },
-    store::StoreError,
     streams::{
-        PublishError, StreamError,
-        fence::FenceError,
+        PublishError,
         subjects::{Writer, WriterKind},
     },
-    supervisor::{ActorRef, Next, Receives, Stepper, Steps, Tree},
+    supervisor::{ActorRef, Next, Receives, Stepper, Steps},
 };
-
-/// What a new incarnation is made of.
-#[derive(Clone)]
-pub struct SignerSpec {
-    /// Shared parts.
-    pub shared: Shared,
-    /// The chain.
-    pub link: ChainLink,
-    /// Its configuration.
-    pub config: config::Signer,
-    /// The key, loaded once.
-    pub key: Arc<SignerKey>,
-    /// The contracts that keep achievements.
-    pub keepers: Arc<BTreeMap<Name, Keeper>>,
-    /// What the rule sets that have a budget may spend of this signer's, in wei a day.
-    pub set_budgets: Arc<BTreeMap<Name, U256>>,
-    /// Explains reverts.
-    pub decoder: Arc<RevertDecoder>,
-    /// Where transaction actors are spawned.
-    pub tree: Tree,
-    /// The signer's own address in the tree, for its transaction actors.
-    pub own: Arc<OnceLock<ActorRef<Stepper<SignerActor>>>>,
-    /// How often the chain is asked.
-    pub poll: Duration,
-    /// Of a rollup: what says how much it charges for a transaction's data.
-    pub l1_fee_oracle: Option<Address>,
-    /// How deep a reorg of the chain may be, in blocks.
-    pub finality_depth: u64,
-}
-
-/// A contract that keeps achievements.
-#[derive(Clone, Debug)]
-pub struct Keeper {
-    /// Its configured name.
-    pub name: Name,
-    /// The roles that rules need the signer to have on it.
-    pub roles: Vec<Role>,
-    /// Where it is.
-    pub address: Address,
-    /// How it is called.
-    pub calls: Arc<Calls>,
-    /// What is done when nothing tells whether an unlock landed.
-    pub delivery: config::Delivery,
-}
 
 /// What it owns: the books.
 pub struct SignerActor {
@@ -218,43 +166,6 @@ pub enum Replace {
     Cancel,
 }
 
-/// Why a round did not get through; all of it is tried again.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    #[error(transparent)]
-    Fence(#[from] FenceError),
-    #[error(transparent)]
-    Outbox(#[from] OutboxError),
-    #[error(transparent)]
-    Message(#[from] MessageError),
-    #[error(transparent)]
-    Rpc(#[from] RpcError),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// Nothing is wrong with the daemon: a person has to do something.
-    #[error("{0}")]
-    Held(String),
-}
-
-/// Why an incarnation ends.
-#[derive(Debug, thiserror::Error)]
-pub enum SignerFailure {
-    /// Another daemon signs with this key now.
-    #[error(transparent)]
-    Fenced(PublishError),
-    /// The books contradict an input: going on could double an effect.
-    #[error("the ledger refuses to go on: {0}")]
-    Ledger(LedgerError),
-}
-
-/// How often balance and nonces are compared with the chain, seconds.
-const RECONCILE_EVERY_S: u64 = 60;
 /// Pause after a round that had nothing to do and did not even listen.
 const IDLE: Duration = Duration::from_millis(100);
 /// Pause after a round that did not get through.
@@ -380,59 +291,6 @@ impl SignerActor {
         let sent = self.send_next(books).await?;
         // What waits goes first.
         if sent { Ok(true) } else { self.audit(books).await }
-    }
-
-    /// Compares nonces and balance with the chain, now and then, and looks for
-    /// orphaned transactions each time.
-    async fn look_at_chain(&mut self, books: &mut Books) -> Result<(), Trouble> {
-        let now = unix_ms() / 1000;
-        // Where the clock was set back it tells nothing.
-        let is_old = |at: u64| now.checked_sub(at).is_none_or(|age| age >= RECONCILE_EVERY_S);
-        let stale = self.balance.is_none_or(|(_, at)| is_old(at));
-        let roles = self.spec.shared.role_events.load(Ordering::Relaxed);
-        let due = self.reconcile || stale || roles != self.roles_seen;
-        self.reopen_orphaned(books, due).await?;
-        if due { Box::pin(self.ask_chain(books, now, roles)).await } else { Ok(()) }
-    }
-
-    async fn ask_chain(&mut self, books: &mut Books, now: u64, roles: u64) -> Result<(), Trouble> {
-        let client = self.spec.link.client.clone();
-        let address = self.spec.key.address();
-        let balance = client.balance(address, BlockNumberOrTag::Latest).await?;
-        self.balance = Some((balance, now));
-        if books.fresh {
-            self.require_all_final(books).await?;
-        }
-        self.check_rights().await?;
-        self.roles_seen = roles;
-        let latest = client.transaction_count(address, BlockNumberOrTag::Latest).await?;
-        let pending = client.transaction_count(address, BlockNumberOrTag::Pending).await?;
-        self.reconcile(books, latest, pending).await?;
-        self.reconcile = false;
-        Ok(())
-    }
-
-    /// Books that begin anew can't know what an earlier life signed, beyond
-    /// what the stream still tells. Once every transaction of the key is final,
-    /// the contract's own answer is the whole truth.
-    async fn require_all_final(&mut self, books: &mut Books) -> Result<(), Trouble> {
-        let link = self.spec.link.clone();
-        let address = self.spec.key.address();
-        let (_, place) = link.confirmed(self.spec.config.confirmations).await?;
-        let settled = link.transactions_of(address, place).await?;
-        let pending = link.transactions_of(address, BlockNumberOrTag::Pending).await?;
-        if settled < pending {
-            return Err(Trouble::Held(format!(
-                "these books are new and {} earlier transactions of {address} are not final yet",
-                pending - settled
-            )));
-        }
-        self.hear_own_words(books).await?;
-        if settled > 0 {
-            self.doubt_all(books).await?;
-            self.recheck_unwanted(books).await?;
-        }
-        self.unmark_fresh(books).await
     }
 }
 
