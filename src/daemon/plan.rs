@@ -1,26 +1,25 @@
 //! What a configuration means, as far as no chain and no broker is needed:
 //! decoders, rule sets, governance and keys.
 
+mod catalog;
+mod contract;
+mod key;
+
 use std::{collections::BTreeMap, sync::Arc};
 
-use zeroize::Zeroizing;
-
-use alloy::primitives::Address;
-
+use self::{
+    catalog::catalog,
+    contract::{adapters, calls_of, clock_of, counting_of, not_created},
+    key::load_key,
+};
 use crate::{
-    chain::adapters::{Adapter, AdapterError, Kind},
-    config::{
-        self, Config, ContractKind, GovernorClock, GovernorCounting, KmsService, Place,
-        SecretError, SignerKeySource, StackKind,
-    },
-    domain::{FieldSchema, FieldType, Name, OnRetract, off_chain::chain_id},
-    facts::{FactSource, ID_FIELD, KIND, WebhookSecret},
-    governance::{BenefitRule, Clock, Counting, Governance, InvalidSettings, Settings, Stack},
-    rules::{Catalog, CatalogContract, RuleError, RuleSet, outcome_events},
-    signing::{
-        calls::{BadCall, Calls, Signatures},
-        keys::{KeyError, KeySpec, KmsKey, SignerKey},
-    },
+    chain::adapters::Adapter,
+    config::{self, Config, StackKind},
+    domain::{Name, OnRetract},
+    facts::{FactSource, WebhookSecret},
+    governance::{BenefitRule, Governance, InvalidSettings, Settings, Stack},
+    rules::{Catalog, RuleError, RuleSet},
+    signing::{calls::Calls, keys::SignerKey},
 };
 
 /// What a configuration means, checked as far as no chain is needed.
@@ -160,24 +159,6 @@ pub fn references(config: &Config) -> Result<(BTreeMap<Name, Adapter>, Catalog),
     if problems.is_empty() { Ok((adapters, catalog)) } else { Err(PlanError { problems }) }
 }
 
-fn adapters(config: &Config, problems: &mut Vec<String>) -> BTreeMap<Name, Adapter> {
-    let mut adapters = BTreeMap::new();
-    for (i, contract) in config.contracts.iter().enumerate() {
-        match adapter(contract) {
-            Ok(adapter) => {
-                adapters.insert(contract.name.clone(), adapter);
-            }
-            Err(error) => problems.push(format!(
-                "{}: contracts[{i}] (`{}`): {}",
-                config.said_by("contracts"),
-                contract.name,
-                whole(&error)
-            )),
-        }
-    }
-    adapters
-}
-
 /// An error with its causes.
 fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -190,13 +171,6 @@ fn whole(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-fn calls_of(contract: &config::Contract) -> Result<Calls, (&'static str, BadCall)> {
-    let Some(config::Calls { unlock, batch, has, revoke }) = contract.calls.clone() else {
-        return Ok(Calls::default());
-    };
-    Calls::custom(&Signatures { unlock, batch, has, revoke })
 }
 
 /// Where calls don't say which achievement they are about, two would be one.
@@ -258,144 +232,6 @@ fn misplaced_signers(config: &Config, file: &str, set: &RuleSet) -> Vec<String> 
         .collect()
 }
 
-fn adapter(contract: &config::Contract) -> Result<Adapter, AdapterError> {
-    Adapter::for_kind(adapter_kind(contract.kind), contract.abi.as_ref())
-}
-
-/// What is wrong with the event that creates a contract, if one does.
-fn not_created(
-    config: &Config,
-    adapters: &BTreeMap<Name, Adapter>,
-    contract: &config::Contract,
-) -> Option<(&'static str, String)> {
-    let Place::CreatedBy(creation) = &contract.place else { return None };
-    let factory = config.contract(&creation.contract)?;
-    let schemas = adapters.get(&factory.name)?.schemas();
-    let Some(event) = schemas.iter().find(|schema| schema.name == creation.event) else {
-        let known = schemas.iter().map(|schema| schema.name.as_str());
-        let remedy = closest(creation.event.as_str(), known);
-        return Some((
-            "event",
-            format!("`{}` has no event `{}`; {remedy}", factory.name, creation.event),
-        ));
-    };
-    match event.field(&creation.field) {
-        Some(FieldType::Address) => None,
-        Some(other) => {
-            let why = format!("field `{}` is {other}; name one that is an address", creation.field);
-            Some(("field", why))
-        }
-        None => {
-            let known = event.fields.iter().map(|field| field.name.as_str());
-            let remedy = closest(&creation.field, known);
-            Some((
-                "field",
-                format!("event `{}` has no field `{}`; {remedy}", event.name, creation.field),
-            ))
-        }
-    }
-}
-
-fn closest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
-    known
-        .min_by_key(|name| strsim::damerau_levenshtein(name, given))
-        .map_or_else(|| "there is none".to_owned(), |name| format!("did you mean `{name}`?"))
-}
-
-fn adapter_kind(kind: ContractKind) -> Kind {
-    match kind {
-        ContractKind::Governor => Kind::Governor,
-        ContractKind::GovernorBravo => Kind::GovernorBravo,
-        ContractKind::GovernorAlpha => Kind::GovernorAlpha,
-        ContractKind::Nouns => Kind::Nouns,
-        ContractKind::OptimismGovernor => Kind::OptimismGovernor,
-        ContractKind::Votes => Kind::Votes,
-        ContractKind::Erc721 => Kind::Erc721,
-        ContractKind::Erc1155 => Kind::Erc1155,
-        ContractKind::Erc6909 => Kind::Erc6909,
-        ContractKind::Timelock => Kind::Timelock,
-        ContractKind::Eas => Kind::Eas,
-        ContractKind::Achievements => Kind::Achievements,
-        ContractKind::Access => Kind::Access,
-        ContractKind::Abi => Kind::Abi,
-    }
-}
-
-fn catalog(config: &Config, adapters: &BTreeMap<Name, Adapter>) -> Catalog {
-    let contract = |contract: &config::Contract| {
-        let adapter = adapters.get(&contract.name)?;
-        let follows = contract.kind.is_governor() && contract.address().is_some();
-        let clock = follows.then(|| clock_of(contract));
-        let mut events = adapter.schemas();
-        if follows {
-            events.extend(outcome_events(contract.votes.is_some()));
-        }
-        let known = CatalogContract {
-            chain_id: config.chain(&contract.chain)?.chain_id,
-            address: config.root_of(contract)?,
-            created: contract.address().is_none(),
-            clock,
-            counting: counting_of(contract),
-            votes: contract.votes.clone(),
-            kind: adapter.kind().as_str().to_owned(),
-            events,
-        };
-        Some((contract.name.clone(), known))
-    };
-    let said = |facts: &config::Facts| {
-        let mut events = facts.events.clone();
-        let id = FieldSchema { name: ID_FIELD.to_owned(), field_type: FieldType::Text };
-        events.iter_mut().for_each(|event| event.fields.push(id.clone()));
-        let known = CatalogContract {
-            chain_id: chain_id(&facts.name),
-            address: Address::ZERO,
-            created: false,
-            clock: None,
-            counting: Counting::Standard,
-            votes: None,
-            kind: KIND.to_owned(),
-            events,
-        };
-        (facts.name.clone(), known)
-    };
-    let contracts = config.contracts.iter().filter_map(contract);
-    Catalog {
-        contracts: contracts.chain(config.facts.iter().map(said)).collect(),
-        groups: config
-            .governor_groups
-            .iter()
-            .map(|group| (group.name.clone(), group.members.clone()))
-            .collect(),
-        signers: config.signers.iter().map(|signer| signer.name.clone()).collect(),
-        links: config
-            .lists
-            .iter()
-            .filter_map(|list| Some((list.name.clone(), Arc::clone(list.members.as_ref()?))))
-            .collect(),
-        lists: config
-            .lists
-            .iter()
-            .map(|list| (list.name.clone(), Arc::clone(&list.users)))
-            .collect(),
-    }
-}
-
-fn clock_of(governor: &config::Contract) -> Clock {
-    match governor.clock {
-        GovernorClock::Block => Clock::Block,
-        GovernorClock::Timestamp => Clock::Timestamp,
-    }
-}
-
-fn counting_of(governor: &config::Contract) -> Counting {
-    match governor.counting {
-        GovernorCounting::Standard => Counting::Standard,
-        GovernorCounting::Bravo => Counting::Bravo,
-        GovernorCounting::Nouns => Counting::Nouns,
-        GovernorCounting::Word => Counting::Word,
-    }
-}
-
 fn governance(config: &Config, governor: &config::Contract) -> Result<Governance, InvalidSettings> {
     let on_chain = |benefit: &&config::Benefit| {
         config.contract(&benefit.nft).is_some_and(|nft| nft.chain == governor.chain)
@@ -421,66 +257,4 @@ fn governance(config: &Config, governor: &config::Contract) -> Result<Governance
         counting: counting_of(governor),
         benefits: config.benefits.iter().filter(on_chain).map(rule).collect(),
     })
-}
-
-#[derive(Debug, thiserror::Error)]
-enum NoKey {
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error(transparent)]
-    Key(#[from] KeyError),
-}
-
-fn load_key(source: &SignerKeySource) -> Result<SignerKey, NoKey> {
-    let spec = match source {
-        SignerKeySource::Keystore { path, passphrase } => KeySpec::Keystore {
-            path: path.clone(),
-            passphrase: Zeroizing::new(passphrase.resolve()?.expose().to_owned()),
-        },
-        SignerKeySource::Raw(secret) => {
-            KeySpec::PrivateKeyHex(Zeroizing::new(secret.resolve()?.expose().to_owned()))
-        }
-        SignerKeySource::Kms(source) => {
-            let (name, endpoint) = (source.key.clone(), source.endpoint.clone());
-            let key = match source.service {
-                KmsService::Aws => {
-                    KmsKey::Aws { key_id: name, region: source.region.clone(), endpoint }
-                }
-                KmsService::Gcp => KmsKey::Gcp { version: name.parse()?, endpoint },
-            };
-            KeySpec::Kms { key, address: source.address }
-        }
-    };
-    Ok(SignerKey::load(&spec)?)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn a_kind_is_called_in_the_configuration_as_in_messages() {
-        for name in [
-            "governor",
-            "governor_bravo",
-            "governor_alpha",
-            "nouns",
-            "optimism_governor",
-            "votes",
-            "erc721",
-            "erc1155",
-            "erc6909",
-            "timelock",
-            "eas",
-            "achievements",
-            "access",
-            "abi",
-        ] {
-            let written = serde_json::Value::from(name);
-            let kind: ContractKind = serde_json::from_value(written).unwrap();
-            assert_eq!(adapter_kind(kind).as_str(), name);
-        }
-    }
 }
