@@ -1,21 +1,24 @@
 //! From a configuration to its actors.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    num::{NonZeroU32, NonZeroUsize},
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+mod folds;
+mod guards;
+mod signers;
 
-use alloy::primitives::U256;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
 use tokio::sync::{Mutex, mpsc, watch};
 
+use self::{
+    folds::spawn_folds,
+    guards::{endpoint_of, guard_spec},
+    signers::spawn_signers,
+};
 use super::{
     DaemonState, Plan, StartError,
     broker::Broker,
     contracts::spawn_contracts,
     facts::FactDesk,
-    letters::{LetterDesk, Signers},
+    letters::LetterDesk,
     pauses::PauseDesk,
     proofs::ProofDesk,
     quotes::{QuoteDesk, Quoted},
@@ -23,32 +26,22 @@ use super::{
 use crate::{
     actors::{
         benefits::BenefitsReader,
-        endpoint::{Endpoint, EndpointError, EndpointHandle},
+        endpoint::EndpointHandle,
         facts::FactsActor,
-        governance::{GovernanceActor, Governor},
         head::{HeadActor, HeadSpec},
         notices::NoticeActor,
         pauses::Pauses,
-        rule_set::{RuleSetActor, Rules},
         shared::{ChainLink, Shared},
-        signer::{Keeper, SignerActor, SignerSpec},
         store::StoreActor,
         wake::{WakeActor, WakeSpec},
     },
-    breakers::{BreakerSpec, Guard, GuardSpec, RetrySpec},
+    breakers::Guard,
     chain::{
         agreement::Trust,
         client::{ChainClient, ClientLimits},
-        rate::Plan as RatePlan,
-        transport::{EndpointUrl, HttpLimits},
     },
-    config::{self, Config, Confirmations, ContractKind, SecretError},
-    domain::{Name, OnRetract, off_chain},
-    fold::Source,
-    signing::{
-        calls::{Calls, Role},
-        reverts::RevertDecoder,
-    },
+    config::{self, Config, Confirmations},
+    domain::Name,
     store::{Database, StoreHandle, StoreLimits, Table},
     supervisor::{
         ActorRef, ArbiterClass, ChildSpec, Heartbeat, RestartPolicy, StepLimits, Stepper, Tree,
@@ -244,169 +237,8 @@ fn spawn_facts(
     Ok(desk)
 }
 
-fn spawn_folds(
-    config: &Config,
-    plan: &Plan,
-    tree: &Tree,
-    shared: &Shared,
-    state: &DaemonState,
-) -> Result<(), StartError> {
-    let chains = config.chains.iter().map(|chain| (chain.chain_id, chain.name.clone()));
-    let facts =
-        config.facts.iter().map(|it| (off_chain::chain_id(&it.name), off_chain::off_chain()));
-    let names: Arc<BTreeMap<u64, Name>> = Arc::new(chains.chain(facts).collect());
-    let mut explainers = BTreeMap::new();
-    for set in &plan.rule_sets {
-        let followed = set.followed().filter_map(|name| {
-            let contract = config.contract(name)?;
-            let link = shared.chains.get(&contract.chain)?.clone();
-            Some((name.clone(), (contract.address()?, link)))
-        });
-        let governors = followed.collect();
-        let rules = Rules {
-            set: Arc::clone(set),
-            chains: Arc::clone(&names),
-            era: Arc::default(),
-            governors,
-        };
-        let shared = shared.clone();
-        let spec = child(config, &format!("rule_set/{}", set.id()), ArbiterClass::Fold);
-        let actor = tree.spawn_steps(spec, fold_limits(), move || {
-            RuleSetActor::new(shared.clone(), rules.clone())
-        })?;
-        for achievement in set.achievements() {
-            explainers.insert(achievement.name.clone(), actor.clone());
-        }
-    }
-    state.explained_by(explainers);
-    for contract in &config.contracts {
-        let (Some(fold), Some(link), Some(address)) = (
-            plan.governors.get(&contract.name).cloned(),
-            shared.chains.get(&contract.chain).cloned(),
-            contract.address(),
-        ) else {
-            continue;
-        };
-        let mut sources: Vec<Source> = config
-            .benefits
-            .iter()
-            .map(|benefit| &benefit.nft)
-            .filter(|nft| config.contract(nft).is_some_and(|c| c.chain == contract.chain))
-            .chain([&contract.name])
-            .map(|name| Source { chain_id: link.chain_id, contract: name.clone() })
-            .collect();
-        sources.sort_by(|a, b| a.contract.cmp(&b.contract));
-        sources.dedup_by(|a, b| a.contract == b.contract);
-        let governor = Governor {
-            name: contract.name.clone(),
-            address,
-            link,
-            fold,
-            metrics: shared.metrics.clone(),
-            sources,
-            moved_on: Arc::default(),
-            era: Arc::default(),
-        };
-        let shared = shared.clone();
-        let spec = child(config, &format!("governance/{}", contract.name), ArbiterClass::Fold);
-        tree.spawn_steps(spec, fold_limits(), move || {
-            GovernanceActor::new(shared.clone(), governor.clone())
-        })?;
-    }
-    Ok(())
-}
-
-fn spawn_signers(
-    config: &Config,
-    plan: &Plan,
-    tree: &Tree,
-    shared: &Shared,
-) -> Result<Signers, StartError> {
-    let mut signers = Signers::new();
-    for signer in &config.signers {
-        let (Some(key), Some(chain), Some(link)) = (
-            plan.keys.get(&signer.name).cloned(),
-            config.chain(&signer.chain),
-            shared.chains.get(&signer.chain).cloned(),
-        ) else {
-            continue;
-        };
-        let keeper = |contract: &config::Contract| {
-            let calls = plan.calls.get(&contract.name).cloned().unwrap_or_default();
-            let roles = roles(plan, &signer.name, &contract.name, &calls);
-            let keeper = Keeper {
-                name: contract.name.clone(),
-                address: contract.address()?,
-                roles,
-                calls,
-                delivery: contract.delivery,
-            };
-            Some((contract.name.clone(), keeper))
-        };
-        let keepers: BTreeMap<Name, Keeper> = config
-            .contracts
-            .iter()
-            .filter(|c| c.chain == signer.chain && c.kind == ContractKind::Achievements)
-            .filter_map(keeper)
-            .collect();
-        let own = Arc::new(OnceLock::new());
-        let spec = SignerSpec {
-            shared: shared.clone(),
-            link,
-            config: signer.clone(),
-            key,
-            keepers: Arc::new(keepers),
-            set_budgets: Arc::new(set_budgets(plan, &signer.name)),
-            decoder: Arc::new(RevertDecoder::new([])),
-            tree: tree.clone(),
-            own: Arc::clone(&own),
-            poll: chain.look_every(),
-            l1_fee_oracle: chain.l1_fee_oracle,
-            finality_depth: chain.finality_depth,
-        };
-        let child = child(config, &format!("signer/{}", signer.name), ArbiterClass::Sign);
-        let limits = StepLimits { start: SIGNER_STEP, step: SIGNER_STEP };
-        let actor = tree.spawn_steps(child, limits, move || SignerActor::new(spec.clone()))?;
-        // Set once. A round that is faster than this finds no address, and mans
-        // its nonces in the next.
-        let _ = own.set(actor.clone());
-        signers.insert(signer.name.clone(), actor);
-    }
-    Ok(signers)
-}
-
-/// The roles that a signer needs on a contract: those of the reference one, as
-/// far as rules have something landed or taken back there.
-fn roles(plan: &Plan, signer: &Name, contract: &Name, calls: &Calls) -> Vec<Role> {
-    let sets = plan.rule_sets.iter().filter(|set| set.achievements_contract() == contract);
-    let awarded = sets.flat_map(|set| set.achievements());
-    let mine: Vec<_> = awarded.filter(|it| it.signers.contains(signer)).collect();
-    let revokes = mine.iter().any(|it| it.on_retract == OnRetract::Revoke);
-    let needed = [(Role::Unlocker, !mine.is_empty()), (Role::Revoker, revokes)];
-    let needed = needed.into_iter().filter(|(_, needed)| *needed && calls.is_reference());
-    needed.map(|(role, _)| role).collect()
-}
-
-/// What each rule set with a budget may spend through a signer: of several
-/// signers each has an equal part.
-fn set_budgets(plan: &Plan, signer: &Name) -> BTreeMap<Name, U256> {
-    let of = |set: &Arc<crate::rules::RuleSet>| {
-        let signers: BTreeSet<&Name> =
-            set.achievements().iter().flat_map(|it| &it.signers).collect();
-        let budget = set.daily_budget().filter(|_| signers.contains(signer))?;
-        Some((set.id().clone(), budget / U256::from(signers.len())))
-    };
-    plan.rule_sets.iter().filter_map(of).collect()
-}
-
-/// Longest step of a signer: it asks the chain many times over.
-const SIGNER_STEP: Duration = Duration::from_secs(120);
-/// Largest answer of an endpoint: some 100,000 logs.
-const RESPONSE_BYTES_MAX: usize = 64 << 20;
 /// Lies that wait to be told; what finds no room is in the log all the same.
 const LIES_UNTOLD: usize = 64;
-/// Failures in a row that open a breaker.
-const BREAKER_FAILURES: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 /// Publishes at once: fewer than the 50 open batches that a server takes of a
 /// stream.
 const BATCHES_AT_ONCE: usize = 40;
@@ -414,11 +246,6 @@ const BATCHES_AT_ONCE: usize = 40;
 const BROKER_LIMIT: Duration = Duration::from_secs(8);
 /// Longest store operation.
 const STORE_LIMIT: Duration = Duration::from_secs(20);
-
-/// A fold may have to be read from the store, or forgotten, whole.
-fn fold_limits() -> StepLimits {
-    StepLimits { start: Duration::from_secs(600), step: Duration::from_secs(300) }
-}
 
 pub(super) fn child(config: &Config, name: &str, class: ArbiterClass) -> ChildSpec {
     let mut spec = ChildSpec::new(name, class);
@@ -434,61 +261,6 @@ pub(super) fn child(config: &Config, name: &str, class: ArbiterClass) -> ChildSp
 /// How often an actor is asked for its state: what `status` and readiness
 /// show is so old.
 const HEARTBEAT: Duration = Duration::from_millis(500);
-
-/// Bounds for what is one of a kind: waiting takes as long as a call may.
-fn guard_spec(dependency: &str, concurrent: usize, limit: Duration) -> GuardSpec {
-    GuardSpec {
-        dependency: dependency.to_owned(),
-        max_concurrent: NonZeroUsize::new(concurrent).unwrap_or(NonZeroUsize::MIN),
-        max_queued: concurrent * 8,
-        queue_timeout: limit,
-        call_timeout: limit,
-        breaker: BreakerSpec {
-            consecutive_failures: BREAKER_FAILURES,
-            cooldown_min: Duration::from_millis(500),
-            cooldown_max: Duration::from_secs(15),
-        },
-        retry: RetrySpec {
-            max_attempts: NonZeroU32::MIN.saturating_add(2),
-            backoff_min: Duration::from_millis(50),
-            backoff_max: Duration::from_secs(1),
-            budget_percent: 20,
-        },
-    }
-}
-
-fn endpoint_of(
-    name: &str,
-    endpoint: &config::Endpoint,
-    metrics: &Metrics,
-) -> Result<Endpoint, EndpointProblem> {
-    let url: EndpointUrl = endpoint.url.resolve()?.expose().parse()?;
-    let concurrent = usize::try_from(endpoint.max_concurrent).unwrap_or(1);
-    let guard = guard_spec(name, concurrent, endpoint.call_timeout);
-    let limits = HttpLimits {
-        connect_timeout: endpoint.call_timeout,
-        // The guard's limit comes first; this one frees the connection.
-        total_timeout: endpoint.call_timeout * 2,
-        response_bytes_max: RESPONSE_BYTES_MAX,
-    };
-    let plan = endpoint.rate.as_ref().map(|rate| RatePlan {
-        per_second: rate.per_second,
-        burst: rate.burst,
-        costs: rate.costs.clone(),
-        default_cost: rate.default_cost,
-    });
-    Ok(Endpoint::new(url, guard, limits, plan, metrics)?)
-}
-
-#[derive(Debug, thiserror::Error)]
-enum EndpointProblem {
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error(transparent)]
-    Url(#[from] crate::chain::transport::InvalidEndpointUrl),
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-}
 
 fn internal(error: impl std::fmt::Display) -> StartError {
     StartError::Internal(error.to_string())
