@@ -1,5 +1,9 @@
 //! Compiling a rule file against a catalog, reporting all that is wrong.
 
+mod changes;
+mod followed;
+mod signers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -8,8 +12,13 @@ use std::{
 use alloy::primitives::{B256, U256};
 use toml::de::DeTable;
 
+pub(super) use self::signers::signers;
+use self::{
+    changes::{Changes, changes},
+    followed::{asked_of, followed},
+};
 use super::{
-    achievement::{achievements as compiled_achievements, one_of},
+    achievement::achievements as compiled_achievements,
     canonical,
     catalog::{Catalog, CatalogContract},
     conditions::{contract, held_by},
@@ -19,19 +28,13 @@ use super::{
     index::Index,
     limits,
     links::Links,
-    literal, memory,
-    meter::{Meter, Meters},
-    model::{Achievement, ContractRef, EventKind, Leaf, Number, OnChange, Over, RuleSet, Tally},
-    outcomes, prerequisites,
-    proposals::Followed,
-    ratio,
+    literal,
+    meter::Meters,
+    model::{Achievement, ContractRef, Leaf, Number, Over, RuleSet},
+    outcomes, prerequisites, ratio,
     seen::{NAME_REMEDY, Seen},
-    spans,
 };
-use crate::{
-    domain::{FieldType, Name},
-    governance::{Clock, Governance, Settings},
-};
+use crate::domain::{FieldType, Name};
 
 pub(super) const SET_KEYS: [&str; 9] = [
     "id",
@@ -210,91 +213,6 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
     Some(set)
 }
 
-/// How a set takes the place of an older version of it.
-struct Changes {
-    on_change: Option<OnChange>,
-    since: u64,
-    shadow: bool,
-}
-
-fn changes(root: &Table<'_>, errors: &mut Errors<'_>) -> Option<Changes> {
-    let since = match root.get("since") {
-        Some(node) => spans::time(&node, errors).map(Some),
-        None => Some(None),
-    };
-    let shadow = match root.get("shadow") {
-        Some(node) => match node.value.as_bool() {
-            Some(shadow) => Some(shadow),
-            None => node.wrong_type(errors, "true or false", "write shadow = true"),
-        },
-        None => Some(false),
-    };
-    let remedy = "choose \"carry\", \"recompute\" or \"from-now\"";
-    let choices = [OnChange::Carry, OnChange::Recompute, OnChange::FromNow];
-    let on_change = match root.get("on_change") {
-        Some(node) => one_of(&node, choices, OnChange::as_str, remedy, errors).map(Some),
-        None => Some(None),
-    };
-    // When a daemon first saw the file must decide nothing: the same file gives the
-    // same result everywhere.
-    if on_change == Some(Some(OnChange::FromNow)) && root.get("since").is_none() {
-        let remedy = "say from when on events count, like since = 2026-12-01T00:00:00Z";
-        root.require("since", errors, remedy);
-        return None;
-    }
-    Some(Changes { on_change: on_change?, since: since?.unwrap_or(0), shadow: shadow? })
-}
-
-/// All events that somebody looks at.
-fn asked_of<'m>(meters: &'m [Meter], tallies: &'m [Tally]) -> impl Iterator<Item = &'m EventKind> {
-    let tallied = tallies.iter().flat_map(|tally| &tally.kinds);
-    meters.iter().flat_map(Meter::looks_at).chain(tallied)
-}
-
-/// The governors of which somebody asks how votes ended.
-fn followed(
-    root: &Table<'_>,
-    meters: &[Meter],
-    tallies: &[Tally],
-    read: &BTreeMap<Name, ContractRef>,
-    catalog: &Catalog,
-    errors: &mut Errors<'_>,
-) -> Option<Vec<Followed>> {
-    let asked = || asked_of(meters, tallies);
-    let outcomes = asked().filter(|kind| outcomes::is_outcome(kind.event.as_str()));
-    let governors: BTreeSet<&Name> = outcomes.map(|kind| &kind.contract).collect();
-    let chains: BTreeSet<u64> = read.values().map(|contract| contract.chain_id).collect();
-    let mut followed = Vec::new();
-    for governor in governors {
-        let known = catalog.contracts.get(governor)?;
-        // Its own event of that name, of a contract that is no governor.
-        let Some(clock) = known.clock else { continue };
-        if clock == Clock::Block && chains.len() > 1 {
-            let node = root.get("id")?;
-            let problem = Problem::BlockClock { governor: governor.to_string() };
-            let remedy = "give the rules about its outcomes a set of their own";
-            errors.report(&node, problem, remedy);
-            return None;
-        }
-        let settings = Settings {
-            chain_id: known.chain_id,
-            governor: governor.clone(),
-            clock,
-            // Voting is over before anything expires.
-            grace_period_s: None,
-            counting: known.counting,
-            benefits: Vec::new(),
-        };
-        let governance = Governance::new(settings).ok()?;
-        let due = asked().any(|it| it.contract == *governor && it.event.as_str() == outcomes::DUE);
-        let votes = known.votes.clone().filter(|_| due);
-        let (governor, chain_id) = (governor.clone(), known.chain_id);
-        let place = memory::place(followed.len());
-        followed.push(Followed { governor, place, chain_id, clock, votes, governance });
-    }
-    Some(followed)
-}
-
 /// Wei that landing this set's achievements may cost in a UTC day.
 fn budget(node: &Node<'_>, errors: &mut Errors<'_>) -> Option<U256> {
     let remedy = "write it like \"0.05 ether\", more than 0";
@@ -312,37 +230,6 @@ fn budget(node: &Node<'_>, errors: &mut Errors<'_>) -> Option<U256> {
 fn resolved(name: &Name, contract: &CatalogContract) -> ContractRef {
     let (chain_id, address) = (contract.chain_id, contract.address);
     ContractRef { name: name.clone(), chain_id, address }
-}
-
-/// One signer, or a list of them.
-pub(super) fn signers(
-    node: &Node<'_>,
-    catalog: &Catalog,
-    errors: &mut Errors<'_>,
-) -> Option<Vec<Name>> {
-    if node.value.as_array().is_none() {
-        return signer(node, catalog, errors).map(|name| vec![name]);
-    }
-    let remedy = "name a signer of the configuration, or several";
-    let nodes = node.list(errors, "signer", limits::SIGNERS, remedy)?;
-    let mut names = Vec::new();
-    for node in &nodes {
-        names.push(signer(node, catalog, errors)?);
-    }
-    names.sort();
-    names.dedup();
-    Some(names)
-}
-
-fn signer(node: &Node<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<Name> {
-    let name = node.name(errors, "name a signer of the configuration")?;
-    if !catalog.signers.contains(&name) {
-        let known = catalog.signers.iter().map(Name::as_str);
-        let remedy = suggest(name.as_str(), known, "add it to [[signers]] in the configuration");
-        errors.report(node, Problem::UnknownSigner { signer: name.to_string() }, remedy);
-        return None;
-    }
-    Some(name)
 }
 
 fn achievements_contract(
