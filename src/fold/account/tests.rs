@@ -317,7 +317,7 @@ fn an_account_that_goes_on_counts_repeated_events_once() {
 /// As many events as are declared, but others.
 #[test]
 fn an_event_that_no_watermark_closes_stands_in_for_no_other() {
-    let said = vec![event(1, 0), event(1, 1), event(1, 2)];
+    let said = [event(1, 0), event(1, 1), event(1, 2)];
     let closing = closing(1, None, &said[1..]);
     let of = |events: &[usize]| {
         let events = events.iter().map(|index| said[*index].clone());
