@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use alloy::primitives::{Address, B128, B256, U256};
+use alloy::primitives::{Address, B128, U256};
 use compact_str::CompactString;
 use serde::{
     Deserialize, Serialize,
@@ -14,7 +14,12 @@ use serde::{
 };
 
 use super::{
-    marks, mutual::Link, packed::Lists, powers::Checkpoints, proposals::Ballot, unlock::Unlock,
+    marks,
+    mutual::{Claim, Link},
+    packed::Lists,
+    powers::Checkpoints,
+    proposals::Ballot,
+    unlock::Unlock,
     user::User,
 };
 use crate::{
@@ -85,7 +90,7 @@ pub enum Key {
     Linked(Address),
     /// A member's other wallet: nothing is kept under it.
     Wallet(Address, Address),
-    /// The attestation of somebody that another wallet is the same member's: its uid.
+    /// The attestation of somebody that another wallet is the same member's: a [`Claim`].
     Claim(Address, Address),
 }
 
@@ -120,7 +125,7 @@ impl fold::Key for Key {
             Self::Held(..) => drop(postcard::from_bytes::<U256>(value)?),
             Self::Delegate(..) => drop(postcard::from_bytes::<Address>(value)?),
             Self::Linked(_) => drop(postcard::from_bytes::<Link>(value)?),
-            Self::Claim(..) => drop(postcard::from_bytes::<B256>(value)?),
+            Self::Claim(..) => drop(postcard::from_bytes::<Claim>(value)?),
             Self::Since(..)
             | Self::Taken(_)
             | Self::Tally(_)

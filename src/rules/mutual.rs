@@ -75,17 +75,29 @@ fn wallets(state: &State, member: Address) -> impl Iterator<Item = Address> {
     })
 }
 
-/// The attestation of somebody that a wallet is one's own, that was not revoked: of several
-/// the latest.
-fn claim(state: &State, by: Address, of: Address) -> Option<B256> {
+/// An attestation that another wallet is the same member's, that was not revoked.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Claim {
+    /// Of several of the same two the latest.
+    uid: B256,
+    /// The other said it before: that it was said anew since changes nothing.
+    answers: bool,
+}
+
+fn claim(state: &State, by: Address, of: Address) -> Option<Claim> {
     read(state, &Key::Claim(by, of))
 }
 
 /// Which of two that attest it of each other is whose wallet: as it was before, or else of
-/// whom the other said it first. None where that can't be.
+/// whom the other said it first. None where they don't, or that can't be.
 fn roles(state: &State, by: Address, of: Address) -> Option<(Address, Address)> {
     let was = |wallet, member| link(state, wallet).is_some_and(|link| link.member == member);
-    let (wallet, member) = if was(of, by) { (of, by) } else { (by, of) };
+    let (first, second) = match claim(state, by, of)?.answers {
+        true => (of, by),
+        false => (by, of),
+    };
+    claim(state, of, by)?;
+    let (wallet, member) = if was(first, second) { (first, second) } else { (second, first) };
     let is_free = link(state, wallet).is_none_or(|link| link.member == member && !link.holds);
     let can = is_free
         && linked(state, member).is_none()
@@ -142,15 +154,20 @@ impl RuleSet {
         let Some(uid) = holdings::word(facts, "uid").filter(|_| by != of) else { return };
         match facts.event.name.as_str() {
             "attested" => {
-                write(state, Key::Claim(by, of), &uid);
-                if claim(state, of, by).is_some()
-                    && let Some((wallet, member)) = roles(state, by, of)
-                {
+                let answers = match claim(state, by, of) {
+                    Some(before) => before.answers,
+                    None => claim(state, of, by).is_some(),
+                };
+                write(state, Key::Claim(by, of), &Claim { uid, answers });
+                if let Some((wallet, member)) = roles(state, by, of) {
                     self.link(wallet, Link { member, holds: true }, facts, state, touched);
                 }
             }
-            "revoked" if claim(state, by, of) == Some(uid) => {
+            "revoked" if claim(state, by, of).is_some_and(|claim| claim.uid == uid) => {
                 state.set(Key::Claim(by, of), None);
+                if let Some(other) = claim(state, of, by) {
+                    write(state, Key::Claim(of, by), &Claim { answers: false, ..other });
+                }
                 for (wallet, member) in [(by, of), (of, by)] {
                     if linked(state, wallet) == Some(member) {
                         self.link(wallet, Link { member, holds: false }, facts, state, touched);

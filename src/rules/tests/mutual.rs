@@ -100,6 +100,15 @@ fn who_is_whose_wallet_stays_as_it_was_whoever_says_it_anew() {
     // Now the wallet's attestation is the older one.
     attest(&mut world, 1, 3);
     assert_eq!(vote(&mut world, 3, 1), [1]);
+    // What could not be at first may be when either says it again.
+    attest(&mut world, 4, 5);
+    attest(&mut world, 5, 4);
+    attest(&mut world, 2, 4);
+    attest(&mut world, 4, 2);
+    assert_eq!(vote(&mut world, 4, 1), [4], "4 has a wallet");
+    revoke(&mut world, 5, 4);
+    attest(&mut world, 2, 4);
+    assert_eq!(vote(&mut world, 4, 2), [2], "who said it first is the member all the same");
 }
 
 #[test]
@@ -117,7 +126,7 @@ fn what_cannot_be_transferred_is_lent_to_nobody_else() {
     attest(&mut world, 1, 3);
     attest(&mut world, 3, 1);
     assert_eq!(gained(&world.apply("eas.attested", &person)), [1]);
-    revoke(&mut world, 3, 1);
+    assert_eq!(gained(&revoke(&mut world, 3, 1)), [3], "it is the wallet's own, too");
     attest(&mut world, 2, 3);
     assert_eq!(gained(&attest(&mut world, 3, 2)), NOBODY);
 }
@@ -321,7 +330,9 @@ impl Asked {
 /// happened.
 #[derive(Default)]
 struct Naive {
-    claims: BTreeMap<(u8, u8), u8>,
+    /// Which attestation stands last, and when the first of those was made.
+    claims: BTreeMap<(u8, u8), (u8, usize)>,
+    happened: usize,
     member: BTreeMap<u8, u8>,
     /// Whose wallets were once.
     once: BTreeMap<u8, u8>,
@@ -382,6 +393,7 @@ impl Naive {
 
     fn happen(&mut self, asked: Asked, lasting: bool, what: What, time: u64) {
         self.pass(asked, lasting, time);
+        self.happened += 1;
         match what {
             What::Vote(voter) => *self.votes.entry(self.whose(voter)).or_default() += 1,
             What::Badge(token, wallet) => {
@@ -390,9 +402,11 @@ impl Naive {
                 }
             }
             What::Attest(by, of, uid) if by != of => {
-                self.claims.insert((by, of), uid);
-                let was = self.once.get(&of) == Some(&by);
-                let (wallet, member) = if was { (of, by) } else { (by, of) };
+                self.claims.entry((by, of)).or_insert((uid, self.happened)).0 = uid;
+                let made = |pair| self.claims.get(&pair).map(|it| it.1);
+                let was = |wallet, member| self.once.get(&wallet) == Some(&member);
+                let is_second = was(by, of) || !was(of, by) && made((by, of)) > made((of, by));
+                let (wallet, member) = if is_second { (by, of) } else { (of, by) };
                 let is_free = |it: u8| !self.member.contains_key(&it);
                 if self.claims.contains_key(&(of, by))
                     && is_free(wallet)
@@ -404,7 +418,7 @@ impl Naive {
                     self.once.insert(wallet, member);
                 }
             }
-            What::Revoke(by, of, uid) if self.claims.get(&(by, of)) == Some(&uid) => {
+            What::Revoke(by, of, uid) if self.claims.get(&(by, of)).map(|it| it.0) == Some(uid) => {
                 self.claims.remove(&(by, of));
                 self.member.retain(|a, b| (*a, *b) != (by, of) && (*a, *b) != (of, by));
             }
