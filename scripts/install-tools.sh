@@ -212,6 +212,8 @@ port_from_log() {
 
 starts_nats_server() {
     local program=$1 work=$2 port line
+    # It is read before the program has opened it.
+    : >"$work/log"
     "$program" --addr 127.0.0.1 --port -1 --jetstream --store_dir "$work/store" >"$work/log" 2>&1 </dev/null &
     started_pid=$!
     port=$(port_from_log "$work/log") || return 1
@@ -223,6 +225,7 @@ starts_nats_server() {
 
 starts_anvil() {
     local program=$1 work=$2 port line question='{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}'
+    : >"$work/log"
     "$program" --host 127.0.0.1 --port 0 --chain-id 31337 >"$work/log" 2>&1 </dev/null &
     started_pid=$!
     port=$(port_from_log "$work/log") || return 1
