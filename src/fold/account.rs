@@ -27,8 +27,8 @@ pub struct Account {
 struct Tally {
     /// With the numbers of their blocks: repeated, an event counts once.
     ids: HashMap<EventId, u64>,
-    /// Beside them, before this account began: too many to keep their ids.
-    before: EventSum,
+    /// How many more there were before this account began, whose ids were not kept.
+    nameless: u64,
     through: Option<BlockRef>,
     /// Up to where nothing could be orphaned any more.
     finalized: Option<u64>,
@@ -40,15 +40,12 @@ pub type Counts = BTreeMap<Name, Count>;
 /// Where the account of one contract stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// Events since its last watermark, by their blocks. Older versions saved less.
+    /// Events since its last watermark, by their blocks. Older versions did not save them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<InBlock>,
-    /// More of them, where there are too many.
-    #[serde(default)]
-    pub before: EventSum,
-    /// How many there are, as older versions saved it.
-    #[serde(default, rename = "events", skip_serializing)]
-    pub counted: u64,
+    /// How many more there are: those beyond what is saved, or all in older versions.
+    #[serde(default, rename = "events")]
+    pub nameless: u64,
     /// The block that this watermark named.
     pub through: Option<BlockRef>,
     /// The block that was final then. Older versions did not save it.
@@ -155,8 +152,8 @@ impl Account {
         let found = tally.closed_by(through.number);
         let (declared, has_them) = match watermark {
             Watermark::Progress { events, digest: Some(digest), .. } => {
-                // Of whose ids are not known, repetitions may be among the others.
-                let is_sure = tally.before.events == 0;
+                // Of those without ids repetitions may be among the others.
+                let is_sure = tally.nameless == 0;
                 (events.unwrap_or(found.events), found.digest == *digest || !is_sure)
             }
             // As older versions wrote it.
@@ -209,31 +206,31 @@ impl Account {
 
 impl Tally {
     fn resumed(count: &Count) -> Self {
-        let Count { ref open, mut before, counted, through, finalized } = *count;
-        before.events += counted;
+        let Count { ref open, nameless, through, finalized } = *count;
         let ids = open.iter().flat_map(|block| {
             let ids = block.ids.chunks_exact(B256::len_bytes());
             ids.map(|id| (EventId(B256::from_slice(id)), block.number))
         });
-        Self { ids: ids.collect(), before, through, finalized }
+        Self { ids: ids.collect(), nameless, through, finalized }
     }
 
     fn saved(&self) -> Count {
-        let Self { mut before, through, finalized, .. } = *self;
+        let Self { nameless, through, finalized, .. } = *self;
         let mut ids: Vec<(u64, EventId)> = self.ids.iter().map(|(id, at)| (*at, *id)).collect();
         ids.sort_unstable();
-        ids.drain(..ids.len().saturating_sub(IDS_MAX)).for_each(|(_, id)| before.add(id));
+        let beyond = ids.drain(..ids.len().saturating_sub(IDS_MAX)).count();
+        let nameless = nameless + beyond as u64;
         let block = |ids: &[(u64, EventId)]| InBlock {
             number: ids[0].0,
             ids: ids.iter().flat_map(|(_, id)| id.0.0).collect(),
         };
         let open = ids.chunk_by(|a, b| a.0 == b.0).map(block).collect();
-        Count { open, before, counted: 0, through, finalized }
+        Count { open, nameless, through, finalized }
     }
 
     /// The events that a watermark through such a block closes.
     fn closed_by(&self, through: u64) -> EventSum {
-        let mut sum = self.before;
+        let mut sum = EventSum { events: self.nameless, ..EventSum::default() };
         let closed = self.ids.iter().filter(|(_, number)| **number <= through);
         closed.for_each(|(id, _)| sum.add(*id));
         sum
@@ -248,7 +245,7 @@ impl Tally {
         let through = *watermark.complete_through();
         // What stands before it of blocks above it is closed by another, or void.
         self.ids.retain(|_, number| finalized.is_some() && *number > through.number);
-        self.before = EventSum::default();
+        self.nameless = 0;
         self.through = Some(through);
         self.finalized = finalized.max(self.finalized);
     }

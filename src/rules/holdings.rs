@@ -112,9 +112,6 @@ impl RuleSet {
 
     /// How much a user has beside what is at one of their addresses.
     fn elsewhere(&self, state: &State, place: u32, of: Party) -> U256 {
-        if of.address == of.member && !self.has_other_wallets(state, of.member) {
-            return U256::ZERO;
-        }
         let all = iter::once(of.member).chain(self.other_wallets(state, of.member));
         let others = all.filter(|it| *it != of.address).map(|it| held(state, place, it));
         others.fold(U256::ZERO, U256::saturating_add)
@@ -158,7 +155,7 @@ impl RuleSet {
                     let (address, amount) = (party.address, moved.amount);
                     Shift { address, comes, piece, amount }
                 };
-                for (user, change) in self.moved(&moved, looking, of, by, state) {
+                for (user, change) in self.shift_parties(&moved, looking, of, by, state) {
                     mark(state, looking, user, change, time);
                     touched.touch(user, &looking.achievements);
                     if looking.weighs && change.before.is_zero() != change.after.is_zero() {
@@ -206,8 +203,9 @@ impl RuleSet {
 }
 
 impl RuleSet {
-    /// Moves something; how much those have had of it and have to whom it matters.
-    fn moved(
+    /// Takes something from one and gives it to the other: how much each user has had of
+    /// it and has.
+    fn shift_parties(
         &self,
         moved: &Moved,
         looking: &Looking,

@@ -130,11 +130,6 @@ impl RuleSet {
         can_have.then(|| wallets(state, member)).into_iter().flatten()
     }
 
-    /// Whether there are any.
-    pub(super) fn has_other_wallets(&self, state: &State, member: Address) -> bool {
-        self.other_wallets(state, member).next().is_some()
-    }
-
     /// Whoever has a wallet on a list is on it.
     pub(super) fn is_listed(&self, state: &State, leaf: &ListedLeaf, member: Address) -> bool {
         let mut all = iter::once(member).chain(self.other_wallets(state, member));

@@ -294,7 +294,7 @@ fn an_account_that_goes_on_counts_repeated_events_once() {
     let counts = account.counts();
     let dao = &counts[&name()];
     let kept: usize = dao.open.iter().map(|block| block.ids.len() / 32).sum();
-    assert_eq!((kept, dao.before.events), (IDS_MAX, 2500 - IDS_MAX as u64));
+    assert_eq!((kept, dao.nameless), (IDS_MAX, 2500 - IDS_MAX as u64));
     assert_eq!(read_again(&mut Account::resumed(vec![], &counts), rest), None);
     let hole = read_again(&mut Account::resumed(vec![], &counts), &rest[1..]).unwrap();
     assert_eq!((hole.found, hole.declared), (2999, 3000));
