@@ -66,6 +66,7 @@ async fn explain_names_the_logs_that_counted_and_what_is_missing() {
 async fn what_landed_is_compared_with_its_evidence_and_that_with_the_chain() {
     let world = support::world().await;
     let mut daemon = Daemon::of(&world).await;
+    daemon.setting.set_chain(&world, support::NEVER_FINAL).unwrap();
     daemon.start().await;
     let (ours, foreign) = (world.anvil.account(4), world.anvil.account(5));
     let prove = async |user: Address, json: bool| {
@@ -112,7 +113,8 @@ async fn what_landed_is_compared_with_its_evidence_and_that_with_the_chain() {
     .await;
 
     // The chain loses what counted, and with it what landed.
-    world.anvil.orphan(proof["block"].as_u64().unwrap() - 4).await.unwrap();
+    let counted = proof["logs"][0]["log"]["block"].as_u64();
+    world.anvil.orphan(counted.expect("a log counted")).await.unwrap();
     until("it is not verified any more", PATIENCE, async || {
         let (code, said) = prove(ours, false).await;
         (code == Some(1)).then_some(said)

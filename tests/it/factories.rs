@@ -181,13 +181,18 @@ async fn what_a_factory_creates_is_followed_from_its_block_on_without_a_gap() {
     assert!(notes.next().is_some_and(|note| note == "third") && notes.next().unwrap() == "d");
 
     // A creation that a reorg takes back, and that happens again elsewhere.
-    let fourth = stage.create("orphan").await;
+    // Nothing becomes final before.
+    stage.world.anvil.hold().await.unwrap();
+    let (fourth, data) = (stage.next_inbox().await, Stage::creation("orphan"));
+    stage.world.anvil.submit(member, Some(stage.factory), data).await.unwrap();
+    stage.world.anvil.mine(4).await.unwrap();
     let first = until("it is told", PATIENCE, async || {
         let told = told(&stage.daemon).await;
         of_inboxes(&told).find(|event| event.address == fourth).cloned()
     })
     .await;
     stage.world.anvil.orphan(first.block.number).await.unwrap();
+    stage.world.anvil.go_on().await.unwrap();
     stage.contribute(fourth, "into the void").await;
     assert_eq!(stage.create("again").await, fourth);
     stage.contribute(fourth, "e").await;

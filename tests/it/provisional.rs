@@ -48,6 +48,8 @@ async fn unconfirmed_events_are_told_early_and_taken_back_by_a_reorg() {
     daemon.start().await;
 
     contribute(&world, world.anvil.account(2)).await;
+    // Neither confirmed nor final before it is taken away.
+    world.anvil.hold().await.unwrap();
     let early =
         until("it is told early", PATIENCE, async || events(&daemon).await.into_iter().next())
             .await;
@@ -75,7 +77,9 @@ async fn unconfirmed_events_are_told_early_and_taken_back_by_a_reorg() {
     })
     .await;
 
+    world.anvil.go_on().await.unwrap();
     contribute(&world, world.anvil.account(2)).await;
+    world.anvil.mine(20).await.unwrap();
     let known = until("the second one is confirmed", PATIENCE, async || {
         let known: Vec<Event> = confirmed().await;
         (!known.is_empty()).then_some(known)

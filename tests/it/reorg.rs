@@ -70,6 +70,7 @@ async fn orphan_an_unlock(world: &World, daemon: &mut Daemon, when: When) {
 async fn a_confirmed_unlock_that_a_reorg_orphans_lands_again() {
     let world = support::world().await;
     let mut daemon = Daemon::of(&world).await;
+    daemon.setting.set_chain(&world, support::NEVER_FINAL).unwrap();
     daemon.start().await;
     orphan_an_unlock(&world, &mut daemon, When::Running).await;
 }
@@ -78,6 +79,7 @@ async fn a_confirmed_unlock_that_a_reorg_orphans_lands_again() {
 async fn a_confirmed_unlock_orphaned_while_the_daemon_was_down_lands_again() {
     let world = support::world().await;
     let mut daemon = Daemon::of(&world).await;
+    daemon.setting.set_chain(&world, support::NEVER_FINAL).unwrap();
     daemon.start().await;
     orphan_an_unlock(&world, &mut daemon, When::Down).await;
 }
@@ -86,6 +88,7 @@ async fn a_confirmed_unlock_orphaned_while_the_daemon_was_down_lands_again() {
 async fn a_confirmed_unlock_orphaned_before_the_daemon_knows_the_chain_lands_again() {
     let world = support::world().await;
     let mut daemon = Daemon::of(&world).await;
+    daemon.setting.set_chain(&world, support::NEVER_FINAL).unwrap();
     daemon.start().await;
     orphan_an_unlock(&world, &mut daemon, When::JustStarted).await;
 }

@@ -30,6 +30,9 @@ pub use processes::{living, naming};
 pub const BLOCK_TIME: Duration = Duration::from_millis(250);
 /// How long the daemon may take to do what is due, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(45);
+/// For a chain of which a test takes a certain block away: the chain grows
+/// meanwhile, and on a busy machine by many blocks.
+pub const NEVER_FINAL: &str = "finality_depth = 400";
 /// Blocks after which an event is deep enough to count: more than the
 /// confirmations of the setting.
 const DEEP: u64 = 4;

@@ -230,6 +230,23 @@ impl Anvil {
         self.call::<serde_json::Value>("anvil_mine", json!([U64::from(blocks)])).await.map(drop)
     }
 
+    /// Makes no more blocks by itself, so that nothing becomes final meanwhile:
+    /// only [`mine`](Self::mine) makes some, until [`go_on`](Self::go_on).
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn hold(&self) -> Result<(), AnvilError> {
+        self.call::<serde_json::Value>("evm_setIntervalMining", json!([0])).await.map(drop)
+    }
+
+    /// Makes a block a second from now on; the node takes no shorter time.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn go_on(&self) -> Result<(), AnvilError> {
+        self.call::<serde_json::Value>("evm_setIntervalMining", json!([1])).await.map(drop)
+    }
+
     /// Replaces the last `depth` blocks by as many empty ones: what was in
     /// them is gone.
     ///

@@ -45,7 +45,7 @@ async fn a_reorg_during_a_failover_is_retracted_once_and_goes_on() {
     let world = World::create(FAST).await.unwrap();
     let [first, second] = endpoints(&world).await;
     let mut daemon = Daemon::of(&world).await;
-    support::reach_through(&world, &daemon, &[&first, &second], "finality_depth = 30");
+    support::reach_through(&world, &daemon, &[&first, &second], support::NEVER_FINAL);
     daemon.start().await;
     contribute_for(&world, 6).await;
     assert_stream_is_the_chain(&world, &daemon).await;
