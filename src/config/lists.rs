@@ -34,7 +34,7 @@ pub struct List {
 }
 
 /// Reads the text of a list.
-pub(super) fn read(path: &Path, text: &str) -> Result<List, Problem> {
+pub(crate) fn read(path: &Path, text: &str) -> Result<List, Problem> {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let name = Name::new(stem).map_err(|error| {
         let remedy = "name the file like founders.csv: rules say listed = \"founders\"";

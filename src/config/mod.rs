@@ -33,6 +33,8 @@ use alloy::{
 pub use amount::{parse_decimal, parse_units};
 pub use files::RuleFile;
 pub use lists::List;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use lists::read as read_list;
 pub use load::load;
 pub use presets::Preset;
 pub use problem::{ConfigError, Problem};

@@ -15,7 +15,11 @@ mod configuration;
 mod envelopes;
 mod evidence;
 mod facts;
+mod keystores;
+mod lists;
 mod logs;
+mod reverts;
+mod rows;
 mod rpc_answers;
 mod rule_files;
 mod setting;
@@ -24,7 +28,8 @@ mod streams;
 
 pub use self::{
     abi_files::abi_files, amounts::amounts, configuration::configuration, envelopes::envelopes,
-    evidence::evidence, facts::facts, logs::logs, rpc_answers::rpc_answers, rule_files::rule_files,
+    evidence::evidence, facts::facts, keystores::keystores, lists::lists, logs::logs,
+    reverts::reverts, rows::rows, rpc_answers::rpc_answers, rule_files::rule_files,
     streams::streams,
 };
 
@@ -39,14 +44,18 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "abi_files", run: abi_files },
     Target { name: "amounts", run: amounts },
     Target { name: "configuration", run: configuration },
     Target { name: "envelopes", run: envelopes },
     Target { name: "evidence", run: evidence },
     Target { name: "facts", run: facts },
+    Target { name: "keystores", run: keystores },
+    Target { name: "lists", run: lists },
     Target { name: "logs", run: logs },
+    Target { name: "reverts", run: reverts },
+    Target { name: "rows", run: rows },
     Target { name: "rpc_answers", run: rpc_answers },
     Target { name: "rule_files", run: rule_files },
     Target { name: "streams", run: streams },

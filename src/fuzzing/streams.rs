@@ -18,7 +18,7 @@ const RULES: [&str; 4] = [
     include_str!("../../config/rules/gallery/winning-side.toml"),
 ];
 
-static SETS: LazyLock<Vec<Arc<RuleSet>>> = LazyLock::new(|| {
+pub(super) static SETS: LazyLock<Vec<Arc<RuleSet>>> = LazyLock::new(|| {
     let compile = |text: &&str| Arc::new(RuleSet::compile("r", text, catalog()).unwrap());
     RULES.iter().map(compile).collect()
 });

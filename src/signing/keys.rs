@@ -17,6 +17,8 @@ use zeroize::Zeroizing;
 
 pub use kms::{GcpVersion, KmsKey, RemoteKey};
 pub use local::LocalKey;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use local::check as check_keystore;
 pub use seal::{SealError, Strength};
 pub use transaction::SignedTx;
 

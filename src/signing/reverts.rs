@@ -130,6 +130,8 @@ pub fn revert_data(message: &str, data: Option<&Value>) -> Option<Bytes> {
     data.and_then(|value| search(value, MAX_DEPTH)).or_else(|| after_reverted(message))
 }
 
+/// Of a reason, or of a node's message.
+const WORDS_CHARS_MAX: usize = 200;
 // Real answers nest two levels; a hostile one may nest without end.
 const MAX_DEPTH: usize = 4;
 
@@ -169,7 +171,7 @@ fn from_message(message: &str) -> Revert {
     let lower = message.to_lowercase();
     let fixed = |code: &str, class| Revert {
         code: code.into(),
-        text: message.chars().take(200).collect(),
+        text: shown(message, WORDS_CHARS_MAX),
         selector: None,
         class,
     };
@@ -211,7 +213,7 @@ fn from_reason(reason: &str) -> Revert {
         .map_or(("error_string", RevertClass::Business), |(_, code, class)| (*code, *class));
     Revert {
         code: code.into(),
-        text: format!("reverted: {}", reason.chars().take(200).collect::<String>()),
+        text: format!("reverted: {}", shown(reason, WORDS_CHARS_MAX)),
         selector: None,
         class,
     }
@@ -239,8 +241,20 @@ fn custom_text(error: &AbiError, values: &[DynSolValue]) -> String {
             if input.name.is_empty() { value } else { format!("{}: {value}", input.name) }
         })
         .collect();
-    let text = format!("{}({})", error.name, arguments.join(", "));
-    text.chars().take(400).collect()
+    shown(&format!("{}({})", error.name, arguments.join(", ")), 2 * WORDS_CHARS_MAX)
+}
+
+/// The beginning of what others say, in one line. A contract's words come to terminals, and
+/// must not steer them.
+fn shown(text: &str, most: usize) -> String {
+    let escaped = text.chars().flat_map(|c| {
+        let (plain, escape) = match c.is_control() {
+            true => (None, Some(c.escape_default())),
+            false => (Some(c), None),
+        };
+        plain.into_iter().chain(escape.into_iter().flatten())
+    });
+    escaped.take(most).collect()
 }
 
 fn argument(value: &DynSolValue) -> String {

@@ -150,6 +150,26 @@ fn whatever_stream_a_fold_has_heard_it_is_restored_as_it_was() {
 }
 
 #[test]
+fn any_keystore_is_refused_or_holds_the_key_that_it_says() {
+    holds("keystores");
+}
+
+#[test]
+fn any_list_is_refused_shortly_or_says_the_same_in_plain_lines() {
+    hold("lists", CHEAP * CASES);
+}
+
+#[test]
+fn any_revert_is_explained_in_one_line_and_under_a_code() {
+    hold("reverts", CHEAP * CASES);
+}
+
+#[test]
+fn damaged_rows_are_refused_or_harm_no_fold() {
+    hold("rows", CHEAP * CASES);
+}
+
+#[test]
 fn every_target_has_a_corpus_and_a_program_of_its_name() {
     for Target { name, .. } in TARGETS {
         assert!(!files(name).is_empty(), "{name}");

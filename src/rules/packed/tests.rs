@@ -7,6 +7,17 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[test]
+fn room_for_more_places_than_rules_have_is_refused() {
+    let mut packed = Packed::default();
+    packed.widen(40);
+    let bytes = packed.into_lists().to_bytes();
+    assert_eq!(bytes[SET_WORDS], 2);
+    assert!(Lists::from_bytes(&bytes).is_ok());
+    let more = [&bytes[..SET_WORDS], &[0xff, 0xff, 0xff, 0xff, 0x0f], &bytes[SET_WORDS + 1..]];
+    assert!(Lists::from_bytes(&more.concat()).is_err());
+}
+
 proptest! {
     /// Lists of one piece are as lists that are kept apart; and come back from bytes.
     #[test]

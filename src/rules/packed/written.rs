@@ -1,7 +1,11 @@
 //! The lists as bytes.
 
-use super::{ENDS, HEAD, List, Lists, Packed};
+use super::{ENDS, HEAD, List, Lists, Packed, SET_WORDS};
 use crate::fold::Unreadable;
+
+/// More than a rule set's meters need: a damaged row must not ask for all memory with its
+/// next name.
+const SET_WORDS_MAX: usize = 1 << 12;
 
 impl Lists {
     /// As it is written down: seven bits of a word in a byte, the lowest first.
@@ -52,6 +56,9 @@ impl Lists {
         }
         let found = Self(words.into());
         let packed = Packed::of(&found);
+        if packed.head(SET_WORDS) > SET_WORDS_MAX {
+            return None;
+        }
         let mut begin = 0;
         let is_whole = List::ALL.into_iter().all(|list| {
             let end = packed.head(ENDS + list as usize);

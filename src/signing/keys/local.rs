@@ -8,9 +8,11 @@ use alloy::{
     signers::{SignerSync as _, local::PrivateKeySigner},
 };
 use eth_keystore::{EthKeystore, KdfparamsType, KeystoreError};
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::KeyError;
+use crate::shortened::shortened;
 
 /// A key in this process's memory. Wiped when dropped.
 pub struct LocalKey(pub(super) PrivateKeySigner);
@@ -52,17 +54,26 @@ impl LocalKey {
             return Err(KeyError::Exposed { path: path.to_owned(), mode });
         }
         let bytes = fs::read(path).map_err(unreadable)?;
-        let keystore: EthKeystore =
-            serde_json::from_slice(&bytes).map_err(|error| not_a_keystore(error.to_string()))?;
+        let unlike = |error: serde_json::Error| not_a_keystore(shortened(&error));
+        let keystore: EthKeystore = serde_json::from_slice(&bytes).map_err(unlike)?;
+        let Claimed { address } = serde_json::from_slice(&bytes).map_err(unlike)?;
         check(&keystore).map_err(|reason| not_a_keystore(reason.to_owned()))?;
         let secret = eth_keystore::decrypt_key(path, passphrase).map_err(|error| match error {
             KeystoreError::MacMismatch => KeyError::WrongPassphrase { path: path.to_owned() },
             other => not_a_keystore(other.to_string()),
         })?;
         let secret = Zeroizing::new(secret);
-        PrivateKeySigner::from_slice(&secret)
+        let key = PrivateKeySigner::from_slice(&secret)
             .map(Self)
-            .map_err(|_| not_a_keystore("what it holds is no private key".into()))
+            .map_err(|_| not_a_keystore("what it holds is no private key".into()))?;
+        match address.filter(|claimed| *claimed != key.address()) {
+            Some(claimed) => Err(not_a_keystore(format!(
+                "it says that it is of {claimed}, and holds the key of {}: it is damaged, or was \
+                 put together from others",
+                key.address()
+            ))),
+            None => Ok(key),
+        }
     }
 
     /// The account.
@@ -77,9 +88,16 @@ impl LocalKey {
     }
 }
 
+/// Whose key a file says that it holds: most do. Nothing else of it protects the
+/// initialisation vector, and with another one it opens to another key.
+#[derive(Deserialize)]
+struct Claimed {
+    address: Option<Address>,
+}
+
 /// The decrypting crate slices by these lengths without asking (a short `iv`
 /// or `dklen` panics), and allocates what the file says.
-fn check(keystore: &EthKeystore) -> Result<(), &'static str> {
+pub(crate) fn check(keystore: &EthKeystore) -> Result<(), &'static str> {
     const SCRYPT_BYTES_MAX: u64 = 1 << 30;
     const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
     let crypto = &keystore.crypto;
@@ -98,7 +116,9 @@ fn check(keystore: &EthKeystore) -> Result<(), &'static str> {
             }
         }
         KdfparamsType::Scrypt { dklen: 32, n, r, p, .. } => {
-            let bytes = 128_u64.saturating_mul((*n).into()).saturating_mul((*r).into());
+            // RFC 7914: a table of n blocks, and p blocks that are mixed with it.
+            let blocks = u64::from(*n) + u64::from(*p);
+            let bytes = 128_u64.saturating_mul(blocks).saturating_mul((*r).into());
             if n.is_power_of_two() && *n > 1 && bytes <= SCRYPT_BYTES_MAX && (1..=16).contains(p) {
                 Ok(())
             } else {

@@ -101,12 +101,33 @@ fn a_keystore_that_would_panic_or_exhaust_its_reader_is_refused() {
         (json!({"crypto": {"cipherparams": {"iv": "00"}}}), "iv"),
         (json!({"crypto": {"kdfparams": {"dklen": 16}}}), "dklen"),
         (json!({"crypto": {"kdfparams": {"n": 1 << 30}}}), "1 GiB"),
+        (json!({"crypto": {"kdfparams": {"n": 2, "r": 1 << 22, "p": 16}}}), "1 GiB"),
         (json!({"crypto": {"kdfparams": {"n": 1000}}}), "power of two"),
         (json!({"crypto": {"cipher": "rot13"}}), "cipher"),
     ] {
         let reason = Keystore::broken(|json| merge(json, &change));
         assert!(reason.contains(says), "{reason}");
     }
+}
+
+#[test]
+fn a_keystore_that_holds_another_key_than_it_says_is_refused() {
+    let own = json!({"address": ADDRESS.strip_prefix("0x").unwrap().to_lowercase()});
+    let keystore = Keystore::new();
+    let mut json: Value = serde_json::from_slice(&fs::read(keystore.path()).unwrap()).unwrap();
+    merge(&mut json, &own);
+    fs::write(keystore.path(), json.to_string()).unwrap();
+    assert_eq!(keystore.load("right").unwrap().address().to_string(), ADDRESS);
+    // The passphrase is right, and the check value holds: it does not cover this.
+    let reason = Keystore::broken(|json| {
+        merge(json, &own);
+        let iv = json["crypto"]["cipherparams"]["iv"].as_str().unwrap().to_owned();
+        let other = if iv.starts_with('0') { "1" } else { "0" };
+        json["crypto"]["cipherparams"]["iv"] = format!("{other}{}", &iv[1..]).into();
+    });
+    assert!(reason.contains(ADDRESS) && reason.contains("damaged"), "{reason}");
+    let reason = Keystore::broken(|json| merge(json, &json!({"address": "0x12"})));
+    assert!(!reason.is_empty());
 }
 
 fn merge(into: &mut Value, from: &Value) {

@@ -231,6 +231,14 @@ proptest! {
 }
 
 #[test]
+fn what_a_contract_says_steers_no_terminal_and_takes_one_line() {
+    let revert = decoder().decode(&reason("\u{1b}[2Jall is well\nreally"));
+    assert_eq!(revert.text, "reverted: \\u{1b}[2Jall is well\\nreally");
+    let revert = decoder().explain("out of gas\u{7}", None);
+    assert_eq!(revert.text, "out of gas\\u{7}");
+}
+
+#[test]
 fn an_error_that_names_one_part_again_and_again_is_not_unfolded() {
     const COUNT: usize = 1_000;
     let abi: JsonAbi = JsonAbi::parse(["error Refused(string[] why)"]).unwrap();
