@@ -375,7 +375,7 @@ impl<F: Fold> Engine<F> {
     }
 
     fn emit(&mut self, emitted: Emitted<F::Output>) {
-        self.revision += 1;
+        self.revision = self.revision.saturating_add(1);
         self.told = true;
         self.emissions.push(Emission { revision: self.revision, emitted });
     }

@@ -62,7 +62,7 @@ impl Streak {
         match self.runs.last_mut() {
             None => self.runs.push((0, 1)),
             Some(_) if turn <= self.last => return None,
-            Some((_, hits)) if turn == self.last + 1 => *hits += 1,
+            Some((_, hits)) if turn - 1 == self.last => *hits = hits.saturating_add(1),
             Some(_) => self.runs.push((turn - self.last - 1, 1)),
         }
         self.last = turn;
@@ -97,7 +97,7 @@ impl Streak {
 }
 
 fn hits(runs: &[(u64, u64)]) -> u64 {
-    runs.iter().map(|(_, hits)| hits).sum()
+    runs.iter().fold(0, |sum, (_, hits)| sum.saturating_add(*hits))
 }
 
 #[cfg(test)]

@@ -124,18 +124,18 @@ impl RuleSet {
     fn evidence(&self, view: &View<'_>, achievement: &Achievement) -> (Evidence, Option<Counted>) {
         let confirmed = |name| self.unlocked(view, name);
         let mut named: Vec<Counted> = achievement.requires.iter().filter_map(confirmed).collect();
-        let mut unnamed = 0;
+        let mut unnamed = 0_u64;
         for leaf in self.deciding_leaves(view, achievement, &achievement.when) {
             let logs = self.logs(view, leaf);
             let total = self.shown(view, leaf).total;
-            unnamed += total.saturating_sub(logs.len() as u64);
+            unnamed = total.saturating_sub(logs.len() as u64).saturating_add(unnamed);
             named.extend(logs);
         }
         named.sort_unstable_by_key(|log| (log.position(), log.item().event));
         named.dedup();
         // A log that counted for two leaves is one log. Beyond the named ones
         // that can't be told any more: they are counted per leaf.
-        let total = named.len() as u64 + unnamed;
+        let total = unnamed.saturating_add(named.len() as u64);
         let skipped = named.len().saturating_sub(Evidence::MAX_ITEMS);
         let last = named.last().cloned();
         let items = named.iter().skip(skipped).map(|log| log.item().clone()).collect();

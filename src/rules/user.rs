@@ -121,8 +121,9 @@ impl User {
         self.0.put_blob(List::Streaks, key(place), blob(&streak).as_deref());
         // The log that counts now is not counted yet.
         let reading = self.0.slot(List::Meters, key(place));
-        set_long(reading, 1, length - 1);
-        let more = u64::from(reading[3]).saturating_sub(length - 1);
+        let before = length.saturating_sub(1);
+        set_long(reading, 1, before);
+        let more = u64::from(reading[3]).saturating_sub(before);
         reading[3] -= u32::try_from(more).unwrap_or_default();
         for _ in 0..more {
             self.name_oldest_no_more(place);
@@ -146,7 +147,7 @@ impl User {
 
     /// The number that the next log gets.
     pub(super) fn next_number(&self) -> u32 {
-        self.0.counter() + 1
+        self.0.counter().saturating_add(1)
     }
 
     /// A number for a log.
@@ -160,7 +161,7 @@ impl User {
     /// Whether one is named no more.
     pub(super) fn count(&mut self, place: usize, log: u32, most: usize) -> bool {
         let reading = self.0.slot(List::Meters, key(place));
-        let counted = long(reading, 1) + 1;
+        let counted = long(reading, 1).saturating_add(1);
         set_long(reading, 1, counted);
         let is_full = reading[3] as usize >= most;
         if is_full {
