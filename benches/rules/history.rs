@@ -6,6 +6,7 @@ use alloy::primitives::{Address, B256, U256, keccak256};
 use meritd::{
     actors::messages,
     domain::{BlockRef, Event, EventId, EventSum, Name, Origin, Position, Watermark},
+    streams::publish::OutMessage,
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value as Json, json};
@@ -37,12 +38,6 @@ pub struct History {
     owners: Vec<u64>,
 }
 
-/// A message's body, and whether it is an event.
-pub struct Message {
-    pub is_event: bool,
-    pub payload: bytes::Bytes,
-}
-
 fn user(number: u64) -> String {
     let hash = keccak256(number.to_be_bytes());
     Address::from_slice(&hash[12..]).to_checksum(None)
@@ -66,7 +61,7 @@ impl History {
     }
 
     /// The messages of so many more blocks.
-    pub fn blocks(&mut self, count: u64) -> Outcome<Vec<Message>> {
+    pub fn blocks(&mut self, count: u64) -> Outcome<Vec<OutMessage>> {
         let mut said = Vec::new();
         for _ in 0..count.div_ceil(PER_WATERMARK) {
             let first = self.block + 1;
@@ -82,12 +77,10 @@ impl History {
             // As they are published: each contract for itself.
             for (contract, events) in events {
                 for event in &events {
-                    let payload = messages::event(event)?.payload;
-                    said.push(Message { is_event: true, payload });
+                    said.push(messages::event(event)?);
                 }
                 let watermark = self.progress(contract, first, &events)?;
-                let payload = messages::watermark(&Name::new("local")?, &watermark)?.payload;
-                said.push(Message { is_event: false, payload });
+                said.push(messages::watermark(&Name::new("local")?, &watermark)?);
             }
         }
         Ok(said)
@@ -95,7 +88,7 @@ impl History {
 
     /// Every contract takes its last blocks back, and tells as many of another
     /// branch.
-    pub fn reorg(&mut self, depth: u64) -> Outcome<Vec<Message>> {
+    pub fn reorg(&mut self, depth: u64) -> Outcome<Vec<OutMessage>> {
         let common = block(self.block - depth, self.branch);
         let mut said = Vec::new();
         for contract in CONTRACTS {
@@ -108,8 +101,7 @@ impl History {
                 common,
                 after: None,
             };
-            let payload = messages::watermark(&Name::new("local")?, &watermark)?.payload;
-            said.push(Message { is_event: false, payload });
+            said.push(messages::watermark(&Name::new("local")?, &watermark)?);
             self.told.insert(contract, common);
         }
         self.block = common.number;

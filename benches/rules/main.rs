@@ -1,13 +1,14 @@
 //! `make bench-rules`: how fast a rule set folds, against reading the same
 //! messages without one. See docs/benchmarks.md.
 //!
-//! The engine as the daemon runs it, without broker and store: messages are
-//! read from memory, and what would be committed is made and kept in memory.
+//! The engine as the daemon runs it, without a store: what would be committed is made and
+//! kept in memory. Messages are read from memory, and once more from a broker.
 
 /// As the daemon has it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod broker;
 mod history;
 mod rules;
 
@@ -20,13 +21,14 @@ use std::{
 use clap::Parser;
 use meritd::{
     actors::messages,
-    domain::{Event, Name, Watermark},
-    fold::{Engine, Input, SavedParts, Source},
-    rules::RuleSet,
+    domain::Name,
+    fold::{Effects, Engine, Input, SavedParts, Source},
+    rules::{RuleSet, Unlock},
+    streams::publish::OutMessage,
 };
 use serde_json::json;
 
-use history::{FINALITY, History, Message};
+use history::{FINALITY, History};
 
 /// Whatever went wrong, for a person to read.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -51,6 +53,9 @@ struct Args {
     /// Events of the state that is rebuilt.
     #[arg(long, default_value_t = 10_000_000)]
     rebuilt: u64,
+    /// Events that are read from a broker.
+    #[arg(long, default_value_t = 300_000)]
+    piped: u64,
     /// 100,000 events of 10,000 users, none rebuilt: for trying.
     #[arg(long)]
     quick: bool,
@@ -62,7 +67,7 @@ struct Args {
 fn main() -> ExitCode {
     let mut args = Args::parse();
     if args.quick {
-        (args.events, args.users, args.rebuilt) = (100_000, 10_000, 0);
+        (args.events, args.users, args.rebuilt, args.piped) = (100_000, 10_000, 0, 100_000);
     }
     match measure(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,36 +93,35 @@ impl Folded {
 
     /// Reads and folds messages, and makes what would be committed. How long that
     /// took: keeping it is the store's.
-    fn fold(&mut self, said: &[Message]) -> Outcome<Duration> {
+    fn fold(&mut self, said: &[OutMessage]) -> Outcome<Duration> {
         let mut took = Duration::ZERO;
         for batch in said.chunks(BATCH) {
             let began = Instant::now();
             for message in batch {
-                let input = match read(message)? {
-                    Read::Event(event) => Input::Event(*event),
-                    Read::Watermark(watermark) => Input::Watermark(*watermark),
-                };
-                self.engine.handle(input)?;
+                self.engine.handle(read(&message.subject, &message.payload)?)?;
             }
             let effects = self.engine.take_effects();
             took += began.elapsed();
-            self.said += effects.emissions.len() as u64;
-            self.saved.absorb(&effects.writes);
+            self.keep(&effects);
         }
         Ok(took)
     }
+
+    fn keep(&mut self, effects: &Effects<Unlock>) {
+        self.said += effects.emissions.len() as u64;
+        self.saved.absorb(&effects.writes);
+    }
 }
 
-enum Read {
-    Event(Box<Event>),
-    Watermark(Box<Watermark>),
-}
-
-fn read(message: &Message) -> Outcome<Read> {
-    Ok(match message.is_event {
-        true => Read::Event(messages::read(&message.payload)?),
-        false => Read::Watermark(messages::read(&message.payload)?),
+fn read(subject: &str, payload: &[u8]) -> Outcome<Input> {
+    Ok(match is_event(subject) {
+        true => Input::Event(messages::read(payload)?),
+        false => Input::Watermark(messages::read(payload)?),
     })
+}
+
+fn is_event(subject: &str) -> bool {
+    subject.starts_with("merit.v1.events.")
 }
 
 fn sources() -> Outcome<Vec<Source>> {
@@ -134,12 +138,12 @@ fn measure(args: &Args) -> Outcome<()> {
     let most = args.events.max(args.rebuilt);
     while events < most {
         let said = history.blocks(CHUNK)?;
-        let these = said.iter().filter(|message| message.is_event).count() as u64;
+        let these = said.iter().filter(|message| is_event(&message.subject)).count() as u64;
         if events < args.events {
             // Side by side, so that a noisy machine is as noisy for both.
             let began = Instant::now();
             for message in &said {
-                std::hint::black_box(read(message)?);
+                std::hint::black_box(read(&message.subject, &message.payload)?);
             }
             parsing += began.elapsed();
         }
@@ -167,7 +171,9 @@ fn measure(args: &Args) -> Outcome<()> {
     let restored = Engine::restore(rules::compiled()?, sources()?, saved)?;
     let checkpoint = began.elapsed();
     let resident = resident_bytes()?.saturating_sub(before);
-    std::hint::black_box(&restored);
+    drop(std::hint::black_box(restored));
+    // Last: what it leaves behind would count as somebody else's memory.
+    let piped = broker::measure(args.piped, args.users)?;
 
     let compared = args.events.min(events);
     let per_second = |took: Duration, events: u64| as_f64(events) / took.as_secs_f64();
@@ -178,9 +184,14 @@ fn measure(args: &Args) -> Outcome<()> {
         args.users,
         rules::ACHIEVEMENTS
     );
+    let (piped_fold, piped_read) =
+        (per_second(piped.folding, piped.events), per_second(piped.reading, piped.events));
     println!("read a second without rules        {parse:.0}");
     println!("read and folded a second           {fold:.0}");
     println!("ratio                              {:.2}", fold / parse);
+    println!("from a broker, read a second       {piped_read:.0}");
+    println!("from a broker, and folded          {piped_fold:.0}");
+    println!("ratio                              {:.2}", piped_fold / piped_read);
     println!("unlocks asked for                  {requested}");
     println!("rows, and their bytes a user       {rows}, {}", row_bytes as u64 / args.users);
     println!("memory of the restored fold        {} bytes a user", resident / args.users);
@@ -198,6 +209,11 @@ fn measure(args: &Args) -> Outcome<()> {
             "events_per_s": fold.round(),
             "parse_only_per_s": parse.round(),
             "ratio": hundredths(fold / parse),
+            "from_broker": {
+                "events_per_s": piped_fold.round(),
+                "parse_only_per_s": piped_read.round(),
+                "ratio": hundredths(piped_fold / piped_read),
+            },
             "bytes_per_user": resident / args.users,
             "rebuild_events_per_s": rebuild.round(),
             "checkpoint_s": hundredths(checkpoint.as_secs_f64()),

@@ -18,6 +18,10 @@
 //! consumer does: after a hole (a lost connection, a dropped `fetch`, a second
 //! puller) the consumer is made anew where the inbox stopped.
 //!
+//! **While more waits, the next batch is under way** as the caller handles one: what the
+//! server and the way take then costs no time of its own. What was asked for and is not
+//! wanted any more counts as delivered elsewhere.
+//!
 //! Deliveries are not limited in number: a message that can't be handled is
 //! for its actor to put on the dead letters and pass.
 
@@ -33,7 +37,7 @@ use tokio::sync::watch;
 
 #[cfg(feature = "simulation")]
 pub(super) use pump::NotAcknowledged;
-use pump::Pump;
+use pump::{Ahead, Pump};
 
 use super::{
     StreamError,
@@ -156,6 +160,8 @@ pub struct Inbox {
     spec: InboxSpec,
     incarnation: StreamIncarnation,
     pump: Pump,
+    /// The next batch, as large as they may be.
+    ahead: Option<Ahead>,
     reconnects: watch::Receiver<u64>,
     /// False while it isn't known that the consumer's next delivery is what
     /// comes after `handed_out`.
@@ -202,6 +208,7 @@ impl Inbox {
             spec,
             incarnation,
             pump,
+            ahead: None,
             reconnects,
             in_step: true,
             idle: false,
@@ -239,7 +246,12 @@ impl Inbox {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Delivered>, StreamError> {
-        let max = max.clamp(1, self.spec.max_batch.max(1));
+        let most = self.spec.max_batch.max(1);
+        let max = max.clamp(1, most);
+        if max < most && self.ahead.is_some() {
+            // It brings more than is wanted.
+            self.in_step = false;
+        }
         if self.reconnects.has_changed().unwrap_or(false) {
             self.reconnects.borrow_and_update();
             self.in_step = false;
@@ -264,6 +276,9 @@ impl Inbox {
                 "deliveries went elsewhere; is another reader on this consumer?"
             );
             return Ok(Vec::new());
+        }
+        if max == most && pulled.last().is_some_and(|last| last.pending > 0) {
+            self.ahead = self.pump.ask(most, self.connection.request_timeout()).await;
         }
         let complete = !pulled.is_empty() || self.exists().await?;
         self.in_step = complete;
@@ -301,6 +316,16 @@ impl Inbox {
     /// or leave the rest to be sent to nobody.
     async fn pull(&mut self, max: usize, wait: Duration) -> Result<Vec<Pulled>, PullEnd> {
         let limit = self.connection.request_timeout();
+        if let Some(ahead) = self.ahead.take() {
+            let ready = tokio::select! {
+                biased;
+                ready = ahead.collect(limit) => ready?,
+                _ = self.reconnects.changed() => return Err(PullEnd::Reconnected),
+            };
+            if !ready.is_empty() {
+                return Ok(ready);
+            }
+        }
         // Where nothing came for a while, it is waited for at once: one request instead of two.
         if !self.idle || wait.is_zero() {
             let ready = self.pump.ready(max, limit).await?;
@@ -370,6 +395,7 @@ impl Inbox {
         if lost {
             return Err(StreamError::Discontinued { stream: self.spec.stream.name().to_owned() });
         }
+        self.ahead = None;
         self.pump = Pump::make(&self.connection, &self.spec, self.handed_out).await?;
         self.deliveries = 0;
         // They name deliveries of a consumer that is gone; the new one starts

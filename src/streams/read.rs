@@ -266,8 +266,13 @@ pub(super) struct Pulled {
 
 /// What is there, without waiting for more.
 pub(super) async fn pull_now(reader: &PullConsumer, batch: usize) -> Result<Vec<Pulled>, String> {
-    let pulled = reader.fetch().max_messages(batch).max_bytes(PULL_MAX_BYTES).messages().await;
-    collect(pulled.map_err(|error| error.to_string())?).await
+    collect(ask_now(reader, batch).await?).await
+}
+
+/// Asks for what is there, without waiting for it.
+pub(super) async fn ask_now(reader: &PullConsumer, batch: usize) -> Result<pull::Batch, String> {
+    let asked = reader.fetch().max_messages(batch).max_bytes(PULL_MAX_BYTES).messages().await;
+    asked.map_err(|error| error.to_string())
 }
 
 /// Collects a pull's messages until it ends.

@@ -19,7 +19,7 @@ use crate::streams::simulated::SimulatedConsumer;
 use crate::streams::{
     StreamError,
     connection::{Connection, Link, Nats},
-    read::{Pulled, collect, consumer_error, pull_now},
+    read::{Pulled, ask_now, collect, consumer_error, pull_now},
 };
 
 #[cfg_attr(feature = "simulation", expect(clippy::large_enum_variant))]
@@ -86,6 +86,22 @@ impl Pump {
         timeout(limit, ready).await.map_err(|_| late(limit))?
     }
 
+    /// Asks for what is there, to be collected later. `None` where it was not asked for, or
+    /// nobody knows: then it is when it is wanted.
+    pub(super) async fn ask(&self, max: usize, limit: Duration) -> Option<Ahead> {
+        match self {
+            Self::Nats(_, consumer) => {
+                let asked = timeout(limit, Box::pin(ask_now(consumer, max))).await.ok()?;
+                let asked =
+                    asked.inspect_err(|error| tracing::debug!(error, "nothing is asked for ahead"));
+                asked.ok().map(Ahead)
+            }
+            // Whatever it takes, it takes no time there.
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => None,
+        }
+    }
+
     /// The next one, if it comes within `wait`.
     pub(super) async fn next(
         &self,
@@ -133,6 +149,16 @@ impl Pump {
             #[cfg(feature = "simulation")]
             Self::Simulated(consumer) => consumer.acknowledge(&reply).await,
         }
+    }
+}
+
+/// A batch that was asked for.
+pub(super) struct Ahead(pull::Batch);
+
+impl Ahead {
+    /// What there was of it.
+    pub(super) async fn collect(self, limit: Duration) -> Result<Vec<Pulled>, String> {
+        timeout(limit, Box::pin(collect(self.0))).await.map_err(|_| late(limit))?
     }
 }
 

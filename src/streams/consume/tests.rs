@@ -197,6 +197,63 @@ async fn a_second_puller_on_the_consumer_makes_no_hole() {
     server.stop().await;
 }
 
+/// Twelve messages by fours, of which the next four are always under way.
+async fn with_more_under_way(server: &TestServer) -> (Connection, Inbox) {
+    let connection = ready(server).await;
+    publish(&connection, &["requested"; 12]).await;
+    let (mut inbox, _) = Inbox::open(&connection, spec(None)).await.unwrap();
+    assert_eq!(fetch(&mut inbox).await, [1, 2, 3, 4]);
+    assert!(inbox.ahead.is_some());
+    (connection, inbox)
+}
+
+#[tokio::test]
+async fn a_batch_under_way_is_the_next_whether_it_is_wanted_or_not() {
+    let server = TestServer::start().await;
+    let (connection, mut inbox) = with_more_under_way(&server).await;
+    assert_eq!(fetch(&mut inbox).await, [5, 6, 7, 8]);
+    // Less is wanted than comes.
+    assert!(inbox.ahead.is_some());
+    let two = inbox.fetch(2, WAIT).await.unwrap();
+    assert_eq!(two.iter().map(|message| message.sequence).collect::<Vec<_>>(), [9, 10]);
+    assert_eq!(fetch(&mut inbox).await, [11, 12]);
+    assert!(inbox.ahead.is_none(), "nothing waits");
+    inbox.ack_through(12).await.unwrap();
+    // Another reader goes on where the store says, whatever was under way.
+    let cursor = inbox.cursor_at(6);
+    drop(inbox);
+    let (mut next, _) = Inbox::open(&connection, spec(Some(cursor))).await.unwrap();
+    assert_eq!(fetch(&mut next).await, [7, 8, 9, 10]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_under_way_that_never_comes_makes_no_hole() {
+    let mut server = TestServer::start().await;
+    let (connection, mut inbox) = with_more_under_way(&server).await;
+    // The consumer that was asked is gone, with what it delivered to nobody else.
+    let name = spec(None).durable;
+    connection.jetstream().delete_consumer_from_stream(&name, STREAM.name()).await.unwrap();
+    let mut got = Vec::new();
+    // It may tell an error, once or twice, and goes on then.
+    let mut get = async |inbox: &mut Inbox, count: usize| {
+        wait_until(async || {
+            if let Ok(messages) = inbox.fetch(100, WAIT).await {
+                got.extend(messages.iter().map(|message| message.sequence));
+            }
+            got.len() >= count
+        })
+        .await;
+    };
+    get(&mut inbox, 4).await;
+    server.signal(Signal::KILL);
+    server.managed.wait().await.unwrap();
+    server.managed.restart().await.unwrap();
+    get(&mut inbox, 8).await;
+    assert_eq!(got, [5, 6, 7, 8, 9, 10, 11, 12]);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_dropped_fetch_and_a_deleted_consumer_make_no_hole() {
     let server = TestServer::start().await;
