@@ -54,7 +54,7 @@ bench-ingest: tools ## measure the way from a chain to durable events; ARGS="--q
 bench-signing: tools ## measure the way from an unlock request to the chain; ARGS="--quick" tries it (docs/benchmarks.md)
 	@cargo bench --locked --quiet --bench signing -- $(ARGS)
 
-bench-rules: ## measure how fast rules fold; ARGS="--quick" tries it (docs/benchmarks.md)
+bench-rules: tools ## measure how fast rules fold; ARGS="--quick" tries it (docs/benchmarks.md)
 	@cargo bench --locked --quiet --bench rules -- $(ARGS)
 
 contracts: ## rebuild contracts/artifacts from contracts/src (needs npm)
