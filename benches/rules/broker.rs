@@ -121,6 +121,7 @@ impl Reader {
             filters: ["merit.v1.events.>", "merit.v1.watermarks.>"].map(str::to_owned).into(),
             max_batch: FETCH,
             ack_wait: ACK_WAIT,
+            reads_ahead: true,
             resume_after: None,
         };
         let (inbox, _) = Inbox::open(connection, spec).await?;

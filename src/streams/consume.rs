@@ -18,9 +18,10 @@
 //! consumer does: after a hole (a lost connection, a dropped `fetch`, a second
 //! puller) the consumer is made anew where the inbox stopped.
 //!
-//! **While more waits, the next batch is under way** as the caller handles one: what the
-//! server and the way take then costs no time of its own. What was asked for and is not
-//! wanted any more counts as delivered elsewhere.
+//! **While more waits, the next batch can be under way** as the caller handles one
+//! ([`InboxSpec::reads_ahead`]): what the server and the way take costs no time of its own
+//! then. What was asked for and never comes, or is not wanted any more, was delivered
+//! elsewhere: the consumer is made anew.
 //!
 //! Deliveries are not limited in number: a message that can't be handled is
 //! for its actor to put on the dead letters and pass.
@@ -111,8 +112,13 @@ pub struct InboxSpec {
     pub filters: Vec<String>,
     /// The most messages that one [`Inbox::fetch`] returns.
     pub max_batch: usize,
-    /// Longer than a batch takes to be handled, or it is sent again in vain.
+    /// Longer than what is handled between two acknowledgements takes (twice as long, where
+    /// the inbox reads ahead), or it is sent again in vain.
     pub ack_wait: Duration,
+    /// Has the next batch under way while one is handled. What a message says of what waits
+    /// after it ([`Delivered::pending`]) is as old as that then, so it is nothing for a reader
+    /// who must know that there was nothing more.
+    pub reads_ahead: bool,
     /// The store's cursor; `None` when the store has none: all is read.
     pub resume_after: Option<Cursor>,
 }
@@ -248,20 +254,18 @@ impl Inbox {
     ) -> Result<Vec<Delivered>, StreamError> {
         let most = self.spec.max_batch.max(1);
         let max = max.clamp(1, most);
-        if max < most && self.ahead.is_some() {
-            // It brings more than is wanted.
-            self.in_step = false;
-        }
         if self.reconnects.has_changed().unwrap_or(false) {
             self.reconnects.borrow_and_update();
             self.in_step = false;
         }
+        let ahead = self.take_ahead(max).await;
         if !self.in_step {
             Box::pin(self.step_in()).await?;
         }
         // Whoever drops this future, or what fails in it, leaves it false.
         self.in_step = false;
-        let pulled = match self.pull(max, wait).await {
+        let pulled = if ahead.is_empty() { self.pull(max, wait).await } else { Ok(ahead) };
+        let pulled = match pulled {
             Ok(pulled) => pulled,
             Err(PullEnd::Reconnected) => return Ok(Vec::new()),
             Err(PullEnd::Failed(reason)) => {
@@ -277,11 +281,13 @@ impl Inbox {
             );
             return Ok(Vec::new());
         }
-        if max == most && pulled.last().is_some_and(|last| last.pending > 0) {
-            self.ahead = self.pump.ask(most, self.connection.request_timeout()).await;
-        }
+        let more = pulled.last().is_some_and(|last| last.pending > 0);
+        let (ahead, is_known) = match self.spec.reads_ahead && more && max == most {
+            true => self.pump.ask(most).await.map_or((None, false), |asked| (asked, true)),
+            false => (None, true),
+        };
         let complete = !pulled.is_empty() || self.exists().await?;
-        self.in_step = complete;
+        (self.ahead, self.in_step) = (ahead, complete && is_known);
         Ok(self.accept(pulled))
     }
 
@@ -316,16 +322,6 @@ impl Inbox {
     /// or leave the rest to be sent to nobody.
     async fn pull(&mut self, max: usize, wait: Duration) -> Result<Vec<Pulled>, PullEnd> {
         let limit = self.connection.request_timeout();
-        if let Some(ahead) = self.ahead.take() {
-            let ready = tokio::select! {
-                biased;
-                ready = ahead.collect(limit) => ready?,
-                _ = self.reconnects.changed() => return Err(PullEnd::Reconnected),
-            };
-            if !ready.is_empty() {
-                return Ok(ready);
-            }
-        }
         // Where nothing came for a while, it is waited for at once: one request instead of two.
         if !self.idle || wait.is_zero() {
             let ready = self.pump.ready(max, limit).await?;
@@ -345,6 +341,25 @@ impl Inbox {
             first.extend(self.pump.ready(max - 1, limit).await?);
         }
         Ok(first)
+    }
+
+    /// The batch that is under way, if it comes and is no more than is wanted.
+    async fn take_ahead(&mut self, max: usize) -> Vec<Pulled> {
+        let Some(ahead) = self.ahead.take().filter(|_| self.in_step) else { return Vec::new() };
+        // Whoever drops this future leaves it so.
+        self.in_step = false;
+        if max < self.spec.max_batch {
+            return Vec::new();
+        }
+        let limit = self.connection.request_timeout();
+        let came = tokio::select! {
+            biased;
+            came = ahead.collect(limit) => came,
+            _ = self.reconnects.changed() => return Vec::new(),
+        };
+        came.inspect_err(|error| tracing::debug!(error, "the batch under way did not come"))
+            .inspect(|_| self.in_step = true)
+            .unwrap_or_default()
     }
 
     fn accept(&mut self, pulled: Vec<Pulled>) -> Vec<Delivered> {
@@ -395,7 +410,6 @@ impl Inbox {
         if lost {
             return Err(StreamError::Discontinued { stream: self.spec.stream.name().to_owned() });
         }
-        self.ahead = None;
         self.pump = Pump::make(&self.connection, &self.spec, self.handed_out).await?;
         self.deliveries = 0;
         // They name deliveries of a consumer that is gone; the new one starts

@@ -94,6 +94,7 @@ impl<F: Folding> FoldActor<F> {
             filters: Vec::clone(&filters),
             max_batch: BATCH,
             ack_wait: ACK_WAIT,
+            reads_ahead: true,
             resume_after,
         };
         let (mut inbox, resumed) = Inbox::open(connection, spec(cursor)).await?;

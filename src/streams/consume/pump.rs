@@ -22,6 +22,9 @@ use crate::streams::{
     read::{Pulled, ask_now, collect, consumer_error, pull_now},
 };
 
+/// Asking is putting something into the connection's queue, where nothing stands in the way.
+const ASK_LIMIT: Duration = Duration::from_millis(250);
+
 #[cfg_attr(feature = "simulation", expect(clippy::large_enum_variant))]
 pub(super) enum Pump {
     Nats(Nats, PullConsumer),
@@ -86,19 +89,17 @@ impl Pump {
         timeout(limit, ready).await.map_err(|_| late(limit))?
     }
 
-    /// Asks for what is there, to be collected later. `None` where it was not asked for, or
-    /// nobody knows: then it is when it is wanted.
-    pub(super) async fn ask(&self, max: usize, limit: Duration) -> Option<Ahead> {
+    /// Asks for what is there, to be collected later. After an error nobody knows whether it
+    /// was asked for.
+    pub(super) async fn ask(&self, max: usize) -> Result<Option<Ahead>, String> {
         match self {
             Self::Nats(_, consumer) => {
-                let asked = timeout(limit, Box::pin(ask_now(consumer, max))).await.ok()?;
-                let asked =
-                    asked.inspect_err(|error| tracing::debug!(error, "nothing is asked for ahead"));
-                asked.ok().map(Ahead)
+                let asked = timeout(ASK_LIMIT, Box::pin(ask_now(consumer, max))).await;
+                asked.map_err(|_| late(ASK_LIMIT))?.map(|batch| Some(Ahead(batch)))
             }
             // Whatever it takes, it takes no time there.
             #[cfg(feature = "simulation")]
-            Self::Simulated(_) => None,
+            Self::Simulated(_) => Ok(None),
         }
     }
 

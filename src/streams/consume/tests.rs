@@ -36,6 +36,7 @@ fn spec(resume_after: Option<Cursor>) -> InboxSpec {
         filters: vec!["merit.v1.unlocks.*.*.requested".to_owned()],
         max_batch: 4,
         ack_wait: Duration::from_secs(30),
+        reads_ahead: true,
         resume_after,
     }
 }
@@ -224,6 +225,22 @@ async fn a_batch_under_way_is_the_next_whether_it_is_wanted_or_not() {
     drop(inbox);
     let (mut next, _) = Inbox::open(&connection, spec(Some(cursor))).await.unwrap();
     assert_eq!(fetch(&mut next).await, [7, 8, 9, 10]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_does_not_read_ahead_is_told_what_waits_now() {
+    let server = TestServer::start().await;
+    let connection = ready(&server).await;
+    publish(&connection, &["requested"; 5]).await;
+    let plain = InboxSpec { reads_ahead: false, ..spec(None) };
+    let (mut inbox, _) = Inbox::open(&connection, plain).await.unwrap();
+    let first = inbox.fetch(4, WAIT).await.unwrap();
+    assert_eq!(first.last().unwrap().pending, 1);
+    publish(&connection, &["requested"]).await;
+    let rest = inbox.fetch(4, WAIT).await.unwrap();
+    let rest: Vec<_> = rest.iter().map(|message| (message.sequence, message.pending)).collect();
+    assert_eq!(rest, [(5, 1), (6, 0)]);
     server.stop().await;
 }
 

@@ -35,6 +35,7 @@ fn spec(after: Option<crate::streams::consume::Cursor>) -> InboxSpec {
         filters: vec!["merit.v1.unlocks.*.a.>".to_owned(), "merit.v1.unlocks.set.b.>".to_owned()],
         max_batch: 10,
         ack_wait: Duration::from_secs(30),
+        reads_ahead: true,
         resume_after: after,
     }
 }

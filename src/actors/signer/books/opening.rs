@@ -97,6 +97,7 @@ impl SignerActor {
             ],
             max_batch: HEAR_MAX,
             ack_wait: ACK_WAIT,
+            reads_ahead: false,
             resume_after,
         };
         let (mut inbox, resumed) = Inbox::open(connection, spec(position)).await?;
