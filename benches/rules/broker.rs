@@ -32,9 +32,18 @@ const IN_FLIGHT: usize = 4;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How long it took to read the same messages without rules, and with them.
-pub struct Compared {
+#[derive(Clone, Copy, Default)]
+pub struct Took {
     pub reading: Duration,
     pub folding: Duration,
+}
+
+/// The same messages in both ways of reading.
+pub struct Compared {
+    /// As folds do.
+    pub ahead: Took,
+    /// A batch is asked for when the one before it is handled.
+    pub in_turn: Took,
     pub events: u64,
 }
 
@@ -64,34 +73,58 @@ async fn by_turns(connection: &Connection, events: u64, users: u64) -> Outcome<C
     while published < events {
         published += publish(connection, &mut history).await?;
     }
-    let mut plain = Reader::open(connection, "bench-reading").await?;
-    let mut ruled = Reader::open(connection, "bench-folding").await?;
-    let mut folded = Folded::new()?;
-    let mut compared =
-        Compared { reading: Duration::ZERO, folding: Duration::ZERO, events: published };
-    while plain.pending > 0 {
-        // Side by side, so that a noisy machine is as noisy for both.
+    let (mut ahead, mut in_turn) =
+        (Pair::open(connection, true).await?, Pair::open(connection, false).await?);
+    // Side by side, so that a noisy machine is as noisy for all.
+    while ahead.plain.pending > 0 || in_turn.plain.pending > 0 {
+        ahead.part().await?;
+        in_turn.part().await?;
+    }
+    Ok(Compared { ahead: ahead.took, in_turn: in_turn.took, events: published })
+}
+
+/// A reader without rules and one with them.
+struct Pair {
+    plain: Reader,
+    ruled: Reader,
+    folded: Folded,
+    took: Took,
+}
+
+impl Pair {
+    async fn open(connection: &Connection, reads_ahead: bool) -> Outcome<Self> {
+        Ok(Self {
+            plain: Reader::open(connection, "reading", reads_ahead).await?,
+            ruled: Reader::open(connection, "folding", reads_ahead).await?,
+            folded: Folded::new()?,
+            took: Took::default(),
+        })
+    }
+
+    /// Both go on by what one commit has.
+    async fn part(&mut self) -> Outcome<()> {
         let began = Instant::now();
-        plain
+        let last = self
+            .plain
             .part(|delivered| {
                 black_box(read(&delivered.subject, &delivered.payload)?);
                 Ok(())
             })
             .await?;
-        compared.reading += began.elapsed();
+        self.plain.inbox.ack_through(last).await?;
+        self.took.reading += began.elapsed();
         let began = Instant::now();
-        let last = ruled
-            .part(|delivered| {
-                Ok(folded.engine.handle(read(&delivered.subject, &delivered.payload)?)?)
-            })
+        let engine = &mut self.folded.engine;
+        let last = self
+            .ruled
+            .part(|delivered| Ok(engine.handle(read(&delivered.subject, &delivered.payload)?)?))
             .await?;
-        let effects = folded.engine.take_effects();
-        ruled.inbox.ack_through(last).await?;
-        compared.folding += began.elapsed();
-        folded.keep(&effects);
-        plain.inbox.ack_through(last).await?;
+        let effects = engine.take_effects();
+        self.ruled.inbox.ack_through(last).await?;
+        self.took.folding += began.elapsed();
+        self.folded.keep(&effects);
+        Ok(())
     }
-    Ok(compared)
 }
 
 /// As the daemon publishes. How many events.
@@ -114,14 +147,14 @@ struct Reader {
 }
 
 impl Reader {
-    async fn open(connection: &Connection, durable: &str) -> Outcome<Self> {
+    async fn open(connection: &Connection, what: &str, reads_ahead: bool) -> Outcome<Self> {
         let spec = InboxSpec {
             stream: StreamId::Events,
-            durable: durable.to_owned(),
+            durable: format!("bench-{what}-{}", if reads_ahead { "ahead" } else { "in-turn" }),
             filters: ["merit.v1.events.>", "merit.v1.watermarks.>"].map(str::to_owned).into(),
             max_batch: FETCH,
             ack_wait: ACK_WAIT,
-            reads_ahead: true,
+            reads_ahead,
             resume_after: None,
         };
         let (inbox, _) = Inbox::open(connection, spec).await?;

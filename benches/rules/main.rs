@@ -184,14 +184,17 @@ fn measure(args: &Args) -> Outcome<()> {
         args.users,
         rules::ACHIEVEMENTS
     );
-    let (piped_fold, piped_read) =
-        (per_second(piped.folding, piped.events), per_second(piped.reading, piped.events));
+    let rates = |took: broker::Took| {
+        (per_second(took.folding, piped.events), per_second(took.reading, piped.events))
+    };
+    let ((piped_fold, piped_read), in_turn) = (rates(piped.ahead), rates(piped.in_turn));
     println!("read a second without rules        {parse:.0}");
     println!("read and folded a second           {fold:.0}");
     println!("ratio                              {:.2}", fold / parse);
     println!("from a broker, read a second       {piped_read:.0}");
     println!("from a broker, and folded          {piped_fold:.0}");
     println!("ratio                              {:.2}", piped_fold / piped_read);
+    println!("not ahead: read, and folded        {:.0}, {:.0}", in_turn.1, in_turn.0);
     println!("unlocks asked for                  {requested}");
     println!("rows, and their bytes a user       {rows}, {}", row_bytes as u64 / args.users);
     println!("memory of the restored fold        {} bytes a user", resident / args.users);
