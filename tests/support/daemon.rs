@@ -36,7 +36,14 @@ impl Daemon {
     pub async fn of(world: &World) -> Self {
         let folder = tempfile::Builder::new().prefix("meritd-it-").tempdir().unwrap();
         let setting = Setting::create_in(world, folder.path().join("meritd")).await.unwrap();
-        let http = reqwest::Client::builder().timeout(ANSWER_WITHIN).no_proxy().build().unwrap();
+        // A connection that is kept may be the one that the daemon, for whom it was idle too
+        // long, closes just then.
+        let http = reqwest::Client::builder()
+            .timeout(ANSWER_WITHIN)
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap();
         Self { setting, process: None, http, folder }
     }
 
