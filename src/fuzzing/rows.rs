@@ -1,6 +1,9 @@
 //! What a fold wrote into the store, damaged there.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use alloy::primitives::Address;
 
@@ -36,8 +39,8 @@ static INPUTS: LazyLock<Vec<Input>> = LazyLock::new(|| {
 
 /// What each set wrote down in the middle of it.
 static SAVED: LazyLock<Vec<SavedParts>> = LazyLock::new(|| {
-    let saved = |set: &std::sync::Arc<RuleSet>| {
-        let mut engine = Engine::new(std::sync::Arc::clone(set), set.sources());
+    let saved = |set: &Arc<RuleSet>| {
+        let mut engine = Engine::new(Arc::clone(set), set.sources());
         let mut saved = SavedParts::default();
         for input in first_half() {
             // Some of it is of contracts that this set does not read.
@@ -65,7 +68,7 @@ pub fn rows(bytes: &[u8]) {
     for change in changes.chunks_exact(CHANGE) {
         apply(change, &mut saved);
     }
-    let engine = Engine::restore(std::sync::Arc::clone(rules), rules.sources(), saved.clone());
+    let engine = Engine::restore(Arc::clone(rules), rules.sources(), saved.clone());
     let mut engine = match engine {
         Ok(engine) => engine,
         Err(error) => {
@@ -85,7 +88,7 @@ pub fn rows(bytes: &[u8]) {
         rules.explain(engine.state(), name, user, now).unwrap();
     }
     // Rows that nothing touched since may be what a look at each refuses.
-    if let Ok(again) = Engine::restore(std::sync::Arc::clone(rules), rules.sources(), saved) {
+    if let Ok(again) = Engine::restore(Arc::clone(rules), rules.sources(), saved) {
         assert_eq!(again.observe().applied_through, engine.observe().applied_through);
     }
 }
