@@ -8,6 +8,7 @@ use std::{
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use meritd::{
+    fold::{Input, Write},
     streams::{
         batch::{BATCH_MAX, publish_atomic},
         connection::Connection,
@@ -21,11 +22,15 @@ use meritd::{
     tools,
 };
 
+use tokio::task::JoinHandle;
+
 use super::{BATCH, CHUNK, Folded, Outcome, history::History, is_event, read};
 
 /// Messages that an inbox asks for at once, as a fold's does.
 const FETCH: usize = 500;
 const WAIT: Duration = Duration::from_millis(200);
+/// Commits of a fold's round that is behind.
+const COMMITS: usize = 5;
 const ACK_WAIT: Duration = Duration::from_secs(120);
 /// Batches on their way while the stream is made.
 const IN_FLIGHT: usize = 4;
@@ -40,9 +45,10 @@ pub struct Took {
 
 /// The same messages in both ways of reading.
 pub struct Compared {
-    /// As folds do.
+    /// As folds do: the next batch is under way, and what is committed is written down
+    /// meanwhile.
     pub ahead: Took,
-    /// A batch is asked for when the one before it is handled.
+    /// One thing after the other, as a plain consumer does.
     pub in_turn: Took,
     pub events: u64,
 }
@@ -77,8 +83,8 @@ async fn by_turns(connection: &Connection, events: u64, users: u64) -> Outcome<C
         (Pair::open(connection, true).await?, Pair::open(connection, false).await?);
     // Side by side, so that a noisy machine is as noisy for all.
     while ahead.plain.pending > 0 || in_turn.plain.pending > 0 {
-        ahead.part().await?;
-        in_turn.part().await?;
+        ahead.round().await?;
+        in_turn.round().await?;
     }
     Ok(Compared { ahead: ahead.took, in_turn: in_turn.took, events: published })
 }
@@ -88,6 +94,7 @@ struct Pair {
     plain: Reader,
     ruled: Reader,
     folded: Folded,
+    reads_ahead: bool,
     took: Took,
 }
 
@@ -97,35 +104,54 @@ impl Pair {
             plain: Reader::open(connection, "reading", reads_ahead).await?,
             ruled: Reader::open(connection, "folding", reads_ahead).await?,
             folded: Folded::new()?,
+            reads_ahead,
             took: Took::default(),
         })
     }
 
-    /// Both go on by what one commit has.
-    async fn part(&mut self) -> Outcome<()> {
+    /// Both go on by what a round of a fold has. What is under way for one is there before
+    /// the other begins.
+    async fn round(&mut self) -> Outcome<()> {
         let began = Instant::now();
-        let last = self
-            .plain
-            .part(|delivered| {
-                black_box(read(&delivered.subject, &delivered.payload)?);
+        for _ in 0..COMMITS {
+            let see = |told: Told| {
+                black_box(told?);
                 Ok(())
-            })
-            .await?;
-        self.plain.inbox.ack_through(last).await?;
+            };
+            let last = self.plain.part(see).await?;
+            self.plain.inbox.ack_through(last).await?;
+        }
         self.took.reading += began.elapsed();
         let began = Instant::now();
-        let engine = &mut self.folded.engine;
-        let last = self
-            .ruled
-            .part(|delivered| Ok(engine.handle(read(&delivered.subject, &delivered.payload)?)?))
-            .await?;
-        let effects = engine.take_effects();
-        self.ruled.inbox.ack_through(last).await?;
+        let (mut writing, mut made) = (None, Vec::new());
+        for _ in 0..COMMITS {
+            let engine = &mut self.folded.engine;
+            let last = self.ruled.part(|told| Ok(engine.handle(told?)?)).await?;
+            let (unwritten, emissions) = engine.take_unwritten();
+            self.folded.said += emissions.len() as u64;
+            made.extend(self.written(writing.take()).await?);
+            writing = Some((last, tokio::task::spawn_blocking(|| unwritten.into_writes())));
+            if !self.reads_ahead {
+                made.extend(self.written(writing.take()).await?);
+            }
+        }
+        made.extend(self.written(writing).await?);
         self.took.folding += began.elapsed();
-        self.folded.keep(&effects);
+        made.iter().for_each(|writes| self.folded.saved.absorb(writes));
         Ok(())
     }
+
+    /// Waits for what is written down, and acknowledges what it is of.
+    async fn written(&mut self, writing: Option<Writing>) -> Outcome<Option<Vec<Write>>> {
+        let Some((last, writing)) = writing else { return Ok(None) };
+        let writes = writing.await?;
+        self.ruled.inbox.ack_through(last).await?;
+        Ok(Some(writes))
+    }
 }
+
+/// Up to which message, and what a commit has of it.
+type Writing = (u64, JoinHandle<Vec<Write>>);
 
 /// As the daemon publishes. How many events.
 async fn publish(connection: &Connection, history: &mut History) -> Outcome<u64> {
@@ -139,6 +165,9 @@ async fn publish(connection: &Connection, history: &mut History) -> Outcome<u64>
         .await?;
     Ok(events as u64)
 }
+
+/// What stands in a message.
+type Told = Outcome<Input>;
 
 struct Reader {
     inbox: Inbox,
@@ -162,14 +191,14 @@ impl Reader {
     }
 
     /// Shows what one commit has. The last of it.
-    async fn part(&mut self, mut see: impl FnMut(&Delivered) -> Outcome<()>) -> Outcome<u64> {
+    async fn part(&mut self, mut see: impl FnMut(Told) -> Outcome<()>) -> Outcome<u64> {
         let (mut seen, mut last) = (0, 0);
         while seen < BATCH && self.pending > 0 {
             let delivered = self.inbox.fetch(FETCH, WAIT).await?;
-            delivered.iter().try_for_each(&mut see)?;
             seen += delivered.len();
-            if let Some(newest) = delivered.last() {
-                (self.pending, last) = (newest.pending, newest.sequence);
+            for Delivered { sequence, subject, payload, pending } in delivered {
+                see(read(&subject, &payload))?;
+                (self.pending, last) = (pending, sequence);
             }
         }
         Ok(last)

@@ -194,7 +194,9 @@ fn measure(args: &Args) -> Outcome<()> {
     println!("from a broker, read a second       {piped_read:.0}");
     println!("from a broker, and folded          {piped_fold:.0}");
     println!("ratio                              {:.2}", piped_fold / piped_read);
-    println!("not ahead: read, and folded        {:.0}, {:.0}", in_turn.1, in_turn.0);
+    println!("each batch in turn: read           {:.0}", in_turn.1);
+    println!("each batch in turn, and folded     {:.0}", in_turn.0);
+    println!("folded, of what is read in turn    {:.2}", piped_fold / in_turn.1);
     println!("unlocks asked for                  {requested}");
     println!("rows, and their bytes a user       {rows}, {}", row_bytes as u64 / args.users);
     println!("memory of the restored fold        {} bytes a user", resident / args.users);
@@ -216,6 +218,8 @@ fn measure(args: &Args) -> Outcome<()> {
                 "events_per_s": piped_fold.round(),
                 "parse_only_per_s": piped_read.round(),
                 "ratio": hundredths(piped_fold / piped_read),
+                "parse_only_in_turn_per_s": in_turn.1.round(),
+                "ratio_in_turn": hundredths(piped_fold / in_turn.1),
             },
             "bytes_per_user": resident / args.users,
             "rebuild_events_per_s": rebuild.round(),

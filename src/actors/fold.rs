@@ -109,6 +109,8 @@ enum Trouble {
     Rpc(#[from] RpcError),
     #[error(transparent)]
     Mend(#[from] NotMended),
+    #[error("the daemon is ending")]
+    Ending,
     #[error("{0}")]
     Changed(String),
 }
@@ -123,6 +125,8 @@ pub enum FoldFailure {
 
 /// Messages of one round.
 const BATCH: usize = 500;
+/// Commits of a round that is behind, besides its last: the mailbox is read in between.
+const COMMITS_MAX: usize = 4;
 /// How long a round waits for messages; the mailbox is read in between.
 const WAIT: Duration = Duration::from_millis(200);
 /// Longer than a round may take.
@@ -179,7 +183,15 @@ impl<F: Folding> FoldActor<F> {
         if learned {
             Box::pin(self.settle(&mut open, None)).await?;
         }
-        let Taken { handled, pending, events, stop } = self.take_batches(&mut open).await?;
+        let mut taken = self.take_batches(&mut open).await?;
+        for _ in 0..COMMITS_MAX {
+            let Some(handled) = taken.is_behind() else { break };
+            let (events, pending) = (taken.events, taken.pending);
+            taken = self.settle_and_take(&mut open, handled).await?;
+            (open.pending, open.empty_fetches) = (pending, 0);
+            self.measure(&mut open, events);
+        }
+        let Taken { handled, pending, events, stop } = taken;
         let Some(handled) = handled else {
             open.empty_fetches = open.empty_fetches.saturating_add(1);
             // A fetch may come back empty early: once is no proof.

@@ -379,12 +379,7 @@ impl Folding for Governor {
         shared.benefits.fill(&self.name, self.revision(engine.revision()), holders);
     }
 
-    fn settled(
-        &self,
-        shared: &Shared,
-        engine: &Engine<Governance>,
-        emissions: &[Emission<Output>],
-    ) {
+    fn settled(&self, shared: &Shared, emissions: &[Emission<Output>]) {
         let governor = [self.name.as_str()];
         let metrics = &shared.metrics;
         for emission in emissions {
@@ -395,7 +390,7 @@ impl Folding for Governor {
             match output {
                 Output::BenefitsChanged(change) => {
                     metrics.benefits_changed_total.with_label_values(&governor).inc();
-                    let benefits = queries::benefits(engine.state(), change.holder);
+                    let benefits = change.left(said).cloned();
                     let (holder, revision) = (change.holder, self.revision(emission.revision));
                     shared.benefits.change(&self.name, holder, revision, benefits);
                 }

@@ -237,7 +237,7 @@ impl Folding for Rules {
 
     fn opened(&self, _: &Shared, _: &Engine<Arc<RuleSet>>) {}
 
-    fn settled(&self, shared: &Shared, _: &Engine<Arc<RuleSet>>, emissions: &[Emission<Unlock>]) {
+    fn settled(&self, shared: &Shared, emissions: &[Emission<Unlock>]) {
         for emission in emissions {
             let (Unlock { request, .. }, state) = meaning(emission);
             self.tell(shared, request, state);

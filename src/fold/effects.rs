@@ -1,11 +1,18 @@
 //! What a fold asks its owner to do: durable writes and emissions; and what
 //! it is restored from.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::state::{Stored, Unreadable};
+use super::{
+    inbox,
+    journal::Step,
+    state::{self, Changed, Key, Stored, Unreadable},
+};
 use crate::domain::{EventId, Name, Position};
 
 /// Which part of a fold a key belongs to. Each is a key space of its own.
@@ -62,6 +69,47 @@ pub struct Effects<O> {
     pub writes: Vec<Write>,
     /// To be published in this order.
     pub emissions: Vec<Emission<O>>,
+}
+
+/// A step by the end of its block; `None` removes it.
+pub(super) type ChangedStep<O, K> = (Position, Option<Arc<Step<O, K>>>);
+
+/// Durable changes that are not written down as bytes yet. That needs nothing of the engine:
+/// it can be done elsewhere while the engine goes on.
+#[derive(Debug)]
+pub struct Unwritten<O, K: Key> {
+    pub(super) state: Vec<Changed<K>>,
+    pub(super) inbox: Vec<inbox::Changed>,
+    pub(super) journal: Vec<ChangedStep<O, K>>,
+    pub(super) meta: Vec<Write>,
+}
+
+impl<O: Stored, K: Key> Unwritten<O, K> {
+    /// How many changes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.len() + self.inbox.len() + self.journal.len() + self.meta.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// To be committed in one transaction, in this order.
+    #[must_use]
+    pub fn into_writes(self) -> Vec<Write> {
+        let Self { state, inbox, journal, meta } = self;
+        let state = state::rows(state).into_iter();
+        let state = state.map(|(key, value)| Write { area: Area::State, key, value });
+        let journal = journal.into_iter().map(|(end, step)| Write {
+            area: Area::Journal,
+            key: key::block(&end),
+            value: step.map(|step| step.to_bytes()),
+        });
+        state.chain(inbox.into_iter().map(inbox::write)).chain(journal).chain(meta).collect()
+    }
 }
 
 /// All that was written by a fold and not removed since.
@@ -179,16 +227,11 @@ impl Writes {
         forget(self.journal.entry(end));
     }
 
-    /// `step_at` gives a step as it is written down.
-    pub(super) fn take(&mut self, step_at: impl Fn(&Position) -> Option<Vec<u8>>) -> Vec<Write> {
+    /// Steps that changed, with whether they stay; and the writes of [`Area::Meta`].
+    pub(super) fn take(&mut self) -> (impl Iterator<Item = (Position, bool)> + use<>, Vec<Write>) {
         let Self { journal, meta } = std::mem::take(self);
-        let journal = journal.into_iter().map(|(end, pending)| Write {
-            area: Area::Journal,
-            key: key::block(&end),
-            value: pending.stays.then(|| step_at(&end)).flatten(),
-        });
         let meta = meta.into_iter().map(|(key, value)| Write { area: Area::Meta, key, value });
-        journal.chain(meta).collect()
+        (journal.into_iter().map(|(end, pending)| (end, pending.stays)), meta.collect())
     }
 }
 

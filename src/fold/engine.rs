@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Fold, InputError, Merge, RestoreError, SavedParts, Source, State,
-    effects::{Area, Effects, Emission, Emitted, Write, Writes, key, read},
+    effects::{Area, Effects, Emission, Emitted, Unwritten, Writes, key, read},
     journal::{Journal, Step},
 };
 use crate::domain::{BlockRef, Event, EventId, Name, Position, Watermark};
@@ -72,6 +72,9 @@ pub struct Engine<F: Fold> {
     writes: Writes,
     emissions: Vec<Emission<F::Output>>,
 }
+
+/// What a fold's changes are before they are written down.
+type Due<F> = Unwritten<<F as Fold>::Output, <F as Fold>::Key>;
 
 /// How many emissions of one message are numbered before the next's: more move it on.
 const REVISIONS_A_MESSAGE: u64 = 1 << 16;
@@ -200,16 +203,25 @@ impl<F: Fold> Engine<F> {
 
     /// The durable writes and the emissions since the last call.
     pub fn take_effects(&mut self) -> Effects<F::Output> {
+        let (unwritten, emissions) = self.take_unwritten();
+        Effects { writes: unwritten.into_writes(), emissions }
+    }
+
+    /// As [`Engine::take_effects`], with the writes still to be made.
+    pub fn take_unwritten(&mut self) -> (Due<F>, Vec<Emission<F::Output>>) {
         if self.told {
             self.told = false;
             self.writes.put(key::REVISION.to_vec(), &self.revision);
         }
-        let rows = self.state.take_written().into_iter();
-        let rows = rows.map(|(key, value)| Write { area: Area::State, key, value });
-        let mut writes: Vec<Write> = rows.collect();
-        writes.extend(self.merge.take_writes());
-        writes.extend(self.writes.take(|end| self.journal.encoded(end)));
-        Effects { writes, emissions: std::mem::take(&mut self.emissions) }
+        let (steps, meta) = self.writes.take();
+        let step = |end: &Position| self.journal.step(end);
+        let unwritten = Unwritten {
+            state: self.state.take_changed(),
+            inbox: self.merge.take_changed(),
+            journal: steps.map(|(end, stays)| (end, stays.then(|| step(&end)).flatten())).collect(),
+            meta,
+        };
+        (unwritten, std::mem::take(&mut self.emissions))
     }
 
     /// The event in the middle of which the fold is: `None` between inputs, unless

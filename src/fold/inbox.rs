@@ -9,6 +9,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
+    sync::Arc,
 };
 
 use alloy::primitives::{Address, B256};
@@ -38,6 +39,12 @@ impl BlockKey {
     }
 }
 
+/// By what an event's row is found.
+type Row = (Position, EventId);
+
+/// A row and its event; `None` of what is needed no more.
+pub(super) type Changed = (Row, Option<Arc<Event>>);
+
 /// Events by block, and what of them the store has to learn.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
@@ -46,7 +53,7 @@ pub(super) struct Inbox {
     /// Blocks with events that are not written down.
     unwritten: BTreeSet<BlockKey>,
     /// Rows of events that are needed no more.
-    gone: BTreeSet<(Position, EventId)>,
+    gone: BTreeSet<Row>,
 }
 
 #[derive(Debug, Default)]
@@ -62,13 +69,14 @@ struct Held {
     log_index: u64,
     /// The store has it.
     is_written: bool,
-    event: Box<Event>,
+    /// Shared with whoever writes it down.
+    event: Arc<Event>,
 }
 
-/// An [`Event`] as it is written down, behind [`Row::PACKED`]: numbers and bytes, and
+/// An [`Event`] as it is written down, behind [`Packed::MARK`]: numbers and bytes, and
 /// its fields as JSON.
 #[derive(Serialize, Deserialize)]
-struct Row<'e> {
+struct Packed<'e> {
     id: EventId,
     origin: Origin,
     chain: Cow<'e, Name>,
@@ -80,9 +88,9 @@ struct Row<'e> {
     fields: Cow<'e, str>,
 }
 
-impl Row<'_> {
+impl Packed<'_> {
     /// No JSON begins with it.
-    const PACKED: u8 = 1;
+    const MARK: u8 = 1;
     const USUAL_BYTES: usize = 640;
 }
 
@@ -94,19 +102,19 @@ pub(super) fn written(event: &Event) -> Vec<u8> {
     // the key.
     let fields = serde_json::to_string(fields).unwrap_or_default().into();
     let [chain, contract, name] = [chain, contract, name].map(Cow::Borrowed);
-    let row = Row { id, origin, chain, contract, address, name, position, block, fields };
-    let mut bytes = Vec::with_capacity(Row::USUAL_BYTES);
-    bytes.push(Row::PACKED);
+    let row = Packed { id, origin, chain, contract, address, name, position, block, fields };
+    let mut bytes = Vec::with_capacity(Packed::USUAL_BYTES);
+    bytes.push(Packed::MARK);
     postcard::to_extend(&row, bytes).unwrap_or_default()
 }
 
 /// Reads an event as it was written down. Older versions wrote it as messages have it.
 pub(super) fn read(bytes: &[u8]) -> Result<Event, Unreadable> {
-    let Some((&Row::PACKED, bytes)) = bytes.split_first() else {
+    let Some((&Packed::MARK, bytes)) = bytes.split_first() else {
         return Ok(serde_json::from_slice(bytes)?);
     };
-    let row: Row<'_> = postcard::from_bytes(bytes)?;
-    let Row { id, origin, address, position, block, .. } = row;
+    let row: Packed<'_> = postcard::from_bytes(bytes)?;
+    let Packed { id, origin, address, position, block, .. } = row;
     let [chain, contract, name] = [row.chain, row.contract, row.name].map(Cow::into_owned);
     let fields = serde_json::from_str(&row.fields)?;
     Ok(Event { id, origin, chain, contract, address, name, position, block, fields })
@@ -125,7 +133,7 @@ impl Held {
         (self.transaction_index, self.log_index, self.event.id)
     }
 
-    fn row(&self, block: &BlockKey) -> (Position, EventId) {
+    fn row(&self, block: &BlockKey) -> Row {
         let Self { transaction_index, log_index, ref event, .. } = *self;
         (Position { transaction_index, log_index, ..block.end() }, event.id)
     }
@@ -165,7 +173,7 @@ impl Inbox {
                 true
             }
         };
-        let event = Box::new(event);
+        let event = Arc::new(event);
         block.events.insert(index, Held { transaction_index, log_index, is_written, event });
         self.len += 1;
         if !is_written {
@@ -224,19 +232,19 @@ impl Inbox {
     }
 
     /// What the store has to learn since the last call.
-    pub(super) fn take_writes(&mut self) -> Vec<Write> {
-        let mut writes = Vec::new();
+    pub(super) fn take_changed(&mut self) -> Vec<Changed> {
+        let mut changed = Vec::new();
         for key in std::mem::take(&mut self.unwritten) {
             let events = self.blocks.get_mut(&key).into_iter().flat_map(|block| &mut block.events);
             for held in events.filter(|held| !held.is_written) {
                 held.is_written = true;
                 let row = held.row(&key);
                 self.gone.remove(&row);
-                writes.push(write(&row, Some(written(&held.event))));
+                changed.push((row, Some(Arc::clone(&held.event))));
             }
         }
-        writes.extend(std::mem::take(&mut self.gone).iter().map(|row| write(row, None)));
-        writes
+        changed.extend(std::mem::take(&mut self.gone).into_iter().map(|row| (row, None)));
+        changed
     }
 }
 
@@ -244,6 +252,8 @@ fn after(block: Option<BlockKey>) -> (Bound<BlockKey>, Bound<BlockKey>) {
     (block.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
 }
 
-fn write((position, id): &(Position, EventId), value: Option<Vec<u8>>) -> Write {
-    Write { area: Area::Inbox, key: key::inbox(position, *id), value }
+/// A change as it is written down.
+pub(super) fn write(((position, id), event): Changed) -> Write {
+    let value = event.as_deref().map(written);
+    Write { area: Area::Inbox, key: key::inbox(&position, id), value }
 }

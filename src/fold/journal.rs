@@ -1,6 +1,9 @@
 //! How to undo the blocks that are not final.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -109,11 +112,12 @@ impl Standing {
 #[derive(Debug)]
 pub(super) struct Journal<O, K: Key> {
     base: Standing,
-    steps: VecDeque<Step<O, K>>,
+    /// Shared with whoever writes them down.
+    steps: VecDeque<Arc<Step<O, K>>>,
     now: Standing,
 }
 
-impl<O: Stored, K: Key> Journal<O, K> {
+impl<O: Stored + Clone, K: Key> Journal<O, K> {
     pub(super) fn new() -> Self {
         Self { base: Standing::default(), steps: VecDeque::new(), now: Standing::default() }
     }
@@ -126,8 +130,8 @@ impl<O: Stored, K: Key> Journal<O, K> {
         let steps = saved
             .journal
             .iter()
-            .map(|(key, value)| restored(Area::Journal, key, value))
-            .collect::<Result<VecDeque<Step<O, K>>, _>>()?;
+            .map(|(key, value)| restored(Area::Journal, key, value).map(Arc::new))
+            .collect::<Result<_, _>>()?;
         let mut journal = Self { base, steps, now: Standing::default() };
         journal.recount();
         Ok(journal)
@@ -167,7 +171,7 @@ impl<O: Stored, K: Key> Journal<O, K> {
     pub(super) fn push(&mut self, step: Step<O, K>, writes: &mut Writes) {
         writes.step(step.end);
         self.now.advance(step.end);
-        self.steps.push_back(step);
+        self.steps.push_back(Arc::new(step));
     }
 
     /// Adds what `state` recorded since its changes were last taken to the
@@ -175,17 +179,17 @@ impl<O: Stored, K: Key> Journal<O, K> {
     /// undone, and the values are only written down.
     pub(super) fn amend(&mut self, state: &mut State<K>, writes: &mut Writes) {
         let changes = state.take_changes();
-        if let Some(last) = self.steps.back_mut() {
+        if let Some(last) = self.steps.back_mut().map(Arc::make_mut) {
             let known: HashSet<K> = last.before.iter().map(|(key, _)| key.clone()).collect();
             last.before.extend(changes.into_iter().filter(|(key, _)| !known.contains(key)));
             writes.step_again(last.end);
         }
     }
 
-    /// A step as it is written down, by the end of its block.
-    pub(super) fn encoded(&self, end: &Position) -> Option<Vec<u8>> {
+    /// A step, by the end of its block.
+    pub(super) fn step(&self, end: &Position) -> Option<Arc<Step<O, K>>> {
         let at = self.steps.binary_search_by(|step| step.end.cmp(end)).ok()?;
-        Some(self.steps.get(at)?.to_bytes())
+        self.steps.get(at).cloned()
     }
 
     /// Takes the steps beyond `through` off, the newest first.
@@ -197,7 +201,7 @@ impl<O: Stored, K: Key> Journal<O, K> {
         let mut undone = Vec::new();
         while let Some(step) = self.steps.pop_back_if(|step| step.end > *through) {
             writes.no_step(step.end);
-            undone.push(step);
+            undone.push(Arc::unwrap_or_clone(step));
         }
         self.recount();
         undone

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy::primitives::B256;
 
 use super::{
-    InputError, Source, Write,
+    InputError, Source,
     effects::{self, Area, RestoreError, SavedParts, Writes, key, read},
     inbox::{self, BlockKey, Inbox},
     lineage::Lineage,
@@ -168,8 +168,8 @@ impl Merge {
     }
 
     /// What the store has to learn of events since the last call.
-    pub(super) fn take_writes(&mut self) -> Vec<Write> {
-        self.inbox.take_writes()
+    pub(super) fn take_changed(&mut self) -> Vec<inbox::Changed> {
+        self.inbox.take_changed()
     }
 
     /// Raises a source's watermark. One that is not above the present is a

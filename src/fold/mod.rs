@@ -16,10 +16,11 @@ mod merge;
 mod paths;
 mod source;
 mod state;
+mod table;
 mod track;
 
 pub use account::{Account, Count, Counts, Hole, InBlock};
-pub use effects::{Area, Effects, Emission, Emitted, RestoreError, SavedParts, Write};
+pub use effects::{Area, Effects, Emission, Emitted, RestoreError, SavedParts, Unwritten, Write};
 pub use engine::{Engine, Input, Observation};
 use merge::Merge;
 pub use paths::{JsonPaths, Paths, PathsMut};
@@ -41,7 +42,7 @@ use crate::domain::Event;
 /// is not.
 pub trait Fold {
     /// What it says to the outside.
-    type Output: Stored + Clone;
+    type Output: Stored + Clone + Send + Sync + 'static;
     /// Under what it remembers things.
     type Key: Key;
 

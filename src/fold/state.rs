@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Borrow,
-    collections::{BTreeSet, HashMap, hash_map},
+    collections::{BTreeSet, HashMap},
     fmt,
     hash::Hash,
     mem,
@@ -10,9 +10,10 @@ use std::{
 };
 
 use foldhash::quality::RandomState;
+use hashbrown::hash_table;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Area, RestoreError, effects};
+use super::{Area, RestoreError, effects, table::Table};
 
 /// What is written down as bytes, and read back from them.
 pub trait Stored: Sized {
@@ -47,7 +48,7 @@ impl<T: AsJson> Stored for T {
 impl AsJson for serde_json::Value {}
 
 /// Under what a fold remembers something.
-pub trait Key: Stored + Clone + Ord + Hash {
+pub trait Key: Stored + Clone + Ord + Hash + Send + Sync + 'static {
     /// What it remembers, as it is kept in memory.
     type Value: Kept;
 
@@ -62,7 +63,7 @@ pub trait Key: Stored + Clone + Ord + Hash {
 }
 
 /// A value as it is kept in memory: as bytes, or read, with cheap copies.
-pub trait Kept: Clone + PartialEq + fmt::Debug {
+pub trait Kept: Clone + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// As it is written down.
     fn to_bytes(&self) -> Vec<u8>;
 }
@@ -110,7 +111,7 @@ impl Stored for String {
 /// beside the value: a change costs one look.
 #[derive(Debug)]
 pub struct State<K: Key = String> {
-    values: HashMap<K, Slot<K::Value>, RandomState>,
+    values: Table<K, Slot<K::Value>>,
     listed: BTreeSet<K>,
     before: Changes<K>,
     /// The number of the step that goes on.
@@ -121,6 +122,9 @@ pub struct State<K: Key = String> {
 
 /// Values before a step, by the keys that it changed, each once.
 pub(super) type Changes<K> = Vec<(K, Option<<K as Key>::Value>)>;
+
+/// A key and its value now; `None` of what is removed.
+pub(super) type Changed<K> = (K, Option<<K as Key>::Value>);
 
 /// A key and its value as they are written down; `None` of what is removed.
 pub(super) type Row = (Vec<u8>, Option<Vec<u8>>);
@@ -164,7 +168,7 @@ impl Mark {
 impl<K: Key> Default for State<K> {
     fn default() -> Self {
         Self {
-            values: HashMap::default(),
+            values: Table::default(),
             listed: BTreeSet::new(),
             before: Vec::new(),
             step: 1,
@@ -210,9 +214,9 @@ impl<K: Key> State<K> {
     /// Writes a value, or removes it.
     pub fn set(&mut self, key: K, value: Option<K::Value>) {
         let is_there = value.is_some();
-        let was_there = match self.values.entry(key.clone()) {
-            hash_map::Entry::Occupied(entry) => {
-                let slot = entry.into_mut();
+        let was_there = match self.values.entry(&key) {
+            hash_table::Entry::Occupied(entry) => {
+                let (_, slot) = entry.into_mut();
                 if slot.value == value {
                     return;
                 }
@@ -227,12 +231,12 @@ impl<K: Key> State<K> {
                 }
                 was_there
             }
-            hash_map::Entry::Vacant(entry) => {
+            hash_table::Entry::Vacant(entry) => {
                 if is_there {
                     let mut mark = Mark::NEVER;
                     mark.set_step(self.step);
                     mark.touch();
-                    entry.insert(Slot { value, mark });
+                    entry.insert((key.clone(), Slot { value, mark }));
                     self.before.push((key.clone(), None));
                     self.touched.push(key.clone());
                 }
@@ -285,10 +289,10 @@ impl<K: Key> State<K> {
         self.step += 1;
     }
 
-    /// What changed since the last call and became steps, as it is written
-    /// down, in order of the keys. What is no step yet is not written.
-    pub(super) fn take_written(&mut self) -> Vec<Row> {
-        let mut rows = Vec::with_capacity(self.touched.len());
+    /// What changed since the last call and became steps, as it is to be written
+    /// down, in no order. What is no step yet is not written.
+    pub(super) fn take_changed(&mut self) -> Vec<Changed<K>> {
+        let mut changed = Vec::with_capacity(self.touched.len());
         let mut left = Vec::new();
         for key in mem::take(&mut self.touched) {
             let Some(slot) = self.values.get_mut(&key) else { continue };
@@ -298,20 +302,27 @@ impl<K: Key> State<K> {
                 continue;
             }
             slot.mark.untouch();
-            rows.push((key.to_bytes(), slot.value.as_ref().map(Kept::to_bytes)));
-            if slot.value.is_none() {
+            let value = slot.value.clone();
+            if value.is_none() {
                 self.values.remove(&key);
             }
+            changed.push((key, value));
         }
         if !left.is_empty() {
             let before = self.before.iter().map(|(key, old)| (key, old));
             let before: HashMap<_, _, RandomState> = before.collect();
-            let old = |key: &K| before.get(key)?.as_ref().map(Kept::to_bytes);
-            rows.extend(left.iter().map(|key| (key.to_bytes(), old(key))));
+            let old = |key: &K| before.get(key).and_then(|old| Option::clone(old));
+            changed.extend(left.iter().map(|key| (key.clone(), old(key))));
         }
         self.touched = left;
-        in_order(rows)
+        changed
     }
+}
+
+/// What changed as it is written down, in order of the keys.
+pub(super) fn rows<K: Key>(changed: Vec<Changed<K>>) -> Vec<Row> {
+    let row = |(key, value): Changed<K>| (key.to_bytes(), value.as_ref().map(Kept::to_bytes));
+    in_order(changed.into_iter().map(row).collect())
 }
 
 /// Rows in the order of their keys. The beginnings of keys tell nearly all apart, and are

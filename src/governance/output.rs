@@ -166,3 +166,14 @@ pub struct BenefitsChange {
     /// was lost.
     pub after: Benefits,
 }
+
+impl BenefitsChange {
+    /// What the holder has once this is said, or (`false`) taken back.
+    #[must_use]
+    pub fn left(&self, said: bool) -> Option<&Benefits> {
+        match said {
+            true => Some(&self.after).filter(|after| !after.sources.is_empty()),
+            false => self.before.as_ref(),
+        }
+    }
+}

@@ -8,12 +8,14 @@ use super::{
     memory::{self, Counted, Key, State, View},
     meter::{Measure, Signal},
     model::{EventLeaf, Having, Leaf, Number, RatioLeaf, RuleSet},
+    places::Places,
     prerequisites,
     proposals::Settlement,
     reading::{Placed, Shown},
     sequence::Sequence,
     tally,
     unlock::Unlock,
+    user::User,
     who::Who,
 };
 use crate::{
@@ -187,12 +189,29 @@ impl RuleSet {
             let at = happening.at(state, user);
             let Happening { facts, people, touched, .. } = &mut *happening;
             let Some(who) = people.get_mut(at) else { continue };
+            let mut looking = Places::default();
             for placed in alike.places().filter_map(|place| self.meter(place)) {
-                if placed.count(facts, state, who)
-                    && let Some(looking) = self.index.by_meter.get(placed.place)
-                {
-                    touched.touch(user, looking);
+                if placed.count(facts, state, who) {
+                    self.look(placed, who.user(), &mut looking);
                 }
+            }
+            if !looking.is_empty() {
+                touched.touch(user, &looking);
+            }
+        }
+    }
+
+    /// Adds the achievements that are to be looked at after a meter counted something.
+    fn look(&self, placed: Placed<'_>, user: &User, looking: &mut Places) {
+        if let Some(always) = self.index.by_meter.get(placed.place) {
+            looking.extend(always);
+        }
+        let Some(by_shown) = self.index.by_shown.get(placed.place) else { return };
+        let Some((least, _)) = by_shown.first() else { return };
+        let Some(shown) = placed.reached(user).filter(|shown| shown >= least) else { return };
+        for (_, achievement) in by_shown.iter().take_while(|(needed, _)| *needed <= shown) {
+            if user.requested(*achievement).is_none() {
+                looking.insert(*achievement);
             }
         }
     }

@@ -6,7 +6,7 @@ use alloy::primitives::U256;
 
 use super::{
     meter::{Measure, Meter},
-    model::{Achievement, EventKind, Having, Holding, HoldsLeaf, Leaf, Over, Tally},
+    model::{Achievement, EventKind, Having, Holding, HoldsLeaf, Leaf, Number, Over, Tally},
     places::Places,
 };
 use crate::domain::Name;
@@ -21,8 +21,11 @@ pub(super) struct Index {
     /// Achievements by the tally that they look at, each with the meter of those
     /// to whom it matters.
     pub(super) by_tally: Vec<Vec<(usize, usize)>>,
-    /// Achievements by the meter that they look at.
+    /// Achievements by the meter that they look at, whatever it shows.
     pub(super) by_meter: Vec<Places>,
+    /// Achievements that need nothing but that a meter shows so much, by the meter, those
+    /// first that need the least.
+    pub(super) by_shown: Vec<Vec<(Number, usize)>>,
     /// By the contract, and what of it is asked about.
     pub(super) by_holding: BTreeMap<Name, BTreeMap<Having, Looking>>,
     /// The achievement with this id, and those that require it.
@@ -59,7 +62,8 @@ pub(super) struct Looking {
 impl Index {
     pub(super) fn of(achievements: &[Achievement], meters: &[Meter], tallies: &[Tally]) -> Self {
         let by_meter = vec![Places::default(); meters.len()];
-        let mut index = Self { by_meter, ..Self::default() };
+        let by_shown = vec![Vec::new(); meters.len()];
+        let mut index = Self { by_meter, by_shown, ..Self::default() };
         // An anchor's event begins the window that it may count in itself.
         let anchors: BTreeSet<usize> = meters.iter().filter_map(Meter::anchor).collect();
         let (first, then): (Vec<usize>, Vec<usize>) =
@@ -94,6 +98,12 @@ impl Index {
             }
         }
         for (a, achievement) in achievements.iter().enumerate() {
+            if let Some((meter, needed)) = achievement.is_shown_by(meters) {
+                if let Some(looking) = index.by_shown.get_mut(meter) {
+                    looking.push((needed, a));
+                }
+                continue;
+            }
             for leaf in &achievement.leaves {
                 match leaf {
                     Leaf::Ratio(leaf) => {
@@ -152,6 +162,7 @@ impl Index {
                 }
             }
         }
+        index.by_shown.iter_mut().for_each(|looking| looking.sort_unstable());
         let all = index.by_holding.values_mut().flat_map(BTreeMap::values_mut);
         for (looking, place) in all.zip(0..) {
             looking.place = place;

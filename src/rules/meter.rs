@@ -110,6 +110,16 @@ impl Aggregate {
 }
 
 impl Meter {
+    /// Whether what it shows of a user changes with the events that it counts alone, and not
+    /// with time or what others do.
+    pub(super) fn is_moved_by_its_events(&self) -> bool {
+        let window =
+            matches!(self.window, Window::Always | Window::Between { .. } | Window::Within { .. });
+        let measure =
+            matches!(self.measure, Measure::Count | Measure::Distinct { .. } | Measure::Of { .. });
+        window && measure
+    }
+
     /// The meter whose first event begins its window.
     pub(super) fn anchor(&self) -> Option<usize> {
         match self.window {

@@ -284,6 +284,21 @@ pub(super) enum Number {
 }
 
 impl Achievement {
+    /// By which meter alone it is earned, at what: it needs to be looked at only once that
+    /// shows as much.
+    pub(super) fn is_shown_by(&self, meters: &[Meter]) -> Option<(usize, Number)> {
+        let (Condition::Leaf(0), [Leaf::Events(leaf)]) = (&self.when, self.leaves.as_slice())
+        else {
+            return None;
+        };
+        let Bound::AtLeast(needed) = leaf.bound else { return None };
+        let Self { requires, first, mode, every, .. } = self;
+        let is_plain =
+            requires.is_empty() && first.is_none() && *mode == Mode::Once && every.is_none();
+        let meter = meters.get(leaf.meter).filter(|_| is_plain)?;
+        meter.is_moved_by_its_events().then_some((leaf.meter, needed))
+    }
+
     /// Whether what others do can lose it by a meter of its own.
     pub(super) fn is_lost_by_turns(&self, meter: &Meter) -> bool {
         self.mode == Mode::While && meter.tally_of_turns().is_some()

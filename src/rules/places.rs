@@ -17,6 +17,10 @@ impl Places {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
     /// Adds those of another set.
     pub(super) fn extend(&mut self, others: &Self) {
         if self.0.len() < others.0.len() {

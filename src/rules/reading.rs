@@ -227,6 +227,11 @@ impl Placed<'_> {
         }
     }
 
+    /// What it shows of a user whatever the time, where that moves it ([`Meter::is_moved_by_its_events`]).
+    pub(super) fn reached(self, user: &User) -> Option<Number> {
+        self.of(user.counted(self.place), user.number(self.place))
+    }
+
     /// The number of a streak's turn at a time.
     fn turn(self, turn: &Turn, state: &State, time: u64) -> Option<u64> {
         turn.number(time, || tally::in_all(state, self.meter.tally))

@@ -6,7 +6,10 @@ use async_nats::{
     Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr,
     jetstream::{self, context::ContextBuilder},
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+};
 
 #[cfg(feature = "simulation")]
 use super::simulated::Server;
@@ -53,6 +56,8 @@ pub(super) enum Link {
 pub(super) struct Nats {
     pub(super) client: Client,
     pub(super) jetstream: jetstream::Context,
+    /// Where the connection is driven.
+    pub(super) runtime: Handle,
 }
 
 impl fmt::Debug for Connection {
@@ -106,7 +111,7 @@ impl Connection {
             .max_ack_inflight(spec.max_in_flight)
             .build(client.clone());
         let connection = Self {
-            link: Link::Nats(Nats { client, jetstream }),
+            link: Link::Nats(Nats { client, jetstream, runtime: Handle::current() }),
             reconnects,
             in_flight: Arc::new(Semaphore::new(spec.max_in_flight)),
             request_timeout: spec.request_timeout,
@@ -127,6 +132,17 @@ impl Connection {
             request_timeout: spec.request_timeout,
             unanswered: Arc::default(),
             link: Link::Simulated(server),
+        }
+    }
+
+    /// Whether the server exists in memory alone: whatever others would do meanwhile is
+    /// done in turn then, so that the same seed gives the same run.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        match self.link {
+            Link::Nats(_) => false,
+            #[cfg(feature = "simulation")]
+            Link::Simulated(_) => true,
         }
     }
 

@@ -26,80 +26,35 @@
 //! Deliveries are not limited in number: a message that can't be handled is
 //! for its actor to put on the dead letters and pass.
 
+mod cursor;
+mod handed;
 mod pump;
 
-use crate::teeth::{Tooth, is_planted};
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use async_nats::Subject;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+pub use cursor::{Cursor, Resumption, Witness};
+use cursor::{is_there, resume};
+use handed::Handed;
 
 #[cfg(feature = "simulation")]
 pub(super) use pump::NotAcknowledged;
-use pump::{Ahead, Pump};
+use pump::{Ahead, Pump, Ready};
 
 use super::{
     StreamError,
     connection::Connection,
-    read::{Pulled, Stored},
+    read::Pulled,
     setup::{self, StreamIncarnation},
-    single,
     subjects::StreamId,
 };
+use crate::teeth::{Tooth, is_planted};
 
 /// How many batches may be unacknowledged at once: whoever is behind commits
-/// several together.
-const BATCHES_UNDER_WAY: usize = 16;
-
-/// Up to where a consumer has handled a stream; lies in its store, in the
-/// same transaction as what the messages caused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
-    /// Which stream of this name.
-    pub incarnation: StreamIncarnation,
-    /// The last sequence that was handled.
-    pub sequence: u64,
-    /// The last message that was seen up to there: what tells a stream that
-    /// lost its tail and grew past the cursor again. Cursors of older versions
-    /// have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub witness: Option<Witness>,
-}
-
-/// A message as the stream had it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Witness {
-    /// Its sequence.
-    pub sequence: u64,
-    /// When the server stored it, nanoseconds since the Unix epoch.
-    pub stored_at_ns: u64,
-    /// CRC-32 of its subject and body: where a server's clock was set back, two messages can
-    /// have one place and one time. Cursors of older versions have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checksum: Option<u32>,
-}
-
-impl Witness {
-    fn of(message: &Stored) -> Self {
-        let mut checksum = crc32fast::Hasher::new();
-        checksum.update(message.subject.as_bytes());
-        checksum.update(&[0]);
-        checksum.update(&message.payload);
-        Self {
-            sequence: message.sequence,
-            stored_at_ns: message.stored_at_ns,
-            checksum: Some(checksum.finalize()),
-        }
-    }
-
-    /// Whether it is this message; one without a checksum is known by its time.
-    fn is_of(&self, message: &Stored) -> bool {
-        let found = Self::of(message);
-        Self { checksum: self.checksum.and(found.checksum), ..found } == *self
-    }
-}
+/// several together, and reads on while it does.
+const BATCHES_UNDER_WAY: usize = 32;
 
 /// What an inbox reads.
 #[derive(Clone, Debug)]
@@ -121,29 +76,6 @@ pub struct InboxSpec {
     pub reads_ahead: bool,
     /// The store's cursor; `None` when the store has none: all is read.
     pub resume_after: Option<Cursor>,
-}
-
-/// How the store's cursor met the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resumption {
-    /// There was no cursor: the stream is read from its start.
-    FromStart,
-    /// The stream goes on after the cursor.
-    Continued,
-    /// The cursor is of a stream that was deleted: this one is read from its
-    /// start. Known messages come again, under other sequences: the reader
-    /// recognises them by position or id.
-    NewIncarnation,
-    /// The stream ends before the cursor: the server lost its tail. What
-    /// comes next has sequences that other messages had before.
-    TailLost {
-        /// The last sequence it still has.
-        last: u64,
-    },
-    /// The stream has another message where the cursor saw one: it lost its
-    /// tail and grew again. Where they part is unknown, so it is read from its
-    /// start, as a new incarnation is.
-    TailReplaced,
 }
 
 /// A message in the inbox.
@@ -178,10 +110,8 @@ pub struct Inbox {
     handed_out: u64,
     /// How often the present consumer delivered.
     deliveries: u64,
-    /// Where to acknowledge what was handed out.
-    unacknowledged: BTreeMap<u64, Subject>,
-    /// What was handed out lately, by its sequence.
-    seen: BTreeMap<u64, Witness>,
+    /// What the caller got lately.
+    handed: Handed,
 }
 
 impl Inbox {
@@ -220,8 +150,7 @@ impl Inbox {
             idle: false,
             handed_out,
             deliveries: 0,
-            unacknowledged: BTreeMap::new(),
-            seen: still_known.map(|seen| (seen.sequence, seen)).into_iter().collect(),
+            handed: Handed::before(still_known),
         };
         Ok((inbox, resumption))
     }
@@ -229,11 +158,7 @@ impl Inbox {
     /// The cursor to store with the handling of a message.
     #[must_use]
     pub fn cursor_at(&self, sequence: u64) -> Cursor {
-        Cursor { incarnation: self.incarnation, sequence, witness: self.witness(sequence) }
-    }
-
-    fn witness(&self, up_to: u64) -> Option<Witness> {
-        self.seen.range(..=up_to).next_back().map(|(_, seen)| *seen)
+        Cursor { incarnation: self.incarnation, sequence, witness: self.handed.witness(sequence) }
     }
 
     /// Up to `max` messages (and the spec's `max_batch`), waiting up to `wait`
@@ -258,13 +183,16 @@ impl Inbox {
             self.reconnects.borrow_and_update();
             self.in_step = false;
         }
-        let ahead = self.take_ahead(max).await;
+        let (ahead, next) = self.take_ahead(max).await;
         if !self.in_step {
             Box::pin(self.step_in()).await?;
         }
         // Whoever drops this future, or what fails in it, leaves it false.
         self.in_step = false;
-        let pulled = if ahead.is_empty() { self.pull(max, wait).await } else { Ok(ahead) };
+        let pulled = match ahead.is_empty() {
+            true => self.pull(max, wait).await.map(Ready::all),
+            false => Ok(ahead),
+        };
         let pulled = match pulled {
             Ok(pulled) => pulled,
             Err(PullEnd::Reconnected) => return Ok(Vec::new()),
@@ -282,12 +210,15 @@ impl Inbox {
             return Ok(Vec::new());
         }
         let more = pulled.last().is_some_and(|last| last.pending > 0);
-        let (ahead, is_known) = match self.spec.reads_ahead && more && max == most {
-            true => self.pump.ask(most).await.map_or((None, false), |asked| (asked, true)),
-            false => (None, true),
+        let asked = match next {
+            None if self.spec.reads_ahead && more && max == most => {
+                self.pump.ask(most, self.connection.request_timeout()).await
+            }
+            next => Ok(next),
         };
         let complete = !pulled.is_empty() || self.exists().await?;
-        (self.ahead, self.in_step) = (ahead, complete && is_known);
+        self.in_step = complete && asked.is_ok();
+        self.ahead = asked.unwrap_or_default();
         Ok(self.accept(pulled))
     }
 
@@ -299,15 +230,12 @@ impl Inbox {
     /// was handed out is not handed out again, and the next acknowledgement
     /// covers this one.
     pub async fn ack_through(&mut self, sequence: u64) -> Result<(), StreamError> {
-        let Some((through, reply)) = self.unacknowledged.range(..=sequence).next_back() else {
-            return Ok(());
-        };
-        let (through, reply) = (*through, reply.clone());
+        let Some((through, reply)) = self.handed.acknowledges(sequence) else { return Ok(()) };
         let what = format!("acknowledging {through} of {}", self.spec.stream);
         let call = self.pump.acknowledge(reply, self.connection.request_timeout());
         match self.connection.bounded(&what, call).await? {
             Ok(()) => {
-                self.unacknowledged.retain(|sequence, _| *sequence > through);
+                self.handed.acknowledged(through);
                 Ok(())
             }
             Err(pump::NotAcknowledged { is_gone, reason }) => {
@@ -343,51 +271,43 @@ impl Inbox {
         Ok(first)
     }
 
-    /// The batch that is under way, if it comes and is no more than is wanted.
-    async fn take_ahead(&mut self, max: usize) -> Vec<Pulled> {
-        let Some(ahead) = self.ahead.take().filter(|_| self.in_step) else { return Vec::new() };
+    /// The batch that is under way, if it comes and is no more than is wanted, and the one
+    /// after it.
+    async fn take_ahead(&mut self, max: usize) -> (Vec<Ready>, Option<Ahead>) {
+        let nothing = || (Vec::new(), None);
+        let Some(ahead) = self.ahead.take().filter(|_| self.in_step) else { return nothing() };
         // Whoever drops this future leaves it so.
         self.in_step = false;
         if max < self.spec.max_batch {
-            return Vec::new();
+            return nothing();
         }
-        let limit = self.connection.request_timeout();
         let came = tokio::select! {
             biased;
-            came = ahead.collect(limit) => came,
-            _ = self.reconnects.changed() => return Vec::new(),
+            came = ahead.collected() => came,
+            _ = self.reconnects.changed() => return nothing(),
         };
         came.inspect_err(|error| tracing::debug!(error, "the batch under way did not come"))
             .inspect(|_| self.in_step = true)
-            .unwrap_or_default()
+            .unwrap_or_else(|_| nothing())
     }
 
-    fn accept(&mut self, pulled: Vec<Pulled>) -> Vec<Delivered> {
+    fn accept(&mut self, pulled: Vec<Ready>) -> Vec<Delivered> {
         let mut delivered = Vec::with_capacity(pulled.len());
-        for Pulled { stored, delivery, pending, reply } in pulled {
+        for Ready { witness, subject, payload, delivery, pending, reply } in pulled {
+            let sequence = witness.sequence;
             self.deliveries = delivery;
-            if let Some(reply) = reply {
-                self.unacknowledged.insert(stored.sequence, reply);
-            }
             // Sent again because its acknowledgement takes longer than
             // `ack_wait`: the caller has it.
-            if stored.sequence <= self.handed_out {
+            if sequence <= self.handed_out {
+                self.handed.again(sequence, reply);
                 continue;
             }
-            self.handed_out = stored.sequence;
-            self.seen.insert(stored.sequence, Witness::of(&stored));
-            delivered.push(Delivered {
-                sequence: stored.sequence,
-                subject: stored.subject,
-                payload: stored.payload,
-                pending,
-            });
+            self.handed_out = sequence;
+            self.handed.note(witness, reply);
+            delivered.push(Delivered { sequence, subject, payload, pending });
         }
         // Cursors are asked for within what is under way.
-        let under_way = self.spec.max_batch.max(1).saturating_mul(BATCHES_UNDER_WAY);
-        while self.seen.len() > under_way {
-            self.seen.pop_first();
-        }
+        self.handed.keep(self.spec.max_batch.max(1).saturating_mul(BATCHES_UNDER_WAY));
         delivered
     }
 
@@ -404,7 +324,7 @@ impl Inbox {
         let held = setup::held(&self.connection, self.spec.stream).await?;
         let same = held.incarnation == self.incarnation;
         let mut lost = !same || held.last_sequence < self.handed_out;
-        if let (false, Some(witness)) = (lost, self.witness(self.handed_out)) {
+        if let (false, Some(witness)) = (lost, self.handed.witness(self.handed_out)) {
             lost = !is_there(&self.connection, self.spec.stream, witness).await?;
         }
         if lost {
@@ -414,7 +334,7 @@ impl Inbox {
         self.deliveries = 0;
         // They name deliveries of a consumer that is gone; the new one starts
         // after what they would acknowledge.
-        self.unacknowledged.clear();
+        self.handed.orphaned();
         self.in_step = true;
         Ok(())
     }
@@ -430,29 +350,6 @@ impl From<String> for PullEnd {
     fn from(reason: String) -> Self {
         Self::Failed(reason)
     }
-}
-
-fn resume(cursor: Option<Cursor>, incarnation: StreamIncarnation, last: u64) -> (u64, Resumption) {
-    match cursor {
-        None => (0, Resumption::FromStart),
-        Some(cursor) if is_planted(Tooth::CursorTrusted) => {
-            (cursor.sequence.min(last), Resumption::Continued)
-        }
-        Some(cursor) if cursor.incarnation != incarnation => (0, Resumption::NewIncarnation),
-        Some(cursor) if cursor.sequence > last => (last, Resumption::TailLost { last }),
-        Some(cursor) => (cursor.sequence, Resumption::Continued),
-    }
-}
-
-/// Whether the stream has this message, or none, in its place: one that a
-/// person deleted tells nothing.
-async fn is_there(
-    connection: &Connection,
-    stream: StreamId,
-    witness: Witness,
-) -> Result<bool, StreamError> {
-    let found = single::message(connection, stream, witness.sequence).await?;
-    Ok(found.is_none_or(|found| witness.is_of(&found)))
 }
 
 #[cfg(test)]

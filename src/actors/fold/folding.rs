@@ -135,12 +135,7 @@ pub trait Folding: 'static {
     /// The fold was opened, with this state.
     fn opened(&self, shared: &Shared, engine: &Engine<Self::Fold>);
     /// What was emitted is durable: told once, whatever it takes to say it.
-    fn settled(
-        &self,
-        shared: &Shared,
-        engine: &Engine<Self::Fold>,
-        emissions: &[Emission<<Self::Fold as Fold>::Output>],
-    );
+    fn settled(&self, shared: &Shared, emissions: &[Emission<<Self::Fold as Fold>::Output>]);
     /// Adds to what `status` shows.
     fn observe(&self, engine: &Engine<Self::Fold>) -> Json;
 }

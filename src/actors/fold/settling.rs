@@ -1,10 +1,10 @@
 //! Committing what was folded, and saying what follows; and what becomes of a writer whose
 //! fence somebody else has.
 
-use std::time::Duration;
+use std::{panic::resume_unwind, time::Duration};
 
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
     super::{
@@ -13,13 +13,25 @@ use super::{
     },
     FoldActor, FoldFailure, Folding, Open, RETRY, RIVAL_PAUSE, Trouble, comparing,
     opening::{Standing, area_key, table_of},
+    taking::Taken,
 };
 use crate::{
-    fold::{Effects, Emission, Fold},
+    fold::{self, Emission, Fold, Unwritten},
     store::Write,
     streams::{PublishError, consume::Cursor, fence::Fence},
     supervisor::Next,
 };
+
+/// Changes that are written down as rows by whoever made them: another thread costs more.
+const WRITTEN_HERE: usize = 500;
+
+type Emissions<F> = Vec<Emission<<<F as Folding>::Fold as Fold>::Output>>;
+
+/// What one commit makes durable.
+struct Changes<F: Folding> {
+    unwritten: Unwritten<<F::Fold as Fold>::Output, <F::Fold as Fold>::Key>,
+    rows: Vec<Write>,
+}
 
 impl<F: Folding> FoldActor<F> {
     /// Commits what the engine changed, what follows from it, and the cursor;
@@ -29,21 +41,41 @@ impl<F: Folding> FoldActor<F> {
         open: &mut Open<F::Fold>,
         cursor: Option<Cursor>,
     ) -> Result<(), Trouble> {
-        let Effects { writes, emissions } = open.engine.take_effects();
+        let (changes, emissions) = self.changes(open, cursor)?;
+        self.commit(changes).await?;
+        self.told(open, &emissions).await
+    }
+
+    /// Commits what was folded up to a message and takes the next in meanwhile, then says
+    /// what follows from the first.
+    pub(super) async fn settle_and_take(
+        &self,
+        open: &mut Open<F::Fold>,
+        handled: u64,
+    ) -> Result<Taken, Trouble> {
+        let cursor = open.inbox.cursor_at(handled);
+        let (changes, emissions) = self.changes(open, Some(cursor))?;
+        let (committed, taken) = tokio::join!(self.commit(changes), self.take_batches(open));
+        committed?;
+        self.told(open, &emissions).await?;
+        open.inbox.ack_through(handled).await?;
+        taken
+    }
+
+    /// What is to be committed of what the engine changed, and what it says.
+    fn changes(
+        &self,
+        open: &mut Open<F::Fold>,
+        cursor: Option<Cursor>,
+    ) -> Result<(Changes<F>, Emissions<F>), Trouble> {
+        let (unwritten, emissions) = open.engine.take_unwritten();
         let owner = self.owner();
         let mut outgoing = Vec::new();
         let (emissions, withheld) = self.withheld(open, emissions);
         for emission in &emissions {
             outgoing.extend(self.say(emission)?);
         }
-        let mut rows: Vec<Write> = writes
-            .into_iter()
-            .map(|write| Write {
-                table: table_of(write.area),
-                key: area_key(&owner, write.area, &write.key),
-                value: write.value,
-            })
-            .collect();
+        let mut rows = Vec::new();
         if let Some(cursor) = cursor {
             let standing = Standing {
                 version: self.folding.version(),
@@ -61,8 +93,41 @@ impl<F: Folding> FoldActor<F> {
         rows.extend(withheld.iter().map(|keep| comparing::withhold(&owner, keep)));
         rows.extend(self.note_words(open, &outgoing));
         rows.extend(open.outbox.add(outgoing));
-        self.shared.store.commit(rows).await?;
-        self.folding.settled(&self.shared, &open.engine, &emissions);
+        Ok((Changes { unwritten, rows }, emissions))
+    }
+
+    /// What is much is written down on another thread: this one has others to serve, and
+    /// may be folding what comes next.
+    async fn commit(&self, Changes { unwritten, rows }: Changes<F>) -> Result<(), Trouble> {
+        let owner = self.owner();
+        let is_much = unwritten.len() > WRITTEN_HERE && !self.shared.connection.is_simulated();
+        let write = move || {
+            let row = |write: fold::Write| Write {
+                table: table_of(write.area),
+                key: area_key(&owner, write.area, &write.key),
+                value: write.value,
+            };
+            unwritten.into_writes().into_iter().map(row).chain(rows).collect()
+        };
+        let rows = match is_much {
+            true => match spawn_blocking(write).await {
+                Ok(rows) => rows,
+                // It goes on here, as if it had been written here.
+                Err(ended) if ended.is_panic() => resume_unwind(ended.into_panic()),
+                Err(_) => return Err(Trouble::Ending),
+            },
+            false => write(),
+        };
+        Ok(self.shared.store.commit(rows).await?)
+    }
+
+    /// What was emitted is durable.
+    async fn told(
+        &self,
+        open: &mut Open<F::Fold>,
+        emissions: &Emissions<F>,
+    ) -> Result<(), Trouble> {
+        self.folding.settled(&self.shared, emissions);
         self.flush(open).await
     }
 

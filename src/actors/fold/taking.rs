@@ -96,6 +96,8 @@ const BROKEN_PAUSE: Duration = Duration::from_secs(60);
 /// written down of a block to undo it is gone again a few hundred blocks later,
 /// so a fold that is behind writes little of it.
 const AT_ONCE: usize = 4_000;
+/// The same where a history is short, so that folds are behind there, too.
+const AT_ONCE_SIMULATED: usize = 30;
 
 /// What a round took in.
 #[derive(Default)]
@@ -109,13 +111,25 @@ pub(super) struct Taken {
     pub(super) stop: Option<Stop>,
 }
 
+impl Taken {
+    /// Up to which message all is handled, if more waits and may be taken in.
+    pub(super) fn is_behind(&self) -> Option<u64> {
+        self.handled.filter(|_| self.stop.is_none() && self.pending > 0)
+    }
+}
+
 impl<F: Folding> FoldActor<F> {
     /// Folds what waits, up to where it is to be committed.
     pub(super) async fn take_batches(&self, open: &mut Open<F::Fold>) -> Result<Taken, Trouble> {
         let mut taken = Taken::default();
         let mut messages = 0;
+        let is_simulated = self.shared.connection.is_simulated();
+        let (batch, at_once) = match is_simulated {
+            true => (AT_ONCE_SIMULATED, AT_ONCE_SIMULATED),
+            false => (BATCH, AT_ONCE),
+        };
         loop {
-            let deliveries = open.inbox.fetch(BATCH, WAIT).await?;
+            let deliveries = open.inbox.fetch(batch, WAIT).await?;
             if let Some(first) = deliveries.first() {
                 taken.handled.get_or_insert(first.sequence.saturating_sub(1));
             }
@@ -132,7 +146,7 @@ impl<F: Folding> FoldActor<F> {
                 taken.handled = Some(delivery.sequence);
             }
             messages += deliveries.len();
-            if deliveries.is_empty() || taken.pending == 0 || messages >= AT_ONCE {
+            if deliveries.is_empty() || taken.pending == 0 || messages >= at_once {
                 return Ok(taken);
             }
         }

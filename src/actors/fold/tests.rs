@@ -16,6 +16,7 @@ use crate::{
     fold::{Emission, Emitted, JsonPaths as _, Source, State},
     store::{Table, Write},
     streams::{
+        batch::publish_atomic,
         envelope::{EnvelopeError, UnixTime},
         publish::OutMessage,
         read::Stored,
@@ -83,7 +84,7 @@ impl Folding for Counting {
         Ok(false)
     }
     fn opened(&self, _: &Shared, _: &Engine<Count>) {}
-    fn settled(&self, _: &Shared, _: &Engine<Count>, _: &[Emission<Json>]) {}
+    fn settled(&self, _: &Shared, _: &[Emission<Json>]) {}
     fn observe(&self, _: &Engine<Count>) -> Json {
         json!({})
     }
@@ -234,6 +235,32 @@ async fn a_fold_that_fails_at_an_event_stands_still_and_sets_it_aside_once() {
     }
     assert!(actor.frozen.is_some());
     assert_eq!(said(&rig).await, [1, 2, 3]);
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn a_fold_that_is_behind_reads_on_while_it_commits() {
+    const PER_WATERMARK: u64 = 300;
+    let rig = Rig::start().await;
+    for part in 0..30 {
+        let (from, to) = (part * PER_WATERMARK + 1, (part + 1) * PER_WATERMARK);
+        let events = (from..=to).map(|number| messages::event(&event_in(number, "added")));
+        let messages = events.chain([progress(from, to)]).collect::<Result<_, _>>().unwrap();
+        publish_atomic(&rig.shared.connection, StreamId::Events, messages, None).await.unwrap();
+    }
+    let mut actor = FoldActor::new(rig.shared.clone(), Counting);
+    actor.step().await.unwrap();
+    assert_eq!(actor.trouble, None);
+    let open = actor.open.as_ref().unwrap();
+    assert_eq!(open.engine.state().get("count"), Some(9_000), "in one round");
+    assert_eq!((open.pending, open.outbox.len()), (0, 0));
+    drop(actor);
+    let all: Vec<u64> = (1..=9_000).collect();
+    assert_eq!(said(&rig).await, all, "each once, in order");
+
+    let (_, count) = fold_all(&rig.shared).await;
+    assert_eq!(count, Some(9_000), "all of it was committed");
+    assert_eq!(said(&rig).await.len(), all.len());
     rig.stop().await;
 }
 

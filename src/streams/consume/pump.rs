@@ -11,15 +11,15 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, task::JoinSet, time::timeout};
 
-use super::{BATCHES_UNDER_WAY, InboxSpec};
+use super::{BATCHES_UNDER_WAY, InboxSpec, Witness};
 #[cfg(feature = "simulation")]
 use crate::streams::simulated::SimulatedConsumer;
 use crate::streams::{
     StreamError,
     connection::{Connection, Link, Nats},
-    read::{Pulled, ask_now, collect, consumer_error, pull_now},
+    read::{Pulled, Stored, ask_now, collect, consumer_error, pull_now},
 };
 
 /// Asking is putting something into the connection's queue, where nothing stands in the way.
@@ -89,17 +89,21 @@ impl Pump {
         timeout(limit, ready).await.map_err(|_| late(limit))?
     }
 
-    /// Asks for what is there, to be collected later. After an error nobody knows whether it
-    /// was asked for.
-    pub(super) async fn ask(&self, max: usize) -> Result<Option<Ahead>, String> {
+    /// Asks for what is there, which comes within `limit`. After an error nobody knows whether
+    /// it was asked for.
+    pub(super) async fn ask(&self, max: usize, limit: Duration) -> Result<Option<Ahead>, String> {
         match self {
-            Self::Nats(_, consumer) => {
-                let asked = timeout(ASK_LIMIT, Box::pin(ask_now(consumer, max))).await;
-                asked.map_err(|_| late(ASK_LIMIT))?.map(|batch| Some(Ahead(batch)))
+            Self::Nats(nats, consumer) => {
+                let batch = asked(consumer, max).await?;
+                let asking = Asking { consumer: consumer.clone(), max, limit };
+                Ok(Some(Ahead::begin(nats.runtime.clone(), asking, batch)))
             }
             // Whatever it takes, it takes no time there.
             #[cfg(feature = "simulation")]
-            Self::Simulated(_) => Ok(None),
+            Self::Simulated(_) => {
+                let _ = (max, limit);
+                Ok(None)
+            }
         }
     }
 
@@ -153,14 +157,86 @@ impl Pump {
     }
 }
 
-/// A batch that was asked for.
-pub(super) struct Ahead(pull::Batch);
+/// A message, ready to be handed out.
+pub(super) struct Ready {
+    pub(super) witness: Witness,
+    pub(super) subject: String,
+    pub(super) payload: Bytes,
+    pub(super) delivery: u64,
+    pub(super) pending: u64,
+    pub(super) reply: Option<Subject>,
+}
+
+impl Ready {
+    pub(super) fn all(pulled: Vec<Pulled>) -> Vec<Self> {
+        pulled.into_iter().map(Self::of).collect()
+    }
+
+    fn of(Pulled { stored, delivery, pending, reply }: Pulled) -> Self {
+        let witness = Witness::of(&stored);
+        let Stored { subject, payload, .. } = stored;
+        Self { witness, subject, payload, delivery, pending, reply }
+    }
+}
+
+/// A batch that was asked for: collected while whoever asked does something else, which is why
+/// that happens on the connection's runtime; then the next is asked for. Whoever drops it ends
+/// it.
+pub(super) struct Ahead {
+    tasks: JoinSet<Result<Came, String>>,
+    runtime: Handle,
+    asking: Asking,
+}
+
+/// How batches are asked for.
+#[derive(Clone)]
+struct Asking {
+    consumer: PullConsumer,
+    max: usize,
+    limit: Duration,
+}
+
+/// What there was of a batch.
+struct Came {
+    ready: Vec<Ready>,
+    /// What was asked for then, as more waited.
+    next: Option<pull::Batch>,
+}
 
 impl Ahead {
-    /// What there was of it.
-    pub(super) async fn collect(self, limit: Duration) -> Result<Vec<Pulled>, String> {
-        timeout(limit, Box::pin(collect(self.0))).await.map_err(|_| late(limit))?
+    fn begin(runtime: Handle, asking: Asking, batch: pull::Batch) -> Self {
+        let mut tasks = JoinSet::new();
+        tasks.spawn_on(asking.clone().collected(batch), &runtime);
+        Self { tasks, runtime, asking }
     }
+
+    /// What there was of it, and the batch after it. After an error nobody knows what was
+    /// delivered.
+    pub(super) async fn collected(mut self) -> Result<(Vec<Ready>, Option<Self>), String> {
+        let Some(ended) = self.tasks.join_next().await else {
+            return Err("it was not asked for".to_owned());
+        };
+        let Came { ready, next } = ended.map_err(|error| error.to_string())??;
+        let next = next.map(|batch| Self::begin(self.runtime, self.asking, batch));
+        Ok((ready, next))
+    }
+}
+
+impl Asking {
+    async fn collected(self, batch: pull::Batch) -> Result<Came, String> {
+        let Self { consumer, max, limit } = self;
+        let pulled = timeout(limit, collect(batch)).await.map_err(|_| late(limit))??;
+        let next = match pulled.last() {
+            Some(last) if last.pending > 0 => Some(asked(&consumer, max).await?),
+            _ => None,
+        };
+        Ok(Came { ready: Ready::all(pulled), next })
+    }
+}
+
+async fn asked(consumer: &PullConsumer, max: usize) -> Result<pull::Batch, String> {
+    let asked = timeout(ASK_LIMIT, Box::pin(ask_now(consumer, max))).await;
+    asked.map_err(|_| late(ASK_LIMIT))?
 }
 
 async fn first(

@@ -88,7 +88,7 @@ impl Folding for Watching {
         Ok(false)
     }
     fn opened(&self, _: &Shared, _: &Engine<Light>) {}
-    fn settled(&self, _: &Shared, _: &Engine<Light>, _: &[Emission<Json>]) {}
+    fn settled(&self, _: &Shared, _: &[Emission<Json>]) {}
     fn observe(&self, _: &Engine<Light>) -> Json {
         json!({})
     }
