@@ -5,6 +5,11 @@
 //! outgoing messages in one store transaction, publishes, and only then
 //! acknowledges. Whatever a crash interrupts is done again with the same
 //! result, because the fold is a function of the stream's order.
+//!
+//! **A fold that is behind** takes the next messages in while a commit is being made, a few
+//! times in a round. What the commit has was taken from the engine before: it is of the
+//! messages up to its cursor and of no other, and what follows from it is told once it is
+//! durable. When it fails, engine and inbox are thrown away with what was folded ahead.
 
 mod comparing;
 mod folding;
@@ -185,9 +190,14 @@ impl<F: Folding> FoldActor<F> {
         }
         let mut taken = self.take_batches(&mut open).await?;
         for _ in 0..COMMITS_MAX {
-            let Some(handled) = taken.is_behind() else { break };
+            // What is to be learned is asked for between rounds.
+            let behind = taken.is_behind().filter(|_| open.engine.waits_for().is_none());
+            let Some(handled) = behind else { break };
             let (events, pending) = (taken.events, taken.pending);
-            taken = self.settle_and_take(&mut open, handled).await?;
+            let Some(next) = self.settle_and_take(&mut open, handled).await? else {
+                return Ok(Next::Again);
+            };
+            taken = next;
             (open.pending, open.empty_fetches) = (pending, 0);
             self.measure(&mut open, events);
         }

@@ -1,8 +1,8 @@
 //! A hash table in many small parts.
 //!
-//! One large table doubles at once: with millions of keys everybody waits for a second while
-//! all of them move, through memory that no cache holds. A part moves in less than a
-//! millisecond, in the cache, and few do at a time.
+//! One large table doubles at once: with millions of keys everybody waits while all of them
+//! move, through memory that no cache holds. A part is a small one of 256, and few of them
+//! grow at a time.
 
 use std::{
     borrow::Borrow,

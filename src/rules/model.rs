@@ -15,7 +15,7 @@ use super::{
     again::Every,
     index::Index,
     links::Links,
-    meter::{Meter, Window},
+    meter::{Aggregate, Measure, Meter, Window},
     proposals::Followed,
 };
 pub use crate::domain::{OnRetract, Urgency};
@@ -296,7 +296,14 @@ impl Achievement {
         let is_plain =
             requires.is_empty() && first.is_none() && *mode == Mode::Once && every.is_none();
         let meter = meters.get(leaf.meter).filter(|_| is_plain)?;
-        meter.is_moved_by_its_events().then_some((leaf.meter, needed))
+        // A sum shows nothing before it is moved, which may be enough once its window begins.
+        let is_kept_by_nothing = match &meter.measure {
+            Measure::Of { aggregate: Aggregate::Sum, field_type, .. } => {
+                needed <= Number::zero(field_type)
+            }
+            _ => false,
+        };
+        (meter.is_moved_by_its_events() && !is_kept_by_nothing).then_some((leaf.meter, needed))
     }
 
     /// Whether what others do can lose it by a meter of its own.

@@ -19,7 +19,8 @@
 //! puller) the consumer is made anew where the inbox stopped.
 //!
 //! **While more waits, the next batch can be under way** as the caller handles one
-//! ([`InboxSpec::reads_ahead`]): what the server and the way take costs no time of its own
+//! ([`InboxSpec::reads_ahead`]), collected by a task of the connection's runtime, which asks
+//! for the one after it at once: what the server and the way take costs no time of its own
 //! then. What was asked for and never comes, or is not wanted any more, was delivered
 //! elsewhere: the consumer is made anew.
 //!
@@ -41,7 +42,7 @@ use handed::Handed;
 
 #[cfg(feature = "simulation")]
 pub(super) use pump::NotAcknowledged;
-use pump::{Ahead, Pump, Ready};
+use pump::{Ahead, Next, Pump, Ready};
 
 use super::{
     StreamError,
@@ -211,10 +212,10 @@ impl Inbox {
         }
         let more = pulled.last().is_some_and(|last| last.pending > 0);
         let asked = match next {
-            None if self.spec.reads_ahead && more && max == most => {
+            Ok(None) if self.spec.reads_ahead && more && max == most => {
                 self.pump.ask(most, self.connection.request_timeout()).await
             }
-            next => Ok(next),
+            next => next,
         };
         let complete = !pulled.is_empty() || self.exists().await?;
         self.in_step = complete && asked.is_ok();
@@ -273,8 +274,8 @@ impl Inbox {
 
     /// The batch that is under way, if it comes and is no more than is wanted, and the one
     /// after it.
-    async fn take_ahead(&mut self, max: usize) -> (Vec<Ready>, Option<Ahead>) {
-        let nothing = || (Vec::new(), None);
+    async fn take_ahead(&mut self, max: usize) -> (Vec<Ready>, Next) {
+        let nothing = || (Vec::new(), Ok(None));
         let Some(ahead) = self.ahead.take().filter(|_| self.in_step) else { return nothing() };
         // Whoever drops this future leaves it so.
         self.in_step = false;

@@ -43,23 +43,30 @@ impl<F: Folding> FoldActor<F> {
     ) -> Result<(), Trouble> {
         let (changes, emissions) = self.changes(open, cursor)?;
         self.commit(changes).await?;
-        self.told(open, &emissions).await
+        self.folding.settled(&self.shared, &emissions);
+        self.flush(open).await
     }
 
     /// Commits what was folded up to a message and takes the next in meanwhile, then says
-    /// what follows from the first.
+    /// what follows from the first. `None` where the fold has to be opened anew before it says
+    /// anything: the server may be another, or have lost something.
     pub(super) async fn settle_and_take(
         &self,
         open: &mut Open<F::Fold>,
         handled: u64,
-    ) -> Result<Taken, Trouble> {
+    ) -> Result<Option<Taken>, Trouble> {
         let cursor = open.inbox.cursor_at(handled);
         let (changes, emissions) = self.changes(open, Some(cursor))?;
         let (committed, taken) = tokio::join!(self.commit(changes), self.take_batches(open));
         committed?;
-        self.told(open, &emissions).await?;
+        self.folding.settled(&self.shared, &emissions);
+        let taken = taken?;
+        if *self.shared.connection.reconnects().borrow() != open.reconnects {
+            return Ok(None);
+        }
+        self.flush(open).await?;
         open.inbox.ack_through(handled).await?;
-        taken
+        Ok(Some(taken))
     }
 
     /// What is to be committed of what the engine changed, and what it says.
@@ -119,16 +126,6 @@ impl<F: Folding> FoldActor<F> {
             false => write(),
         };
         Ok(self.shared.store.commit(rows).await?)
-    }
-
-    /// What was emitted is durable.
-    async fn told(
-        &self,
-        open: &mut Open<F::Fold>,
-        emissions: &Emissions<F>,
-    ) -> Result<(), Trouble> {
-        self.folding.settled(&self.shared, emissions);
-        self.flush(open).await
     }
 
     /// What to say about an emission: its messages, or why it has none.

@@ -149,6 +149,8 @@ impl<F: Folding> FoldActor<F> {
             if deliveries.is_empty() || taken.pending == 0 || messages >= at_once {
                 return Ok(taken);
             }
+            // A commit that is being made goes on, and so do other actors.
+            tokio::task::yield_now().await;
         }
     }
 

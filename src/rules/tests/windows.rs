@@ -128,6 +128,14 @@ fn within_counts_from_the_users_own_first_event_on() {
 }
 
 #[test]
+fn a_sum_that_nothing_is_enough_for_is_met_when_its_window_begins() {
+    let sum = "sum = { field = \"weight\", gte = 0 }\nwithin = { span = \"7d\", after = { event = \
+               \"contributions.contributed\", subject = \"member\" } }";
+    assert_eq!(voted(sum).contribute(1), 1);
+    assert_eq!(voted(&sum.replace("gte = 0", "gte = 1")).contribute(1), 0);
+}
+
+#[test]
 fn the_greatest_and_the_smallest_number_of_a_field() {
     let mut world = voted("max = { field = \"weight\", gte = 10 }");
     assert_eq!(world.vote(1, 1, "9"), 0);

@@ -188,6 +188,9 @@ pub(super) struct Ahead {
     asking: Asking,
 }
 
+/// The batch after another; after an error nobody knows whether it was asked for.
+pub(super) type Next = Result<Option<Ahead>, String>;
+
 /// How batches are asked for.
 #[derive(Clone)]
 struct Asking {
@@ -199,8 +202,8 @@ struct Asking {
 /// What there was of a batch.
 struct Came {
     ready: Vec<Ready>,
-    /// What was asked for then, as more waited.
-    next: Option<pull::Batch>,
+    /// What was asked for then, as more waited. After an error nobody knows whether it was.
+    next: Result<Option<pull::Batch>, String>,
 }
 
 impl Ahead {
@@ -212,13 +215,13 @@ impl Ahead {
 
     /// What there was of it, and the batch after it. After an error nobody knows what was
     /// delivered.
-    pub(super) async fn collected(mut self) -> Result<(Vec<Ready>, Option<Self>), String> {
+    pub(super) async fn collected(mut self) -> Result<(Vec<Ready>, Next), String> {
         let Some(ended) = self.tasks.join_next().await else {
             return Err("it was not asked for".to_owned());
         };
         let Came { ready, next } = ended.map_err(|error| error.to_string())??;
-        let next = next.map(|batch| Self::begin(self.runtime, self.asking, batch));
-        Ok((ready, next))
+        let begin = |batch| Self::begin(self.runtime, self.asking, batch);
+        Ok((ready, next.map(|batch| batch.map(begin))))
     }
 }
 
@@ -227,8 +230,8 @@ impl Asking {
         let Self { consumer, max, limit } = self;
         let pulled = timeout(limit, collect(batch)).await.map_err(|_| late(limit))??;
         let next = match pulled.last() {
-            Some(last) if last.pending > 0 => Some(asked(&consumer, max).await?),
-            _ => None,
+            Some(last) if last.pending > 0 => asked(&consumer, max).await.map(Some),
+            _ => Ok(None),
         };
         Ok(Came { ready: Ready::all(pulled), next })
     }
