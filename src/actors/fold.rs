@@ -47,7 +47,7 @@ use crate::{
         PublishError, StreamError,
         consume::Inbox,
         fence::{Fence, FenceError},
-        setup::StreamIncarnation,
+        setup::{self, StreamIncarnation},
     },
     supervisor::{Next, Steps},
 };
@@ -76,6 +76,8 @@ pub(super) struct Open<F: Fold> {
     fence: Fence,
     /// Of the stream that has what was said.
     output: StreamIncarnation,
+    /// When that was looked at last.
+    output_seen: Instant,
     /// What was said before is to be looked at.
     mark: Option<Mark>,
     /// Until then nothing is said of what is kept.
@@ -132,6 +134,8 @@ pub enum FoldFailure {
 const BATCH: usize = 500;
 /// Commits of a round that is behind, besides its last: the mailbox is read in between.
 const COMMITS_MAX: usize = 4;
+/// How often a fold that says nothing looks whether the stream still has what it said.
+const OUTPUT_SEEN: Duration = Duration::from_secs(10);
 /// How long a round waits for messages; the mailbox is read in between.
 const WAIT: Duration = Duration::from_millis(200);
 /// Longer than a round may take.
@@ -176,6 +180,11 @@ impl<F: Folding> FoldActor<F> {
         };
         if !open.outbox.is_empty() {
             Box::pin(self.flush(&mut open)).await?;
+        }
+        if open.output_seen.elapsed() >= OUTPUT_SEEN
+            && !Box::pin(self.has_output(&mut open)).await?
+        {
+            return Ok(Next::Again);
         }
         let learned = match self.folding.learn(&mut self.asking, &mut open.engine).await {
             Ok(learned) => learned,
@@ -241,6 +250,14 @@ impl<F: Folding> FoldActor<F> {
         }
         self.frozen = frozen;
         Ok(Next::After(FROZEN_PAUSE))
+    }
+
+    /// Whether what was said is on the stream that has it now. Whoever has nothing more to say
+    /// would not notice that somebody deleted it.
+    async fn has_output(&self, open: &mut Open<F::Fold>) -> Result<bool, Trouble> {
+        let stream = self.folding.stream();
+        open.output_seen = Instant::now();
+        Ok(setup::incarnation(&self.shared.connection, stream).await? == open.output)
     }
 
     fn measure(&self, open: &mut Open<F::Fold>, events: u64) {

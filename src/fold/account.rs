@@ -6,7 +6,10 @@
 //! comes after them; a reader that begins anew is told of all rewinds first, and
 //! passes over what they void.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    mem,
+};
 
 use alloy::primitives::{B256, Bytes};
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,8 @@ pub struct Account {
     /// What stands before the first message that it sees is unknown, and may be anything.
     joins: bool,
     contracts: BTreeMap<Name, Tally>,
+    /// How it stood with a contract before the last retraction, if nothing closed more since.
+    retracted: Option<(Name, Tally)>,
 }
 
 /// What was seen of one contract since its last watermark.
@@ -99,7 +104,7 @@ impl Account {
     pub fn resumed(rewinds: Vec<(u64, Rewind)>, counts: &Counts) -> Self {
         let joins = counts.is_empty();
         let tally = |(name, count): (&Name, &Count)| (name.clone(), Tally::resumed(count));
-        Self { rewinds, joins, contracts: counts.iter().map(tally).collect() }
+        Self { rewinds, joins, contracts: counts.iter().map(tally).collect(), retracted: None }
     }
 
     /// What a later account must be told.
@@ -183,8 +188,16 @@ impl Account {
                 found: found.events,
             });
         }
-        tally.close(watermark);
+        let before = tally.close(watermark);
+        let is_retraction = matches!(watermark, Watermark::Retraction { .. });
+        self.retracted = is_retraction.then(|| (contract.clone(), before));
         Ok(true)
+    }
+
+    /// As though the last message had not been heard, a retraction that cannot be: it will be
+    /// read again.
+    pub fn unhear_retraction(&mut self) {
+        self.contracts.extend(self.retracted.take());
     }
 
     /// Goes on from a watermark that did not fit as though it had: what follows is judged
@@ -236,18 +249,25 @@ impl Tally {
         sum
     }
 
-    /// Begins anew behind a watermark.
-    fn close(&mut self, watermark: &Watermark) {
-        let finalized = match watermark {
-            Watermark::Progress { finalized, .. } => Some(*finalized),
-            Watermark::Retraction { .. } => None,
-        };
+    /// Begins anew behind a watermark. How it stood before one that retracts; nothing is left
+    /// of that before another.
+    fn close(&mut self, watermark: &Watermark) -> Self {
         let through = *watermark.complete_through();
-        // What stands before it of blocks above it is closed by another, or void.
-        self.ids.retain(|_, number| finalized.is_some() && *number > through.number);
-        self.nameless = 0;
-        self.through = Some(through);
-        self.finalized = finalized.max(self.finalized);
+        match watermark {
+            Watermark::Progress { finalized, .. } => {
+                // What stands before it of blocks above it is closed by another.
+                self.ids.retain(|_, number| *number > through.number);
+                self.nameless = 0;
+                self.through = Some(through);
+                self.finalized = Some(*finalized).max(self.finalized);
+                Self::default()
+            }
+            // All that nobody closed so far is void.
+            Watermark::Retraction { .. } => {
+                let finalized = self.finalized;
+                mem::replace(self, Self { through: Some(through), finalized, ..Self::default() })
+            }
+        }
     }
 }
 

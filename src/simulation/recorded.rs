@@ -16,6 +16,7 @@ macro_rules! each {
             an_older_copys_nonce_mined_by_a_later_attempt,
             an_older_store_says_again_what_was_taken_back,
             an_older_stream_in_the_place_of_a_newer_one,
+            an_unlocks_stream_deleted_when_all_was_said,
             an_unlocks_stream_that_lost_its_end_twice,
             another_message_in_the_same_place_at_the_same_time,
             benefits_of_an_older_store,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{ACK_WAIT, BATCH, FoldActor, Folding, Open, Trouble, comparing::withheld_key};
 use crate::{
@@ -137,6 +138,7 @@ impl<F: Folding> FoldActor<F> {
             outbox,
             fence,
             output,
+            output_seen: Instant::now(),
             mark,
             making,
             taken_back: self.taken_back(&owner).await?,

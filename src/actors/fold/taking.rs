@@ -84,7 +84,11 @@ fn take<F: Fold>(
         Refused::Stop(Stop::Broken(Broken { event, sequence, why }))
     })?;
     handled.map_err(|error| match error {
-        InputError::BelowFinality { .. } => Refused::Stop(Stop::BelowFinality(error.to_string())),
+        InputError::BelowFinality { .. } => {
+            // What is committed is as it stands before this message.
+            open.account.unhear_retraction();
+            Refused::Stop(Stop::BelowFinality(error.to_string()))
+        }
         _ => Refused::Bad(error.to_string()),
     })
 }

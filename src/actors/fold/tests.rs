@@ -155,7 +155,7 @@ fn progress(from: u64, to: u64) -> Result<OutMessage, EnvelopeError> {
             contract: name("inbox"),
             through: block(to),
             recent: (from..=to).map(block).collect(),
-            finalized: 0,
+            finalized: to.saturating_sub(50),
             events: Some(to - from + 1),
             digest: None,
             after: from.checked_sub(2).map(|_| block(from - 1)),
@@ -338,6 +338,23 @@ async fn an_output_stream_lost_while_open_is_noticed_with_the_next_word() {
 }
 
 #[actix::test]
+async fn an_output_stream_lost_while_open_is_noticed_by_a_fold_that_has_nothing_to_say() {
+    let rig = Rig::start().await;
+    publish(&rig.shared, 1, 3).await;
+    let (mut actor, _) = fold_all(&rig.shared).await;
+    rig.redeclare(StreamId::Unlocks).await;
+    actor.step().await.unwrap();
+    assert_eq!(said(&rig).await, [0_u64; 0], "it has looked a moment ago");
+    let open = actor.open.as_mut().unwrap();
+    open.output_seen = open.output_seen.checked_sub(OUTPUT_SEEN).unwrap();
+    for _ in 0..4 {
+        actor.step().await.unwrap();
+    }
+    assert_eq!(said(&rig).await, [1, 2, 3]);
+    rig.stop().await;
+}
+
+#[actix::test]
 async fn another_daemon_is_told_of_and_left_alone_for_a_while() {
     let rig = Rig::start().await;
     publish(&rig.shared, 1, 1).await;
@@ -405,6 +422,37 @@ async fn a_hole_in_the_stream_stops_the_fold_until_the_contract_is_read_again() 
     publish_again(&rig.shared, 4, 6, "again").await;
     assert_eq!(fold_all(&rig.shared).await.1, Some(6));
     assert_eq!(said(&rig).await, [1, 2, 3, 4, 5, 6]);
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn a_retraction_below_finality_is_told_of_in_the_same_words_after_a_restart() {
+    let rig = Rig::start().await;
+    publish(&rig.shared, 1, 60).await;
+    fold_all(&rig.shared).await;
+    let retraction = Watermark::Retraction {
+        chain: name("chain"),
+        chain_id: 1,
+        contract: name("inbox"),
+        from: 6,
+        to: 60,
+        common: block(5),
+        after: Some(block(60)),
+    };
+    let message = messages::watermark(&name("chain"), &retraction).unwrap();
+    rig.shared.publish(StreamId::Events, "below", message, None).await.unwrap();
+    for _ in 0..2 {
+        let mut actor = FoldActor::new(rig.shared.clone(), Counting);
+        for _ in 0..100 {
+            actor.step().await.unwrap();
+            if actor.frozen.is_some() || actor.trouble.is_some() {
+                break;
+            }
+        }
+        assert_eq!(actor.trouble, None);
+        let why = actor.frozen.unwrap();
+        assert!(why.contains("final"), "{why}");
+    }
     rig.stop().await;
 }
 
