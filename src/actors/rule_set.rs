@@ -351,7 +351,7 @@ fn meaning(emission: &Emission<Unlock>) -> (&Unlock, UnlockState) {
 /// What is said of an emission.
 fn said_of(emission: &Emission<Unlock>) -> UnlockMessage {
     let (unlock, state) = meaning(emission);
-    let lapse = unlock.lapsed.as_ref().filter(|_| state == UnlockState::Retracted);
+    let lapse = unlock.lapsed.as_deref().filter(|_| state == UnlockState::Retracted);
     UnlockMessage {
         state,
         request: (*unlock.request).clone(),

@@ -82,6 +82,16 @@ pub struct Unwritten<O, K: Key> {
     pub(super) inbox: Vec<inbox::Changed>,
     pub(super) journal: Vec<ChangedStep<O, K>>,
     pub(super) meta: Vec<Write>,
+    pub(super) spent: Spent<O, K>,
+}
+
+/// What the engine needs no more. To drop it takes about as long as to make it, so whoever
+/// writes down does that, too.
+#[derive(Debug)]
+#[expect(dead_code, reason = "it is only dropped")]
+pub(super) struct Spent<O, K: Key> {
+    pub(super) events: Vec<inbox::Spent>,
+    pub(super) steps: Vec<Arc<Step<O, K>>>,
 }
 
 impl<O: Stored, K: Key> Unwritten<O, K> {
@@ -100,7 +110,8 @@ impl<O: Stored, K: Key> Unwritten<O, K> {
     /// To be committed in one transaction, in this order.
     #[must_use]
     pub fn into_writes(self) -> Vec<Write> {
-        let Self { state, inbox, journal, meta } = self;
+        let Self { state, inbox, journal, meta, spent } = self;
+        drop(spent);
         let state = state::rows(state).into_iter();
         let state = state.map(|(key, value)| Write { area: Area::State, key, value });
         let journal = journal.into_iter().map(|(end, step)| Write {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Fold, InputError, Merge, RestoreError, SavedParts, Source, State,
-    effects::{Area, Effects, Emission, Emitted, Unwritten, Writes, key, read},
+    effects::{Area, Effects, Emission, Emitted, Spent, Unwritten, Writes, key, read},
     journal::{Journal, Step},
 };
 use crate::domain::{BlockRef, Event, EventId, Name, Position, Watermark};
@@ -220,6 +220,7 @@ impl<F: Fold> Engine<F> {
             inbox: self.merge.take_changed(),
             journal: steps.map(|(end, stays)| (end, stays.then(|| step(&end)).flatten())).collect(),
             meta,
+            spent: Spent { events: self.merge.take_spent(), steps: self.journal.take_spent() },
         };
         (unwritten, std::mem::take(&mut self.emissions))
     }

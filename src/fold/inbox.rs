@@ -52,9 +52,19 @@ pub(super) struct Inbox {
     len: usize,
     /// Blocks with events that are not written down.
     unwritten: BTreeSet<BlockKey>,
-    /// Rows of events that are needed no more.
-    gone: BTreeSet<Row>,
+    /// How many events came since that was done last: those that are not written down, at
+    /// least.
+    unsaved: usize,
+    /// Rows of events that were needed no more at some time; those that are again are
+    /// among the unwritten.
+    gone: Vec<Row>,
+    /// Events that are needed no more, to be dropped where that keeps nobody waiting.
+    spent: Vec<Spent>,
 }
+
+/// Events of a block that are needed no more.
+#[derive(Debug)]
+pub(super) struct Spent(#[expect(dead_code, reason = "it is only dropped")] Vec<Held>);
 
 #[derive(Debug, Default)]
 struct Block {
@@ -177,6 +187,7 @@ impl Inbox {
         block.events.insert(index, Held { transaction_index, log_index, is_written, event });
         self.len += 1;
         if !is_written {
+            self.unsaved += 1;
             self.unwritten.insert(key);
         }
         Some(is_first)
@@ -196,7 +207,7 @@ impl Inbox {
         for held in block.events.extract_if(.., is_void) {
             self.len -= 1;
             if held.is_written {
-                self.gone.insert(held.row(key));
+                self.gone.push(held.row(key));
             }
         }
         if block.events.is_empty() {
@@ -205,14 +216,18 @@ impl Inbox {
     }
 
     /// Forgets the first block if it is not after `through`. Gives who told of it.
-    pub(super) fn pop_through(&mut self, through: &BlockKey) -> Option<(BlockKey, Vec<Told>)> {
+    pub(super) fn pop_through(
+        &mut self,
+        through: &BlockKey,
+    ) -> Option<(BlockKey, SmallVec<[Told; 2]>)> {
         let first = self.blocks.first_entry().filter(|block| block.key() <= through)?;
         let (key, block) = first.remove_entry();
         self.len -= block.events.len();
         self.unwritten.remove(&key);
         let written = block.events.iter().filter(|held| held.is_written);
         self.gone.extend(written.map(|held| held.row(&key)));
-        Some((key, block.told.into_vec()))
+        self.spent.push(Spent(block.events));
+        Some((key, block.told))
     }
 
     /// The first block after another.
@@ -231,19 +246,25 @@ impl Inbox {
         self.blocks.range(after(block)).flat_map(|(_, block)| &block.told)
     }
 
+    /// The events that were popped since the last call.
+    pub(super) fn take_spent(&mut self) -> Vec<Spent> {
+        std::mem::take(&mut self.spent)
+    }
+
     /// What the store has to learn since the last call.
     pub(super) fn take_changed(&mut self) -> Vec<Changed> {
-        let mut changed = Vec::new();
+        // In this order: what is gone may have come again.
+        let gone = std::mem::take(&mut self.gone);
+        let mut changed = Vec::with_capacity(gone.len() + self.unsaved);
+        self.unsaved = 0;
+        changed.extend(gone.into_iter().map(|row| (row, None)));
         for key in std::mem::take(&mut self.unwritten) {
             let events = self.blocks.get_mut(&key).into_iter().flat_map(|block| &mut block.events);
             for held in events.filter(|held| !held.is_written) {
                 held.is_written = true;
-                let row = held.row(&key);
-                self.gone.remove(&row);
-                changed.push((row, Some(Arc::clone(&held.event))));
+                changed.push((held.row(&key), Some(Arc::clone(&held.event))));
             }
         }
-        changed.extend(std::mem::take(&mut self.gone).into_iter().map(|row| (row, None)));
         changed
     }
 }

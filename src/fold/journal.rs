@@ -114,12 +114,15 @@ pub(super) struct Journal<O, K: Key> {
     base: Standing,
     /// Shared with whoever writes them down.
     steps: VecDeque<Arc<Step<O, K>>>,
+    /// Steps of blocks that became final, to be dropped where that keeps nobody waiting.
+    spent: Vec<Arc<Step<O, K>>>,
     now: Standing,
 }
 
 impl<O: Stored + Clone, K: Key> Journal<O, K> {
     pub(super) fn new() -> Self {
-        Self { base: Standing::default(), steps: VecDeque::new(), now: Standing::default() }
+        let (steps, spent) = (VecDeque::new(), Vec::new());
+        Self { base: Standing::default(), steps, spent, now: Standing::default() }
     }
 
     pub(super) fn restore(saved: &SavedParts) -> Result<Self, RestoreError> {
@@ -132,7 +135,7 @@ impl<O: Stored + Clone, K: Key> Journal<O, K> {
             .iter()
             .map(|(key, value)| restored(Area::Journal, key, value).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        let mut journal = Self { base, steps, now: Standing::default() };
+        let mut journal = Self { base, steps, spent: Vec::new(), now: Standing::default() };
         journal.recount();
         Ok(journal)
     }
@@ -207,12 +210,18 @@ impl<O: Stored + Clone, K: Key> Journal<O, K> {
         undone
     }
 
+    /// The steps that were pruned since the last call.
+    pub(super) fn take_spent(&mut self) -> Vec<Arc<Step<O, K>>> {
+        std::mem::take(&mut self.spent)
+    }
+
     /// Forgets how to undo what is final.
     pub(super) fn prune(&mut self, final_through: &Position, writes: &mut Writes) {
         let mut pruned = false;
         while let Some(step) = self.steps.pop_front_if(|step| step.end <= *final_through) {
             writes.no_step(step.end);
             self.base.advance(step.end);
+            self.spent.push(step);
             pruned = true;
         }
         if pruned {

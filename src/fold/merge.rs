@@ -172,6 +172,11 @@ impl Merge {
         self.inbox.take_changed()
     }
 
+    /// Events that are needed no more since the last call.
+    pub(super) fn take_spent(&mut self) -> Vec<inbox::Spent> {
+        self.inbox.take_spent()
+    }
+
     /// Raises a source's watermark. One that is not above the present is a
     /// repetition, and may only bring newer finality for the same block.
     pub(super) fn progress(

@@ -277,7 +277,9 @@ impl<K: Key> State<K> {
     /// The keys changed since the last call, with the values before.
     pub(crate) fn take_changes(&mut self) -> Changes<K> {
         self.step += 1;
-        mem::take(&mut self.before)
+        // The next step changes about as much.
+        let room = Vec::with_capacity(self.before.len());
+        mem::replace(&mut self.before, room)
     }
 
     /// Drops the changes since `take_changes`.
@@ -294,7 +296,8 @@ impl<K: Key> State<K> {
     pub(super) fn take_changed(&mut self) -> Vec<Changed<K>> {
         let mut changed = Vec::with_capacity(self.touched.len());
         let mut left = Vec::new();
-        for key in mem::take(&mut self.touched) {
+        // Its room is for those of the next time.
+        for key in self.touched.drain(..) {
             let Some(slot) = self.values.get_mut(&key) else { continue };
             if slot.mark.step() == self.step {
                 // Written down as it was before, and with its step again.
@@ -314,7 +317,7 @@ impl<K: Key> State<K> {
             let old = |key: &K| before.get(key).and_then(|old| Option::clone(old));
             changed.extend(left.iter().map(|key| (key.clone(), old(key))));
         }
-        self.touched = left;
+        self.touched.append(&mut left);
         changed
     }
 }

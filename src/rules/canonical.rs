@@ -264,7 +264,7 @@ impl Form<'_> {
     }
 }
 
-fn having(Holding { what, contract, at_least }: &Holding) -> String {
+fn having(Holding { what, contract, at_least, .. }: &Holding) -> String {
     match what {
         Having::Tokens => format!("{contract} {at_least}"),
         Having::Token(id) => format!("{contract} {at_least} token {id}"),

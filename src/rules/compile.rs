@@ -192,6 +192,7 @@ fn set(root: &Table<'_>, catalog: &Catalog, errors: &mut Errors<'_>) -> Option<R
         .collect();
     let followed = followed(root, &meters, &tallies, &read, catalog, errors)?;
     let index = Index::of(&achievements, &meters, &tallies);
+    index.settle_places(&mut achievements, &mut meters);
     let version = B256::ZERO;
     let mut set = RuleSet {
         id,

@@ -24,8 +24,8 @@ use crate::{
 };
 
 /// One event, and everybody whom it touches.
-struct Happening<'e> {
-    facts: Facts<'e>,
+struct Happening<'f, 'e> {
+    facts: &'f Facts<'e>,
     touched: Touched,
     /// An event names several people, each a few times: see [`Who`].
     people: Vec<Who>,
@@ -33,7 +33,7 @@ struct Happening<'e> {
     tallied: Vec<usize>,
 }
 
-impl Happening<'_> {
+impl Happening<'_, '_> {
     /// Where a user is among the people.
     fn at(&mut self, state: &State, address: Address) -> usize {
         let known = self.people.iter().position(|who| who.address == address);
@@ -72,7 +72,7 @@ impl Fold for RuleSet {
     fn apply(&self, event: &Event, state: &mut State, output: &mut Vec<Unlock>) {
         let facts = Facts::of(event, &self.links, state);
         let settlements = self.ended_by(&facts, state);
-        self.happen(facts, state, output);
+        self.happen(&facts, state, output);
         for settlement in &settlements {
             self.settle(settlement, state, output);
         }
@@ -87,7 +87,7 @@ impl RuleSet {
             // The first one is told of the proposal itself.
             created.get_or_insert_with(|| log.clone());
             let facts = Facts::from_log(&event, log, &self.links, state);
-            let mut event = self.note(facts, state);
+            let mut event = self.note(&facts, state);
             touched.append(event.touched);
             tallied.append(&mut event.tallied);
             for who in event.people {
@@ -107,7 +107,7 @@ impl RuleSet {
     }
 
     /// Counts an event and decides for whom it touches.
-    fn happen(&self, facts: Facts<'_>, state: &mut State, output: &mut Vec<Unlock>) {
+    fn happen(&self, facts: &Facts<'_>, state: &mut State, output: &mut Vec<Unlock>) {
         let mut event = self.note(facts, state);
         let now = event.facts.event.position.time;
         self.touch_members(&event.tallied, state, &mut event.touched);
@@ -130,20 +130,20 @@ impl RuleSet {
     }
 
     /// Counts an event, without deciding anything.
-    fn note<'e>(&self, facts: Facts<'e>, state: &mut State) -> Happening<'e> {
+    fn note<'f, 'e>(&self, facts: &'f Facts<'e>, state: &mut State) -> Happening<'f, 'e> {
         let (touched, people, tallied) = (Touched::default(), Vec::new(), Vec::new());
         let mut event = Happening { facts, touched, people, tallied };
-        self.move_holdings(&event.facts, state, &mut event.touched);
+        self.move_holdings(event.facts, state, &mut event.touched);
         self.note_confirmation(&mut event, state);
         self.count(&mut event, state);
         // From then on.
-        self.relink(&event.facts, state, &mut event.touched);
+        self.relink(event.facts, state, &mut event.touched);
         event
     }
 
     /// Keeps which prerequisites are on chain.
-    fn note_confirmation(&self, happening: &mut Happening<'_>, state: &mut State) {
-        let facts = &happening.facts;
+    fn note_confirmation(&self, happening: &mut Happening<'_, '_>, state: &mut State) {
+        let facts = happening.facts;
         if facts.event.contract != self.contract.name {
             return;
         }
@@ -160,7 +160,7 @@ impl RuleSet {
     }
 
     /// Counts the event by every meter whose filter it meets.
-    fn count(&self, happening: &mut Happening<'_>, state: &mut State) {
+    fn count(&self, happening: &mut Happening<'_, '_>, state: &mut State) {
         let Event { contract, name, .. } = happening.facts.event;
         let of_contract = self.index.by_event.get(contract);
         let meters = of_contract.and_then(|events| events.get(name));
@@ -183,7 +183,7 @@ impl RuleSet {
             }
             let signal = &first.meter.signal;
             let Some(user) = happening.facts.member(&signal.subject) else { continue };
-            if !signal.filter.is_met(&happening.facts) || !self.has_held(state, signal, user) {
+            if !signal.filter.is_met(happening.facts) || !self.has_held(state, signal, user) {
                 continue;
             }
             let at = happening.at(state, user);
@@ -221,7 +221,7 @@ impl RuleSet {
         &self,
         placed: Placed<'_>,
         sequence: &Sequence,
-        happening: &mut Happening<'_>,
+        happening: &mut Happening<'_, '_>,
         state: &mut State,
     ) {
         for user in happening.facts.users(placed.meter.signals()) {
@@ -284,23 +284,25 @@ impl RuleSet {
         }
     }
 
-    /// The latest logs by which a leaf shows what it shows, in position order.
-    pub(super) fn logs(&self, view: &View<'_>, leaf: &Leaf) -> Vec<Counted> {
+    /// Adds the latest logs by which a leaf shows what it shows, in position order.
+    pub(super) fn logs(&self, view: &View<'_>, leaf: &Leaf, into: &mut Vec<Counted>) {
         match leaf {
             // No log says so.
-            Leaf::Listed(_) => Vec::new(),
+            Leaf::Listed(_) => {}
             Leaf::Holds(leaf) => {
-                let Some(looking) = self.looking(&leaf.tokens) else { return Vec::new() };
-                let mut logs = self.receipts(view.state, looking.place, view.address);
+                let logs = self.receipts(view.state, leaf.tokens.place, view.address);
                 let most = match leaf.tokens.what {
                     // See above.
                     Having::Amount | Having::Item(_) => 1,
                     _ => Evidence::MAX_ITEMS,
                 };
-                logs.split_off(logs.len().saturating_sub(most))
+                let earlier = logs.len().saturating_sub(most);
+                into.extend(logs.into_iter().skip(earlier));
             }
             Leaf::Events(EventLeaf { meter, .. }) | Leaf::Ratio(RatioLeaf { meter, .. }) => {
-                self.meter(*meter).map_or_else(Vec::new, |placed| placed.logs(view))
+                if let Some(placed) = self.meter(*meter) {
+                    placed.logs(view, into);
+                }
             }
         }
     }

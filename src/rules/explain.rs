@@ -331,7 +331,8 @@ impl RuleSet {
         let shown = self.shown(view, leaf);
         let bound = leaf.bound();
         let holds = bound.is_kept(shown.number);
-        let logs = self.logs(view, leaf);
+        let mut logs = Vec::new();
+        self.logs(view, leaf, &mut logs);
         let (Bound::AtLeast(needed) | Bound::AtMost(needed)) = bound;
         let meter = match leaf {
             Leaf::Events(leaf) => self.meters.get(leaf.meter),

@@ -101,7 +101,7 @@ pub(super) fn mark(state: &mut State, looking: &Looking, user: Address, of: Chan
 impl RuleSet {
     /// How much a user has of something.
     pub(super) fn held(&self, state: &State, of: &Holding, user: Address) -> U256 {
-        self.looking(of).map_or(U256::ZERO, |looking| self.total(state, looking.place, user))
+        self.total(state, of.place, user)
     }
 
     /// How much a user has, wherever.
@@ -123,11 +123,6 @@ impl RuleSet {
         let mut logs: Vec<Counted> = all.flat_map(|it| receipts(state, place, it)).collect();
         logs.sort_by_key(Counted::position);
         logs
-    }
-
-    /// Who looks at something that users have.
-    pub(super) fn looking(&self, of: &Holding) -> Option<&Looking> {
-        self.index.by_holding.get(&of.contract)?.get(&of.what)
     }
 
     /// Keeps who has what of the contracts that somebody asks about, and touches those

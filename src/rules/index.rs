@@ -170,6 +170,20 @@ impl Index {
         index
     }
 
+    /// Tells what is held under what it is remembered.
+    pub(super) fn settle_places(&self, achievements: &mut [Achievement], meters: &mut [Meter]) {
+        let leaves = achievements.iter_mut().flat_map(|achievement| &mut achievement.leaves);
+        let held = leaves.filter_map(|leaf| match leaf {
+            Leaf::Holds(leaf) => Some(&mut leaf.tokens),
+            _ => None,
+        });
+        let signals = meters.iter_mut().flat_map(Meter::signals_mut);
+        for of in held.chain(signals.filter_map(|signal| signal.holding.as_mut())) {
+            let looking = self.by_holding.get(&of.contract).and_then(|it| it.get(&of.what));
+            of.place = looking.map_or(u32::MAX, |looking| looking.place);
+        }
+    }
+
     fn holding(&mut self, of: &Holding) -> &mut Looking {
         let of_contract = self.by_holding.entry(of.contract.clone()).or_default();
         of_contract.entry(of.what).or_default()

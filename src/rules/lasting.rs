@@ -36,7 +36,7 @@ impl RuleSet {
         let had = state.value(&key).and_then(|it| Unlock::from_bytes(it.bytes()?).ok());
         if let Some(Unlock { request, .. }) = had {
             let log = log.map(|log| log.item().clone());
-            output.push(Unlock { request, time: now, lapsed: Some(Lapse { log }) });
+            output.push(Unlock { request, time: now, lapsed: Some(Box::new(Lapse { log })) });
         }
         state.set(key, None);
         who.lose(state, index);

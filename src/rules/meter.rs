@@ -156,6 +156,15 @@ impl Meter {
         std::iter::once(&self.signal).chain(others.into_iter().flatten())
     }
 
+    /// The same, to be changed.
+    pub(super) fn signals_mut(&mut self) -> impl Iterator<Item = &mut Signal> {
+        let others = match &mut self.measure {
+            Measure::Sequence(sequence) => Some(sequence.others_mut()),
+            _ => None,
+        };
+        std::iter::once(&mut self.signal).chain(others.into_iter().flatten())
+    }
+
     /// The type of what it shows.
     pub(super) fn shows(&self) -> FieldType {
         match &self.measure {

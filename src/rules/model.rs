@@ -256,6 +256,8 @@ pub(super) struct Holding {
     /// Whose.
     pub(super) contract: Name,
     pub(super) at_least: U256,
+    /// Under what it is remembered: 0 until that is settled for all of a set.
+    pub(super) place: u32,
 }
 
 /// What users have of a contract.

@@ -184,6 +184,16 @@ impl Packed {
         self.words_mut().get_mut(from..from + width).unwrap_or_default()
     }
 
+    /// As [`Self::slot`], for a key that is the highest as a rule.
+    pub(super) fn last_slot(&mut self, list: List, key: u32) -> &mut [u32] {
+        let (words, width) = (self.list(list), self.width(list));
+        let last = words.len().checked_sub(width);
+        match last.filter(|last| words.get(*last) == Some(&key)) {
+            Some(last) => self.record_mut(list, last / width),
+            None => self.slot(list, key),
+        }
+    }
+
     /// The record that begins with a word, made of nothing if there is none.
     pub(super) fn slot(&mut self, list: List, key: u32) -> &mut [u32] {
         let (at, to) = self.range(list, key);

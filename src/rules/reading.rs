@@ -1,6 +1,7 @@
 //! Moving meters on, and reading them.
 
 use alloy::primitives::{B128, U256};
+use smallvec::SmallVec;
 
 use super::{
     facts::Facts,
@@ -277,25 +278,25 @@ impl Placed<'_> {
         entries.skip(gone)
     }
 
-    /// The latest logs that counted, in position order, at most
+    /// Adds the latest logs that counted, in position order, at most
     /// [`Evidence::MAX_ITEMS`].
-    pub(super) fn logs(self, view: &View<'_>) -> Vec<Counted> {
+    pub(super) fn logs(self, view: &View<'_>, into: &mut Vec<Counted>) {
         if let Measure::Sequence(_) = self.meter.measure {
-            return self.step_logs(view);
+            return into.extend(self.step_logs(view));
         }
         let log = |number: u32| view.log(number);
         match self.meter.window {
             Window::Last { seconds } => {
                 let entries = self.entries(view, seconds);
                 let latest = entries.len().saturating_sub(Evidence::MAX_ITEMS);
-                entries.skip(latest).filter_map(|entry| log(entry.log)).collect()
+                into.extend(entries.skip(latest).filter_map(|entry| log(entry.log)));
             }
             _ => {
                 // A streak shows less than it has counted when some was missed since.
                 let shown = usize::try_from(self.shown(view).total).unwrap_or(usize::MAX);
-                let named: Vec<u32> = view.user.named(self.place).collect();
+                let named: SmallVec<[u32; 8]> = view.user.named(self.place).collect();
                 let latest = named.len().saturating_sub(shown);
-                named.into_iter().skip(latest).filter_map(log).collect()
+                into.extend(named.into_iter().skip(latest).filter_map(log));
             }
         }
     }

@@ -24,7 +24,7 @@ pub(super) struct Sequence {
     /// So many seconds at most from the first to the last.
     pub(super) within: Option<u64>,
     /// What breaks it when it happens between the first and the last.
-    pub(super) not_between: Option<Signal>,
+    pub(super) not_between: Option<Box<Signal>>,
 }
 
 /// How far a user has come.
@@ -60,7 +60,11 @@ impl Sequence {
     }
 
     pub(super) fn others(&self) -> impl Iterator<Item = &Signal> {
-        self.then.iter().chain(&self.not_between)
+        self.then.iter().chain(self.not_between.as_deref())
+    }
+
+    pub(super) fn others_mut(&mut self) -> impl Iterator<Item = &mut Signal> {
+        self.then.iter_mut().chain(self.not_between.as_deref_mut())
     }
 
     fn is_in_time(&self, first: u64, time: u64) -> bool {
@@ -135,7 +139,7 @@ impl Placed<'_> {
         let Ok(begins) = self.begins(who.user(), time) else { return false };
         let is = |signal: &Signal| signal.is_about(facts, who.address) && held(state, signal);
         let steps = std::iter::once(&self.meter.signal).chain(&sequence.then).map(is).collect();
-        let taken = Taken { steps, breaks: sequence.not_between.as_ref().is_some_and(is) };
+        let taken = Taken { steps, breaks: sequence.not_between.as_deref().is_some_and(is) };
         let before = match begins {
             Some(_) => Progress::default(),
             None => who.user().progress(self.place).unwrap_or_default(),
@@ -172,8 +176,8 @@ impl Placed<'_> {
     }
 
     /// The logs of those.
-    pub(super) fn step_logs(self, view: &View<'_>) -> Vec<Counted> {
-        self.taken(view).iter().filter_map(|log| view.log(*log)).collect()
+    pub(super) fn step_logs(self, view: &View<'_>) -> impl Iterator<Item = Counted> {
+        self.taken(view).into_iter().filter_map(|log| view.log(log))
     }
 
     fn taken(self, view: &View<'_>) -> Vec<u32> {

@@ -48,7 +48,7 @@ impl Conditions<'_, '_> {
             errors.report(node, super::error::Problem::OneStep, remedy);
             return None;
         }
-        let sequence = Sequence { then, within: within?, not_between: not_between? };
+        let sequence = Sequence { then, within: within?, not_between: not_between?.map(Box::new) };
         let window = self.period.map_or(Window::Always, Window::Each);
         let meter = first.counted(Measure::Sequence(sequence), window);
         let meter = self.meters.place(meter, Some(bound));

@@ -74,7 +74,10 @@ impl Conditions<'_, '_> {
             return None;
         }
         let (what, contract, at_least) = (Having::Delegators, name.clone(), U256::from(at_least?));
-        Some(HoldsLeaf { tokens: Holding { what, contract, at_least }, held_for: held_for? })
+        Some(HoldsLeaf {
+            tokens: Holding { what, contract, at_least, place: 0 },
+            held_for: held_for?,
+        })
     }
 
     /// What others attest of the user.
@@ -103,7 +106,10 @@ impl Conditions<'_, '_> {
         }
         let what = Having::Attestations { schema: schema?, attester: attester? };
         let (contract, at_least) = (name.clone(), U256::from(at_least?));
-        Some(HoldsLeaf { tokens: Holding { what, contract, at_least }, held_for: held_for? })
+        Some(HoldsLeaf {
+            tokens: Holding { what, contract, at_least, place: 0 },
+            held_for: held_for?,
+        })
     }
 
     /// So much of a contract that says whose it is.
@@ -135,7 +141,7 @@ impl Conditions<'_, '_> {
                 let (name, known) = self.holdable(&node, remedy, errors)?;
                 let complete = has_all(name, known, &AMOUNT_EVENTS, &node, errors);
                 let (what, contract) = (Having::Amount, name.clone());
-                complete.then_some(Holding { what, contract, at_least: at_least? })
+                complete.then_some(Holding { what, contract, at_least: at_least?, place: 0 })
             }
             (nft, None) => {
                 let at_least = match table.get("at_least") {
@@ -160,7 +166,12 @@ impl Conditions<'_, '_> {
                 let needed = if is_item { &ITEM_EVENTS } else { &TOKEN_EVENTS };
                 let complete = has_all(name, known, needed, &nft, errors);
                 let contract = name.clone();
-                complete.then_some(Holding { what, contract, at_least: U256::from(at_least?) })
+                complete.then_some(Holding {
+                    what,
+                    contract,
+                    at_least: U256::from(at_least?),
+                    place: 0,
+                })
             }
         }
     }

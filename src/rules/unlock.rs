@@ -23,7 +23,7 @@ pub struct Unlock {
     pub time: u64,
     /// That this is over, of an achievement that is one's own only while its
     /// condition is met.
-    pub lapsed: Option<Lapse>,
+    pub lapsed: Option<Box<Lapse>>,
 }
 
 /// By what an achievement was lost.
@@ -126,10 +126,11 @@ impl RuleSet {
         let mut named: Vec<Counted> = achievement.requires.iter().filter_map(confirmed).collect();
         let mut unnamed = 0_u64;
         for leaf in self.deciding_leaves(view, achievement, &achievement.when) {
-            let logs = self.logs(view, leaf);
+            let before = named.len();
+            self.logs(view, leaf, &mut named);
             let total = self.shown(view, leaf).total;
-            unnamed = total.saturating_sub(logs.len() as u64).saturating_add(unnamed);
-            named.extend(logs);
+            let more = total.saturating_sub((named.len() - before) as u64);
+            unnamed = more.saturating_add(unnamed);
         }
         named.sort_unstable_by_key(|log| (log.position(), log.item().event));
         named.dedup();

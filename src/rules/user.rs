@@ -176,7 +176,7 @@ impl User {
     /// Has a meter name a log: the latest that is named, or a later one.
     pub(super) fn refer(&mut self, place: usize, log: u32) {
         self.0.widen(key(place));
-        let named = self.0.slot(List::Named, log);
+        let named = self.0.last_slot(List::Named, log);
         named[1 + place / 32] |= 1 << (place % 32);
     }
 

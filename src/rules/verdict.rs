@@ -1,6 +1,7 @@
 //! Whether a condition holds for a user, and from when on it would.
 
 use alloy::primitives::U256;
+use smallvec::SmallVec;
 
 use super::{
     holdings,
@@ -42,7 +43,7 @@ impl Verdict {
 
     /// At least so many of them hold.
     fn at_least(count: usize, verdicts: impl Iterator<Item = Self>) -> Self {
-        let mut times: Vec<u64> = verdicts.filter_map(Self::time).collect();
+        let mut times: SmallVec<[u64; 8]> = verdicts.filter_map(Self::time).collect();
         times.sort_unstable();
         match count.checked_sub(1).map(|index| times.get(index)) {
             None | Some(Some(0)) => Self::Holds,
@@ -140,9 +141,7 @@ impl RuleSet {
                 return later.map_or(Verdict::No, Verdict::From);
             }
         };
-        let since = self.looking(tokens).and_then(|looking| {
-            holdings::since(view.state, looking.place, tokens.at_least, view.address)
-        });
+        let since = holdings::since(view.state, tokens.place, tokens.at_least, view.address);
         match since.map(|since| since.saturating_add(*seconds)) {
             Some(time) if is_kept && time > view.now => Verdict::From(time),
             Some(_) => Verdict::of(is_kept),
@@ -169,7 +168,7 @@ impl RuleSet {
         view: &View<'_>,
         achievement: &'a Achievement,
         condition: &Condition,
-    ) -> Vec<&'a Leaf> {
+    ) -> SmallVec<[&'a Leaf; 4]> {
         let holds =
             |member: &Condition| self.verdict_on(view, achievement, member) == Verdict::Holds;
         let within = |member: &Condition| self.deciding_leaves(view, achievement, member);
@@ -177,7 +176,7 @@ impl RuleSet {
         match condition {
             Condition::Leaf(index) => at(index).into_iter().collect(),
             // What did not happen left no log.
-            Condition::Not(_) => Vec::new(),
+            Condition::Not(_) => SmallVec::new(),
             Condition::All(members) | Condition::Any(members) | Condition::AtLeast(_, members) => {
                 members.iter().filter(|member| holds(member)).flat_map(within).collect()
             }
@@ -186,7 +185,7 @@ impl RuleSet {
                 .flat_map(|member| match member {
                     Scored::Each { leaf, .. } => at(leaf).into_iter().collect(),
                     Scored::Once { condition, .. } if holds(condition) => within(condition),
-                    Scored::Once { .. } => Vec::new(),
+                    Scored::Once { .. } => SmallVec::new(),
                 })
                 .collect(),
         }

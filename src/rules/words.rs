@@ -20,7 +20,7 @@ impl RuleSet {
                 return format!("is {}on the list {list}", if *among { "" } else { "not " });
             }
             (Leaf::Holds(leaf), _) => {
-                let Holding { what, contract, at_least } = &leaf.tokens;
+                let Holding { what, contract, at_least, .. } = &leaf.tokens;
                 let held_for = leaf.held_for.map(|it| format!(" for {}", span(it)));
                 return format!(
                     "holds at least {at_least} of {}{}",
@@ -65,7 +65,7 @@ impl RuleSet {
             }
             Measure::Sequence(sequence) => {
                 let within = sequence.within.map(|it| format!(", within {}", span(it)));
-                let broken = sequence.not_between.as_ref().map(signal);
+                let broken = sequence.not_between.as_deref().map(signal);
                 let broken = broken.map(|it| format!(", without {it} between"));
                 return format!(
                     "{}{}{}{}",
