@@ -1,13 +1,12 @@
 //! A log as a standard event.
 
 use crate::teeth::{Tooth, is_planted};
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use alloy::primitives::{Address, B256, Keccak256};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
-use super::{BlockRef, FieldType, Name, Position, Value, ValueError};
+use super::{BlockRef, FieldMap, FieldType, Name, Position, Value, ValueError};
 
 /// Names one log for ever: keccak-256 of (chain id, block hash, transaction
 /// hash, log index). The block hash makes the same transaction, mined again
@@ -94,7 +93,7 @@ pub struct Event {
     /// The block it is in.
     pub block: BlockRef,
     /// Fields by name, as [`Value::to_json`] writes them.
-    pub fields: BTreeMap<String, Json>,
+    pub fields: FieldMap,
 }
 
 impl Event {

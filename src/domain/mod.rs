@@ -4,6 +4,7 @@
 
 mod block;
 mod event;
+mod field_map;
 mod names;
 pub mod off_chain;
 mod rewind;
@@ -14,6 +15,7 @@ mod watermark;
 
 pub use block::{BlockRef, Position};
 pub use event::{Event, EventId, EventSchema, EventSum, FieldSchema, Origin};
+pub use field_map::FieldMap;
 pub use names::{InvalidName, Name};
 pub use rewind::{Rewind, RewindReason};
 pub use transaction::{TransactionMessage, TransactionState};

@@ -1,13 +1,11 @@
 //! The order of a source's facts: a chain of blocks that only it has.
 
-use std::collections::BTreeMap;
-
 use alloy::primitives::{B256, keccak256};
 use serde_json::Value as Json;
 
 use super::Fact;
 use crate::domain::{
-    BlockRef, Event, EventId, EventSum, Name, Origin, Position, Watermark,
+    BlockRef, Event, EventId, EventSum, FieldMap, Name, Origin, Position, Watermark,
     off_chain::{chain_id, off_chain},
 };
 
@@ -88,8 +86,9 @@ impl FactChain {
 pub const ID_FIELD: &str = "fact_id";
 
 impl Fact {
-    fn all_fields(&self) -> BTreeMap<String, Json> {
-        let id = (ID_FIELD.to_owned(), Json::String(self.id.clone()));
-        self.fields.clone().into_iter().chain([id]).collect()
+    fn all_fields(&self) -> FieldMap {
+        let mut fields = FieldMap::from(self.fields.clone());
+        fields.insert(ID_FIELD, Json::String(self.id.clone()));
+        fields
     }
 }

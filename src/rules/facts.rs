@@ -48,7 +48,7 @@ impl<'e> Facts<'e> {
         links: &'e Links,
         state: &State,
     ) -> Self {
-        let field = |(name, json): (&'e String, &'e Json)| Field {
+        let field = |(name, json): (&'e str, &'e Json)| Field {
             name,
             json,
             read: OnceCell::new(),

@@ -7,8 +7,6 @@
 //! | `vote_due` | `proposal_id`, `voter`, `proposer`, `outcome`, `weight`, `voted` | after that, for each who had votes at the snapshot; the proposal's creation |
 //! | `vote_settled` | `proposal_id`, `voter`, `proposer`, `support`, `weight`, `outcome`, `won` | after that, for each voter; the voter's last vote |
 
-use std::collections::BTreeMap;
-
 use alloy::primitives::{Address, B256};
 use serde_json::{Value as Json, json};
 
@@ -18,7 +16,9 @@ use super::{
     proposals::{Ballot, Followed, Settlement},
 };
 use crate::{
-    domain::{BlockRef, Event, EventSchema, FieldSchema, FieldType, Name, Origin, Position},
+    domain::{
+        BlockRef, Event, EventSchema, FieldMap, FieldSchema, FieldType, Name, Origin, Position,
+    },
     governance::Weights,
 };
 
@@ -135,7 +135,7 @@ fn derived(
     fields: [&Json; 2],
 ) -> Option<Event> {
     let item = log.item();
-    let fields: BTreeMap<String, Json> = fields
+    let fields: FieldMap = fields
         .into_iter()
         .filter_map(Json::as_object)
         .flatten()

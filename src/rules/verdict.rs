@@ -41,6 +41,34 @@ impl Verdict {
         }
     }
 
+    /// All of them hold. None is asked for after one that does not.
+    fn all(verdicts: impl Iterator<Item = Self>) -> Self {
+        let mut latest = Self::Holds;
+        for verdict in verdicts {
+            latest = match (latest, verdict) {
+                (_, Self::No) => return Self::No,
+                (Self::From(a), Self::From(b)) => Self::From(a.max(b)),
+                (latest, Self::Holds) => latest,
+                (_, from) => from,
+            };
+        }
+        latest
+    }
+
+    /// One of them holds. None is asked for after one that does.
+    fn any(verdicts: impl Iterator<Item = Self>) -> Self {
+        let mut first = Self::No;
+        for verdict in verdicts {
+            first = match (first, verdict) {
+                (_, Self::Holds) => return Self::Holds,
+                (Self::From(a), Self::From(b)) => Self::From(a.min(b)),
+                (first, Self::No) => first,
+                (_, from) => from,
+            };
+        }
+        first
+    }
+
     /// At least so many of them hold.
     fn at_least(count: usize, verdicts: impl Iterator<Item = Self>) -> Self {
         let mut times: SmallVec<[u64; 8]> = verdicts.filter_map(Self::time).collect();
@@ -83,8 +111,8 @@ impl RuleSet {
                 Some(leaf) => self.leaf_verdict(view, leaf),
                 None => Verdict::No,
             },
-            Condition::All(members) => Verdict::at_least(members.len(), members.iter().map(on)),
-            Condition::Any(members) => Verdict::at_least(1, members.iter().map(on)),
+            Condition::All(members) => Verdict::all(members.iter().map(on)),
+            Condition::Any(members) => Verdict::any(members.iter().map(on)),
             Condition::AtLeast(count, members) => Verdict::at_least(*count, members.iter().map(on)),
             Condition::Not(index) => match achievement.leaves.get(*index) {
                 Some(leaf) => self.absence(view, leaf),
@@ -215,6 +243,31 @@ impl Condition {
                 });
                 idle.fold(U256::ZERO, U256::saturating_add) < *at_least
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
+        let one = prop_oneof![
+            Just(Verdict::Holds),
+            Just(Verdict::No),
+            (1..9_u64).prop_map(Verdict::From)
+        ];
+        proptest::collection::vec(one, 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn all_are_as_many_as_there_are_and_any_is_one(verdicts in verdicts()) {
+            let of = || verdicts.iter().copied();
+            prop_assert_eq!(Verdict::all(of()), Verdict::at_least(verdicts.len(), of()));
+            prop_assert_eq!(Verdict::any(of()), Verdict::at_least(1, of()));
         }
     }
 }

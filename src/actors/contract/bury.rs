@@ -66,8 +66,6 @@ fn oversized(event: &Event) -> (String, Json) {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::collections::BTreeMap;
-
     use alloy::primitives::{Address, B256};
 
     use super::*;
@@ -86,7 +84,7 @@ mod tests {
             name: Name::new("proposal_created").unwrap(),
             position: Position { time: 9, chain_id, block: 5, transaction_index: 0, log_index },
             block,
-            fields: BTreeMap::from([("description".to_owned(), json!(text))]),
+            fields: [("description", json!(text))].into(),
         }
     }
 

@@ -12,7 +12,9 @@ use crate::{
         outbox::{Outgoing, owned_key},
         testing::Rig,
     },
-    domain::{BlockRef, Event, EventId, Name, Origin, Position, Rewind, RewindReason, Watermark},
+    domain::{
+        BlockRef, Event, EventId, FieldMap, Name, Origin, Position, Rewind, RewindReason, Watermark,
+    },
     fold::{Emission, Emitted, JsonPaths as _, Source, State},
     store::{Table, Write},
     streams::{
@@ -141,7 +143,7 @@ fn event_in(number: u64, of: &str) -> Event {
             log_index: 0,
         },
         block,
-        fields: [].into(),
+        fields: FieldMap::new(),
     }
 }
 

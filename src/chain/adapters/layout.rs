@@ -1,18 +1,15 @@
 //! One event as it is found in logs and as it is passed on.
 
-use std::collections::BTreeMap;
-
 use alloy::{
     dyn_abi::{DynSolEvent, DynSolType},
     json_abi::Event as AbiEvent,
     primitives::{B256, U256},
 };
-use serde_json::Value as Json;
 
 use super::{AdapterError, DecodeReason, fields, spec::EventSpec};
 use crate::{
     chain::extent::{self, Excess},
-    domain::{EventSchema, FieldSchema, FieldType, Name, Value},
+    domain::{EventSchema, FieldMap, FieldSchema, FieldType, Name, Value},
 };
 
 /// An event whose types are resolved.
@@ -154,11 +151,7 @@ impl Layout {
     }
 
     /// The fields of a log with these topics and data.
-    pub fn decode(
-        &self,
-        topics: &[B256],
-        data: &[u8],
-    ) -> Result<BTreeMap<String, Json>, DecodeReason> {
+    pub fn decode(&self, topics: &[B256], data: &[u8]) -> Result<FieldMap, DecodeReason> {
         extent::bounded(self.event.body(), data)
             .map_err(|Excess| DecodeReason::Excessive { declaration: self.declaration.clone() })?;
         let decoded =
@@ -166,7 +159,7 @@ impl Layout {
                 DecodeReason::Data { declaration: self.declaration.clone(), source }
             })?;
         let (mut indexed, mut body) = (decoded.indexed.into_iter(), decoded.body.into_iter());
-        let mut values = BTreeMap::new();
+        let mut values = FieldMap::new();
         for field in &self.fields {
             let value = if field.topic.is_some() { indexed.next() } else { body.next() };
             // One value per declared type is what the decoder promises.
@@ -184,11 +177,11 @@ impl Layout {
     }
 
     /// Lists that belong together, entry by entry, have one length.
-    fn check_pairs(&self, values: &BTreeMap<String, Json>) -> Result<(), DecodeReason> {
+    fn check_pairs(&self, values: &FieldMap) -> Result<(), DecodeReason> {
         let lengths: Vec<(&str, usize)> = self
             .paired
             .iter()
-            .filter_map(|name| Some((*name, values.get(*name)?.as_array()?.len())))
+            .filter_map(|name| Some((*name, values.get(name)?.as_array()?.len())))
             .collect();
         if lengths.iter().all(|(_, length)| lengths.first().is_some_and(|(_, l)| l == length)) {
             return Ok(());

@@ -214,10 +214,7 @@ pub(super) mod tests {
                 log_index,
             },
             block,
-            fields: BTreeMap::from([
-                ("user".to_owned(), json!("0xaa")),
-                ("id".to_owned(), json!("3")),
-            ]),
+            fields: [("user", json!("0xaa")), ("id", json!("3"))].into(),
         }
     }
 
@@ -255,7 +252,7 @@ pub(super) mod tests {
                         expected.push((at, (Kind::Missing, id)));
                     }
                     (true, 1) => {
-                        stream.get_mut(&at).unwrap().fields.insert("id".to_owned(), json!("4"));
+                        stream.get_mut(&at).unwrap().fields.insert("id", json!("4"));
                         expected.push((at, (Kind::Different, id)));
                     }
                     (false, 2) => {

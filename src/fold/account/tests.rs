@@ -8,7 +8,7 @@ use alloy::primitives::B256;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Origin, Position, RewindReason};
+use crate::domain::{FieldMap, Origin, Position, RewindReason};
 
 fn name() -> Name {
     Name::new("dao").unwrap()
@@ -47,7 +47,7 @@ fn event_of(block: BlockRef, log_index: u64) -> Said {
             log_index,
         },
         block,
-        fields: BTreeMap::new(),
+        fields: FieldMap::new(),
     }))
 }
 
