@@ -170,7 +170,7 @@ async fn publish(connection: &Connection, history: &mut History) -> Outcome<u64>
 type Told = Outcome<Input>;
 
 struct Reader {
-    inbox: Inbox,
+    inbox: Inbox<Told>,
     /// What is known to wait; something, until it was asked.
     pending: u64,
 }
@@ -185,6 +185,7 @@ impl Reader {
             ack_wait: ACK_WAIT,
             reads_ahead,
             resume_after: None,
+            reads: read,
         };
         let (inbox, _) = Inbox::open(connection, spec).await?;
         Ok(Self { inbox, pending: 1 })
@@ -196,8 +197,8 @@ impl Reader {
         while seen < BATCH && self.pending > 0 {
             let delivered = self.inbox.fetch(FETCH, WAIT).await?;
             seen += delivered.len();
-            for Delivered { sequence, subject, payload, pending } in delivered {
-                see(read(&subject, &payload))?;
+            for Delivered { sequence, read, pending, .. } in delivered {
+                see(read)?;
                 (self.pending, last) = (pending, sequence);
             }
         }

@@ -35,6 +35,7 @@ use remaking::{Making, Mark};
 use taking::{Stop, Taken};
 
 use super::{
+    hearing::Message,
     messages::MessageError,
     outbox::{Outbox, OutboxError},
     shared::Shared,
@@ -71,7 +72,7 @@ pub struct FoldActor<F: Folding> {
 pub(super) struct Open<F: Fold> {
     pub(super) engine: Engine<F>,
     account: Account,
-    inbox: Inbox,
+    inbox: Inbox<Result<Message, MessageError>>,
     outbox: Outbox,
     fence: Fence,
     /// Of the stream that has what was said.

@@ -67,7 +67,7 @@ fn folded<F: Fold + Clone>(fold: F, sources: Vec<Source>, bytes: &[u8]) {
             Ok(Heard::Rewind(rewind)) => account.rewind(sequence, rewind),
             Ok(Heard::Void) => {}
             // The fold starts anew, or the message is a dead letter.
-            Err(Unheard::Hole(_) | Unheard::Unreadable(_)) => {}
+            Err(Unheard::Hole(_) | Unheard::Unreadable) => {}
         }
         saved.absorb(&engine.take_effects().writes);
     }

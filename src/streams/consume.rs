@@ -59,7 +59,7 @@ const BATCHES_UNDER_WAY: usize = 32;
 
 /// What an inbox reads.
 #[derive(Clone, Debug)]
-pub struct InboxSpec {
+pub struct InboxSpec<M = ()> {
     /// From where.
     pub stream: StreamId,
     /// The consumer's name on the server: one for each reader.
@@ -77,30 +77,38 @@ pub struct InboxSpec {
     pub reads_ahead: bool,
     /// The store's cursor; `None` when the store has none: all is read.
     pub resume_after: Option<Cursor>,
+    /// What is made of a message's subject and body: where it is collected, which is another
+    /// thread than the reader's where the inbox reads ahead.
+    pub reads: fn(&str, &[u8]) -> M,
 }
+
+/// Of whoever reads messages when it has them.
+pub const fn unread(_: &str, _: &[u8]) {}
 
 /// A message in the inbox.
 #[derive(Clone, Debug)]
-pub struct Delivered {
+pub struct Delivered<M = ()> {
     /// Its sequence in the stream.
     pub sequence: u64,
     /// Its subject.
     pub subject: String,
     /// Its body.
     pub payload: Bytes,
+    /// What was made of it: see [`InboxSpec::reads`].
+    pub read: M,
     /// How many messages of this inbox come after it: the lag.
     pub pending: u64,
 }
 
 /// Hands out each message once, in the stream's order. To see messages again
 /// (a commit did not succeed), open another inbox at the store's cursor.
-pub struct Inbox {
+pub struct Inbox<M = ()> {
     connection: Connection,
-    spec: InboxSpec,
+    spec: InboxSpec<M>,
     incarnation: StreamIncarnation,
     pump: Pump,
     /// The next batch, as large as they may be.
-    ahead: Option<Ahead>,
+    ahead: Option<Ahead<M>>,
     reconnects: watch::Receiver<u64>,
     /// False while it isn't known that the consumer's next delivery is what
     /// comes after `handed_out`.
@@ -115,7 +123,7 @@ pub struct Inbox {
     handed: Handed,
 }
 
-impl Inbox {
+impl<M: Send + 'static> Inbox<M> {
     /// Makes the consumer anew after the store's cursor.
     ///
     /// # Errors
@@ -123,7 +131,7 @@ impl Inbox {
     /// answer.
     pub async fn open(
         connection: &Connection,
-        spec: InboxSpec,
+        spec: InboxSpec<M>,
     ) -> Result<(Self, Resumption), StreamError> {
         let mut reconnects = connection.reconnects();
         // Before the look at the stream: a reconnect during it counts.
@@ -177,7 +185,7 @@ impl Inbox {
         &mut self,
         max: usize,
         wait: Duration,
-    ) -> Result<Vec<Delivered>, StreamError> {
+    ) -> Result<Vec<Delivered<M>>, StreamError> {
         let most = self.spec.max_batch.max(1);
         let max = max.clamp(1, most);
         if self.reconnects.has_changed().unwrap_or(false) {
@@ -191,7 +199,7 @@ impl Inbox {
         // Whoever drops this future, or what fails in it, leaves it false.
         self.in_step = false;
         let pulled = match ahead.is_empty() {
-            true => self.pull(max, wait).await.map(Ready::all),
+            true => self.pull(max, wait).await.map(|pulled| Ready::all(pulled, self.spec.reads)),
             false => Ok(ahead),
         };
         let pulled = match pulled {
@@ -213,7 +221,8 @@ impl Inbox {
         let more = pulled.last().is_some_and(|last| last.pending > 0);
         let asked = match next {
             Ok(None) if self.spec.reads_ahead && more && max == most => {
-                self.pump.ask(most, self.connection.request_timeout()).await
+                let limit = self.connection.request_timeout();
+                self.pump.ask(most, limit, self.spec.reads).await
             }
             next => next,
         };
@@ -274,7 +283,7 @@ impl Inbox {
 
     /// The batch that is under way, if it comes and is no more than is wanted, and the one
     /// after it.
-    async fn take_ahead(&mut self, max: usize) -> (Vec<Ready>, Next) {
+    async fn take_ahead(&mut self, max: usize) -> (Vec<Ready<M>>, Next<M>) {
         let nothing = || (Vec::new(), Ok(None));
         let Some(ahead) = self.ahead.take().filter(|_| self.in_step) else { return nothing() };
         // Whoever drops this future leaves it so.
@@ -292,9 +301,9 @@ impl Inbox {
             .unwrap_or_else(|_| nothing())
     }
 
-    fn accept(&mut self, pulled: Vec<Ready>) -> Vec<Delivered> {
+    fn accept(&mut self, pulled: Vec<Ready<M>>) -> Vec<Delivered<M>> {
         let mut delivered = Vec::with_capacity(pulled.len());
-        for Ready { witness, subject, payload, delivery, pending, reply } in pulled {
+        for Ready { witness, subject, payload, read, delivery, pending, reply } in pulled {
             let sequence = witness.sequence;
             self.deliveries = delivery;
             // Sent again because its acknowledgement takes longer than
@@ -305,7 +314,7 @@ impl Inbox {
             }
             self.handed_out = sequence;
             self.handed.note(witness, reply);
-            delivered.push(Delivered { sequence, subject, payload, pending });
+            delivered.push(Delivered { sequence, subject, payload, read, pending });
         }
         // Cursors are asked for within what is under way.
         self.handed.keep(self.spec.max_batch.max(1).saturating_mul(BATCHES_UNDER_WAY));

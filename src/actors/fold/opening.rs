@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{ACK_WAIT, BATCH, FoldActor, Folding, Open, Trouble, comparing::withheld_key};
 use crate::{
     actors::{
+        hearing::Message,
         messages,
         outbox::{Outbox, owned_key},
     },
@@ -97,6 +98,7 @@ impl<F: Folding> FoldActor<F> {
             ack_wait: ACK_WAIT,
             reads_ahead: true,
             resume_after,
+            reads: Message::read,
         };
         let (mut inbox, resumed) = Inbox::open(connection, spec(cursor)).await?;
         match resumed {

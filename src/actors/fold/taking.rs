@@ -10,7 +10,10 @@ use serde_json::json;
 
 use super::{BATCH, FoldActor, Folding, Open, Trouble, WAIT};
 use crate::{
-    actors::hearing::{Heard, Unheard, hear},
+    actors::{
+        hearing::{Heard, Message},
+        messages::MessageError,
+    },
     domain::{EventId, Rewind},
     fold::{Fold, Hole, Input, InputError},
     streams::consume::Delivered,
@@ -52,11 +55,12 @@ enum Refused {
 /// Folds one message, and counts it if it is an event.
 fn take<F: Fold>(
     open: &mut Open<F>,
-    delivery: &Delivered,
+    sequence: u64,
+    said: Result<Message, MessageError>,
     events: &mut u64,
 ) -> Result<(), Refused> {
-    let Delivered { sequence, subject, payload, .. } = delivery;
-    let input = match hear(&mut open.account, *sequence, subject, payload) {
+    let said = said.map_err(|error| Refused::Bad(error.to_string()))?;
+    let input = match said.heard(&mut open.account, sequence) {
         Ok(Heard::Input(input)) => *input,
         Ok(Heard::Void) => return Ok(()),
         Ok(Heard::Rewind(rewind)) => {
@@ -64,14 +68,13 @@ fn take<F: Fold>(
             if folded.is_some_and(|folded| folded >= rewind.from_block) {
                 return Err(Refused::Stop(Stop::Rewound(rewind)));
             }
-            open.account.rewind(*sequence, rewind);
+            open.account.rewind(sequence, rewind);
             return Ok(());
         }
-        Err(Unheard::Unreadable(error)) => return Err(Refused::Bad(error.to_string())),
-        Err(Unheard::Hole(hole)) => return Err(Refused::Stop(Stop::Hole(hole))),
+        Err(hole) => return Err(Refused::Stop(Stop::Hole(hole))),
     };
     *events += u64::from(matches!(input, Input::Event(_)));
-    open.engine.reached(*sequence);
+    open.engine.reached(sequence);
     // What is left of the engine then is thrown away.
     let handled = catch_unwind(AssertUnwindSafe(|| open.engine.handle(input)));
     let handled = handled.map_err(|panic| {
@@ -80,7 +83,7 @@ fn take<F: Fold>(
             .map(|why| (*why).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "without a word".to_owned());
-        let (event, sequence) = (open.engine.applying(), *sequence);
+        let event = open.engine.applying();
         Refused::Stop(Stop::Broken(Broken { event, sequence, why }))
     })?;
     handled.map_err(|error| match error {
@@ -137,20 +140,23 @@ impl<F: Folding> FoldActor<F> {
             if let Some(first) = deliveries.first() {
                 taken.handled.get_or_insert(first.sequence.saturating_sub(1));
             }
-            for delivery in &deliveries {
-                taken.pending = delivery.pending;
-                match take(open, delivery, &mut taken.events) {
+            let count = deliveries.len();
+            for Delivered { sequence, subject, read, pending, .. } in deliveries {
+                taken.pending = pending;
+                match take(open, sequence, read, &mut taken.events) {
                     Ok(()) => {}
-                    Err(Refused::Bad(why)) => Box::pin(self.bury(delivery, &why)).await?,
+                    Err(Refused::Bad(why)) => {
+                        Box::pin(self.bury(&subject, sequence, &why)).await?;
+                    }
                     Err(Refused::Stop(why)) => {
                         taken.stop = Some(why);
                         return Ok(taken);
                     }
                 }
-                taken.handled = Some(delivery.sequence);
+                taken.handled = Some(sequence);
             }
-            messages += deliveries.len();
-            if deliveries.is_empty() || taken.pending == 0 || messages >= at_once {
+            messages += count;
+            if count == 0 || taken.pending == 0 || messages >= at_once {
                 return Ok(taken);
             }
             // A commit that is being made goes on, and so do other actors.
@@ -159,10 +165,10 @@ impl<F: Folding> FoldActor<F> {
     }
 
     /// Puts a message aside that can't be folded.
-    async fn bury(&self, delivery: &Delivered, why: &str) -> Result<(), Trouble> {
+    async fn bury(&self, subject: &str, sequence: u64, why: &str) -> Result<(), Trouble> {
         let writer = self.folding.writer();
-        let id = format!("{writer}/{}", delivery.sequence);
-        let origin = json!({ "subject": delivery.subject, "sequence": delivery.sequence });
+        let id = format!("{writer}/{sequence}");
+        let origin = json!({ "subject": subject, "sequence": sequence });
         Ok(self.shared.bury(&writer, &id, why, origin).await?)
     }
 

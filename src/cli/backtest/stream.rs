@@ -84,7 +84,7 @@ pub(super) async fn read(
             {
                 Ok(Heard::Input(input)) => *input,
                 // A daemon puts aside what it can't read, too.
-                Ok(Heard::Void | Heard::Rewind(_)) | Err(Unheard::Unreadable(_)) => {
+                Ok(Heard::Void | Heard::Rewind(_)) | Err(Unheard::Unreadable) => {
                     return Ok(true);
                 }
                 Err(Unheard::Hole(hole)) => return Err(Failure::failed(hole)),

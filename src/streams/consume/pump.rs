@@ -36,9 +36,9 @@ pub(super) enum Pump {
 /// inbox is asked all the time.
 impl Pump {
     /// Makes the consumer anew: its first delivery is what comes after a sequence.
-    pub(super) async fn make(
+    pub(super) async fn make<M>(
         connection: &Connection,
-        spec: &InboxSpec,
+        spec: &InboxSpec<M>,
         after: u64,
     ) -> Result<Self, StreamError> {
         let what = format!("consumer {}", spec.durable);
@@ -91,17 +91,22 @@ impl Pump {
 
     /// Asks for what is there, which comes within `limit`. After an error nobody knows whether
     /// it was asked for.
-    pub(super) async fn ask(&self, max: usize, limit: Duration) -> Result<Option<Ahead>, String> {
+    pub(super) async fn ask<M: Send + 'static>(
+        &self,
+        max: usize,
+        limit: Duration,
+        reads: fn(&str, &[u8]) -> M,
+    ) -> Result<Option<Ahead<M>>, String> {
         match self {
             Self::Nats(nats, consumer) => {
                 let batch = asked(consumer, max).await?;
-                let asking = Asking { consumer: consumer.clone(), max, limit };
+                let asking = Asking { consumer: consumer.clone(), max, limit, reads };
                 Ok(Some(Ahead::begin(nats.runtime.clone(), asking, batch)))
             }
             // Whatever it takes, it takes no time there.
             #[cfg(feature = "simulation")]
             Self::Simulated(_) => {
-                let _ = (max, limit);
+                let _ = (max, limit, reads);
                 Ok(None)
             }
         }
@@ -158,56 +163,64 @@ impl Pump {
 }
 
 /// A message, ready to be handed out.
-pub(super) struct Ready {
+pub(super) struct Ready<M> {
     pub(super) witness: Witness,
     pub(super) subject: String,
     pub(super) payload: Bytes,
+    pub(super) read: M,
     pub(super) delivery: u64,
     pub(super) pending: u64,
     pub(super) reply: Option<Subject>,
 }
 
-impl Ready {
-    pub(super) fn all(pulled: Vec<Pulled>) -> Vec<Self> {
-        pulled.into_iter().map(Self::of).collect()
-    }
-
-    fn of(Pulled { stored, delivery, pending, reply }: Pulled) -> Self {
-        let witness = Witness::of(&stored);
-        let Stored { subject, payload, .. } = stored;
-        Self { witness, subject, payload, delivery, pending, reply }
+impl<M> Ready<M> {
+    pub(super) fn all(pulled: Vec<Pulled>, reads: fn(&str, &[u8]) -> M) -> Vec<Self> {
+        let ready = |Pulled { stored, delivery, pending, reply }: Pulled| {
+            let witness = Witness::of(&stored);
+            let Stored { subject, payload, .. } = stored;
+            let read = reads(&subject, &payload);
+            Self { witness, subject, payload, read, delivery, pending, reply }
+        };
+        pulled.into_iter().map(ready).collect()
     }
 }
 
 /// A batch that was asked for: collected while whoever asked does something else, which is why
 /// that happens on the connection's runtime; then the next is asked for. Whoever drops it ends
 /// it.
-pub(super) struct Ahead {
-    tasks: JoinSet<Result<Came, String>>,
+pub(super) struct Ahead<M> {
+    tasks: JoinSet<Result<Came<M>, String>>,
     runtime: Handle,
-    asking: Asking,
+    asking: Asking<M>,
 }
 
 /// The batch after another; after an error nobody knows whether it was asked for.
-pub(super) type Next = Result<Option<Ahead>, String>;
+pub(super) type Next<M> = Result<Option<Ahead<M>>, String>;
 
 /// How batches are asked for.
-#[derive(Clone)]
-struct Asking {
+struct Asking<M> {
     consumer: PullConsumer,
     max: usize,
     limit: Duration,
+    reads: fn(&str, &[u8]) -> M,
+}
+
+impl<M> Clone for Asking<M> {
+    fn clone(&self) -> Self {
+        let Self { ref consumer, max, limit, reads } = *self;
+        Self { consumer: consumer.clone(), max, limit, reads }
+    }
 }
 
 /// What there was of a batch.
-struct Came {
-    ready: Vec<Ready>,
+struct Came<M> {
+    ready: Vec<Ready<M>>,
     /// What was asked for then, as more waited. After an error nobody knows whether it was.
     next: Result<Option<pull::Batch>, String>,
 }
 
-impl Ahead {
-    fn begin(runtime: Handle, asking: Asking, batch: pull::Batch) -> Self {
+impl<M: Send + 'static> Ahead<M> {
+    fn begin(runtime: Handle, asking: Asking<M>, batch: pull::Batch) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn_on(asking.clone().collected(batch), &runtime);
         Self { tasks, runtime, asking }
@@ -215,7 +228,7 @@ impl Ahead {
 
     /// What there was of it, and the batch after it. After an error nobody knows what was
     /// delivered.
-    pub(super) async fn collected(mut self) -> Result<(Vec<Ready>, Next), String> {
+    pub(super) async fn collected(mut self) -> Result<(Vec<Ready<M>>, Next<M>), String> {
         let Some(ended) = self.tasks.join_next().await else {
             return Err("it was not asked for".to_owned());
         };
@@ -225,15 +238,15 @@ impl Ahead {
     }
 }
 
-impl Asking {
-    async fn collected(self, batch: pull::Batch) -> Result<Came, String> {
-        let Self { consumer, max, limit } = self;
+impl<M> Asking<M> {
+    async fn collected(self, batch: pull::Batch) -> Result<Came<M>, String> {
+        let Self { consumer, max, limit, reads } = self;
         let pulled = timeout(limit, collect(batch)).await.map_err(|_| late(limit))??;
         let next = match pulled.last() {
             Some(last) if last.pending > 0 => asked(&consumer, max).await.map(Some),
             _ => Ok(None),
         };
-        Ok(Came { ready: Ready::all(pulled), next })
+        Ok(Came { ready: Ready::all(pulled, reads), next })
     }
 }
 

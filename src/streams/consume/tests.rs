@@ -38,6 +38,7 @@ fn spec(resume_after: Option<Cursor>) -> InboxSpec {
         ack_wait: Duration::from_secs(30),
         reads_ahead: true,
         resume_after,
+        reads: unread,
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 use crate::streams::{
     batch::publish_atomic,
     connection::Connection,
-    consume::{Inbox, InboxSpec},
+    consume::{Inbox, InboxSpec, unread},
     fence::Fence,
     kv::Bucket,
     publish::{OutMessage, publish_one},
@@ -37,6 +37,7 @@ fn spec(after: Option<crate::streams::consume::Cursor>) -> InboxSpec {
         ack_wait: Duration::from_secs(30),
         reads_ahead: true,
         resume_after: after,
+        reads: unread,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     signing::{gas::GasBook, ledger::Ledger, spending::Spending},
     store::{Table, Write},
     streams::{
-        consume::{Cursor, Inbox, InboxSpec, Resumption},
+        consume::{Cursor, Inbox, InboxSpec, Resumption, unread},
         fence::Fence,
         read::last_by_subject,
         subjects::{self, StreamId},
@@ -99,6 +99,7 @@ impl SignerActor {
             ack_wait: ACK_WAIT,
             reads_ahead: false,
             resume_after,
+            reads: unread,
         };
         let (mut inbox, resumed) = Inbox::open(connection, spec(position)).await?;
         if matches!(resumed, Resumption::TailLost { .. }) {
