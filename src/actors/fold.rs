@@ -135,7 +135,7 @@ pub enum FoldFailure {
 const BATCH: usize = 500;
 /// Commits of a round that is behind, besides its last: the mailbox is read in between.
 const COMMITS_MAX: usize = 4;
-/// How often a fold that says nothing looks whether the stream still has what it said.
+/// How often a fold looks whether the stream of what it says was made anew.
 const OUTPUT_SEEN: Duration = Duration::from_secs(10);
 /// How long a round waits for messages; the mailbox is read in between.
 const WAIT: Duration = Duration::from_millis(200);
@@ -182,8 +182,7 @@ impl<F: Folding> FoldActor<F> {
         if !open.outbox.is_empty() {
             Box::pin(self.flush(&mut open)).await?;
         }
-        if open.output_seen.elapsed() >= OUTPUT_SEEN
-            && !Box::pin(self.has_output(&mut open)).await?
+        if open.output_seen.elapsed() >= OUTPUT_SEEN && !Box::pin(self.has_output(&mut open)).await
         {
             return Ok(Next::Again);
         }
@@ -253,12 +252,17 @@ impl<F: Folding> FoldActor<F> {
         Ok(Next::After(FROZEN_PAUSE))
     }
 
-    /// Whether what was said is on the stream that has it now. Whoever has nothing more to say
-    /// would not notice that somebody deleted it.
-    async fn has_output(&self, open: &mut Open<F::Fold>) -> Result<bool, Trouble> {
+    /// Whether the stream on which things were said is the one that is there, as far as anybody
+    /// answers. Whoever has nothing more to say would not notice that somebody deleted it.
+    async fn has_output(&self, open: &mut Open<F::Fold>) -> bool {
         let stream = self.folding.stream();
         open.output_seen = Instant::now();
-        Ok(setup::incarnation(&self.shared.connection, stream).await? == open.output)
+        match setup::incarnation(&self.shared.connection, stream).await {
+            Ok(incarnation) => incarnation == open.output,
+            Err(StreamError::NoStream { .. }) => false,
+            // It is looked for again; until then events go on being folded.
+            Err(_) => true,
+        }
     }
 
     fn measure(&self, open: &mut Open<F::Fold>, events: u64) {

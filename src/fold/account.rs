@@ -188,9 +188,7 @@ impl Account {
                 found: found.events,
             });
         }
-        let before = tally.close(watermark);
-        let is_retraction = matches!(watermark, Watermark::Retraction { .. });
-        self.retracted = is_retraction.then(|| (contract.clone(), before));
+        self.retracted = tally.close(watermark).map(|before| (contract.clone(), before));
         Ok(true)
     }
 
@@ -249,9 +247,8 @@ impl Tally {
         sum
     }
 
-    /// Begins anew behind a watermark. How it stood before one that retracts; nothing is left
-    /// of that before another.
-    fn close(&mut self, watermark: &Watermark) -> Self {
+    /// Begins anew behind a watermark. Gives how it stood before a retraction.
+    fn close(&mut self, watermark: &Watermark) -> Option<Self> {
         let through = *watermark.complete_through();
         match watermark {
             Watermark::Progress { finalized, .. } => {
@@ -260,12 +257,13 @@ impl Tally {
                 self.nameless = 0;
                 self.through = Some(through);
                 self.finalized = Some(*finalized).max(self.finalized);
-                Self::default()
+                None
             }
             // All that nobody closed so far is void.
             Watermark::Retraction { .. } => {
                 let finalized = self.finalized;
-                mem::replace(self, Self { through: Some(through), finalized, ..Self::default() })
+                let now = Self { through: Some(through), finalized, ..Self::default() };
+                Some(mem::replace(self, now))
             }
         }
     }

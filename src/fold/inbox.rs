@@ -52,11 +52,11 @@ pub(super) struct Inbox {
     len: usize,
     /// Blocks with events that are not written down.
     unwritten: BTreeSet<BlockKey>,
-    /// How many events came since that was done last: those that are not written down, at
-    /// least.
+    /// Events that were taken in since the last [`Self::take_changed`]: at least as many as are
+    /// not written down.
     unsaved: usize,
-    /// Rows of events that were needed no more at some time; those that are again are
-    /// among the unwritten.
+    /// Rows of events that are needed no more. An event that came again since has its row
+    /// written in the same commit, after this removal.
     gone: Vec<Row>,
     /// Events that are needed no more, to be dropped where that keeps nobody waiting.
     spent: Vec<Spent>,
@@ -253,7 +253,7 @@ impl Inbox {
 
     /// What the store has to learn since the last call.
     pub(super) fn take_changed(&mut self) -> Vec<Changed> {
-        // In this order: what is gone may have come again.
+        // What is gone may have come again: removals stand before rows.
         let gone = std::mem::take(&mut self.gone);
         let mut changed = Vec::with_capacity(gone.len() + self.unsaved);
         self.unsaved = 0;

@@ -172,7 +172,7 @@ impl Merge {
         self.inbox.take_changed()
     }
 
-    /// Events that are needed no more since the last call.
+    /// The events of blocks that became final since the last call.
     pub(super) fn take_spent(&mut self) -> Vec<inbox::Spent> {
         self.inbox.take_spent()
     }

@@ -120,6 +120,9 @@ pub struct State<K: Key = String> {
     touched: Vec<K>,
 }
 
+/// Keys that may change until the next commit for which there is room all the time.
+const TOUCHED_ROOM: usize = 1 << 16;
+
 /// Values before a step, by the keys that it changed, each once.
 pub(super) type Changes<K> = Vec<(K, Option<<K as Key>::Value>)>;
 
@@ -317,6 +320,7 @@ impl<K: Key> State<K> {
             let old = |key: &K| before.get(key).and_then(|old| Option::clone(old));
             changed.extend(left.iter().map(|key| (key.clone(), old(key))));
         }
+        self.touched.shrink_to(TOUCHED_ROOM);
         self.touched.append(&mut left);
         changed
     }

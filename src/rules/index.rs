@@ -170,7 +170,7 @@ impl Index {
         index
     }
 
-    /// Tells what is held under what it is remembered.
+    /// Gives each holding the place under which the state keeps it.
     pub(super) fn settle_places(&self, achievements: &mut [Achievement], meters: &mut [Meter]) {
         let leaves = achievements.iter_mut().flat_map(|achievement| &mut achievement.leaves);
         let held = leaves.filter_map(|leaf| match leaf {
@@ -180,7 +180,7 @@ impl Index {
         let signals = meters.iter_mut().flat_map(Meter::signals_mut);
         for of in held.chain(signals.filter_map(|signal| signal.holding.as_mut())) {
             let looking = self.by_holding.get(&of.contract).and_then(|it| it.get(&of.what));
-            of.place = looking.map_or(u32::MAX, |looking| looking.place);
+            of.place = looking.map_or(Holding::UNPLACED, |looking| looking.place);
         }
     }
 

@@ -256,8 +256,13 @@ pub(super) struct Holding {
     /// Whose.
     pub(super) contract: Name,
     pub(super) at_least: U256,
-    /// Under what it is remembered: 0 until that is settled for all of a set.
+    /// Under what the state keeps it; [`Self::UNPLACED`] until that is settled for all of a set.
     pub(super) place: u32,
+}
+
+impl Holding {
+    /// Nothing is kept under it.
+    pub(super) const UNPLACED: u32 = u32::MAX;
 }
 
 /// What users have of a contract.

@@ -75,7 +75,7 @@ impl Conditions<'_, '_> {
         }
         let (what, contract, at_least) = (Having::Delegators, name.clone(), U256::from(at_least?));
         Some(HoldsLeaf {
-            tokens: Holding { what, contract, at_least, place: 0 },
+            tokens: Holding { what, contract, at_least, place: Holding::UNPLACED },
             held_for: held_for?,
         })
     }
@@ -107,7 +107,7 @@ impl Conditions<'_, '_> {
         let what = Having::Attestations { schema: schema?, attester: attester? };
         let (contract, at_least) = (name.clone(), U256::from(at_least?));
         Some(HoldsLeaf {
-            tokens: Holding { what, contract, at_least, place: 0 },
+            tokens: Holding { what, contract, at_least, place: Holding::UNPLACED },
             held_for: held_for?,
         })
     }
@@ -141,7 +141,12 @@ impl Conditions<'_, '_> {
                 let (name, known) = self.holdable(&node, remedy, errors)?;
                 let complete = has_all(name, known, &AMOUNT_EVENTS, &node, errors);
                 let (what, contract) = (Having::Amount, name.clone());
-                complete.then_some(Holding { what, contract, at_least: at_least?, place: 0 })
+                complete.then_some(Holding {
+                    what,
+                    contract,
+                    at_least: at_least?,
+                    place: Holding::UNPLACED,
+                })
             }
             (nft, None) => {
                 let at_least = match table.get("at_least") {
@@ -170,7 +175,7 @@ impl Conditions<'_, '_> {
                     what,
                     contract,
                     at_least: U256::from(at_least?),
-                    place: 0,
+                    place: Holding::UNPLACED,
                 })
             }
         }

@@ -443,6 +443,7 @@ async fn a_retraction_below_finality_is_told_of_in_the_same_words_after_a_restar
     };
     let message = messages::watermark(&name("chain"), &retraction).unwrap();
     rig.shared.publish(StreamId::Events, "below", message, None).await.unwrap();
+    let mut told = Vec::new();
     for _ in 0..2 {
         let mut actor = FoldActor::new(rig.shared.clone(), Counting);
         for _ in 0..100 {
@@ -454,7 +455,9 @@ async fn a_retraction_below_finality_is_told_of_in_the_same_words_after_a_restar
         assert_eq!(actor.trouble, None);
         let why = actor.frozen.unwrap();
         assert!(why.contains("final"), "{why}");
+        told.push(why);
     }
+    assert_eq!(told[0], told[1]);
     rig.stop().await;
 }
 

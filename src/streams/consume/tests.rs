@@ -246,6 +246,32 @@ async fn who_does_not_read_ahead_is_told_what_waits_now() {
 }
 
 #[tokio::test]
+async fn what_is_made_of_a_message_comes_with_it_from_batches_under_way_too() {
+    let server = TestServer::start().await;
+    let connection = ready(&server).await;
+    let states = ["requested", "submitted", "unlocked", "rejected", "retracted"];
+    publish(&connection, &states.repeat(2)).await;
+    let spec = InboxSpec {
+        stream: STREAM,
+        durable: "reader".to_owned(),
+        filters: vec!["merit.v1.unlocks.>".to_owned()],
+        max_batch: 4,
+        ack_wait: Duration::from_secs(30),
+        reads_ahead: true,
+        resume_after: None,
+        reads: |subject: &str, body: &[u8]| format!("{subject} {}", body.escape_ascii()),
+    };
+    let (mut inbox, _) = Inbox::open(&connection, spec).await.unwrap();
+    let mut read = Vec::new();
+    while read.len() < 10 {
+        read.extend(inbox.fetch(4, WAIT).await.unwrap().into_iter().map(|it| it.read));
+    }
+    let said = |state: &str| format!("merit.v1.unlocks.quests.voter.{state} {{}}");
+    assert_eq!(read, states.repeat(2).into_iter().map(said).collect::<Vec<_>>());
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_batch_under_way_that_never_comes_makes_no_hole() {
     let mut server = TestServer::start().await;
     let (connection, mut inbox) = with_more_under_way(&server).await;
