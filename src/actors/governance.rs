@@ -2,6 +2,7 @@
 //! votes with the voter's benefits as of that position, and benefits.
 
 pub(super) mod asking;
+mod question;
 mod truth;
 
 use std::{
@@ -12,15 +13,13 @@ use std::{
     },
 };
 
-use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::{Address, Bytes, U256},
-    sol,
-    sol_types::SolCall,
-};
+use alloy::primitives::{Address, U256};
 use serde_json::{Map, Value as Json, json};
 
 use asking::Asking;
+pub(super) use question::answer;
+pub use question::{question, read_answer};
+use question::{read_state, state_call};
 use tokio::time::Instant;
 use truth::{Checks, Difference};
 
@@ -35,7 +34,7 @@ use crate::{
     chain::rpc::RpcError,
     domain::{Name, Position},
     fold::{Emission, Emitted, Engine, Source},
-    governance::{Ask, Benefits, Governance, Output, ProposalState, queries},
+    governance::{Benefits, Governance, Output, ProposalState, queries},
     streams::{
         envelope::{Envelope, UnixTime},
         kv::Bucket,
@@ -45,69 +44,11 @@ use crate::{
     telemetry::Metrics,
 };
 
-sol! {
-    // OpenZeppelin Governor; the quorum at a past timepoint is read from
-    // checkpoints, so the answer is a function of the canonical chain.
-    function quorum(uint256 timepoint) external view returns (uint256);
-    // Governor Bravo and Alpha have a constant, Nouns one of each proposal.
-    function quorumVotes() external view returns (uint256);
-    function quorumVotes(uint256 proposalId) external view returns (uint256);
-    function state(uint256 proposalId) external view returns (uint8);
-}
-
 /// What a governor's fold remembers while its actor lives.
 #[derive(Debug, Default)]
 pub struct Known {
     asking: Asking,
     checks: Checks,
-}
-
-/// What a governor says of a proposal.
-pub(super) async fn answer(
-    link: &ChainLink,
-    governor: &Name,
-    address: Address,
-    (proposal, ask): (U256, Ask),
-) -> Result<U256, RpcError> {
-    let (calldata, at) = question(proposal, ask);
-    let at = match at.as_number() {
-        Some(number) => link.place(number).await?,
-        None => at.into(),
-    };
-    let answer = link.call(None, address, &calldata, at).await?;
-    read_answer(&answer).ok_or_else(|| RpcError::Wrong {
-        endpoint: link.name.as_str().into(),
-        method: "eth_call".to_owned(),
-        reason: format!("governor {governor} does not answer {ask} of proposal {proposal}"),
-    })
-}
-
-/// The call by which a governor is asked about a proposal, and as of which block.
-#[must_use]
-pub fn question(proposal: U256, ask: Ask) -> (Bytes, BlockNumberOrTag) {
-    let latest = BlockNumberOrTag::Latest;
-    let (calldata, at) = match ask {
-        Ask::Quorum { snapshot } => {
-            let call = quorumCall { timepoint: U256::from(snapshot) };
-            (call.abi_encode(), latest)
-        }
-        Ask::QuorumVotes => (quorumVotes_0Call {}.abi_encode(), latest),
-        Ask::QuorumVotesOf => {
-            let call = quorumVotes_1Call { proposalId: proposal };
-            (call.abi_encode(), latest)
-        }
-        Ask::State { block } => {
-            let call = stateCall { proposalId: proposal };
-            (call.abi_encode(), BlockNumberOrTag::Number(block))
-        }
-    };
-    (calldata.into(), at)
-}
-
-/// What a governor answered: one word, whatever was asked.
-#[must_use]
-pub fn read_answer(answer: &[u8]) -> Option<U256> {
-    U256::try_from_be_slice(answer).filter(|_| answer.len() == 32)
 }
 
 /// The actor.
@@ -147,10 +88,9 @@ impl Governor {
 
     /// What the contract says of a proposal as of a block.
     async fn state_at(&self, id: U256, block: u64) -> Result<Option<ProposalState>, RpcError> {
-        let calldata = stateCall { proposalId: id }.abi_encode().into();
         let at = self.link.place(block).await?;
-        let answer = self.link.call(None, self.address, &calldata, at).await?;
-        Ok(stateCall::abi_decode_returns(&answer).ok().and_then(ProposalState::of_contract))
+        let answer = self.link.call(None, self.address, &state_call(id), at).await?;
+        Ok(read_state(&answer))
     }
 
     /// Holds what was derived against what the contract says.
@@ -409,41 +349,5 @@ impl Folding for Governor {
         let states = queries::states(engine.state());
         let asks = queries::asks(engine.state(), self.fold.counting());
         json!({ "proposals": states, "quorums_needed": asks.len() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn a_governor_is_asked_by_the_selectors_of_its_make() {
-        let id = U256::from(7);
-        let latest = BlockNumberOrTag::Latest;
-        for (ask, selector, words, at) in [
-            (Ask::Quorum { snapshot: 9 }, "f8ce560a", vec![9], latest),
-            (Ask::QuorumVotes, "24bc1a64", vec![], latest),
-            (Ask::QuorumVotesOf, "0f7b1f08", vec![7], latest),
-            (Ask::State { block: 21 }, "3e4f49e6", vec![7], BlockNumberOrTag::Number(21)),
-        ] {
-            let (calldata, asked_at) = question(id, ask);
-            let words: Vec<u8> = words
-                .into_iter()
-                .flat_map(|word: u64| U256::from(word).to_be_bytes::<32>())
-                .collect();
-            let expected = [alloy::hex::decode(selector).unwrap(), words].concat();
-            assert_eq!((calldata.to_vec(), asked_at), (expected, at), "{ask}");
-        }
-    }
-
-    #[test]
-    fn an_answer_is_one_word() {
-        let word = U256::from(5).to_be_bytes::<32>();
-        assert_eq!(read_answer(&word), Some(U256::from(5)));
-        for other in [&word[1..], &[], &[word, word].concat()] {
-            assert_eq!(read_answer(other), None);
-        }
     }
 }

@@ -3,11 +3,16 @@
 //! Each section denies unknown keys. Numbers that have a meaning beyond
 //! their range (amounts, percentages) are checked in `validate`.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
-use super::presets::Preset;
+use super::{
+    confirmations::Confirmations,
+    kinds::{ContractKind, GovernorClock, GovernorCounting},
+    number::Number,
+    presets::Preset,
+};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,45 +156,6 @@ pub(super) struct RawEndpoint {
     pub credit_costs: BTreeMap<String, u32>,
 }
 
-/// How deep a block must be before its events are published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirmations {
-    /// So many blocks on top of it.
-    Blocks(u64),
-    /// At or below the `safe` tag.
-    Safe,
-    /// At or below the `finalized` tag.
-    Finalized,
-}
-
-impl<'de> Deserialize<'de> for Confirmations {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Confirmations;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of blocks, \"safe\" or \"finalized\"")
-            }
-            fn visit_u64<E: de::Error>(self, blocks: u64) -> Result<Confirmations, E> {
-                Ok(Confirmations::Blocks(blocks))
-            }
-            fn visit_i64<E: de::Error>(self, blocks: i64) -> Result<Confirmations, E> {
-                u64::try_from(blocks)
-                    .map(Confirmations::Blocks)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(blocks), &self))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Confirmations, E> {
-                match text {
-                    "safe" => Ok(Confirmations::Safe),
-                    "finalized" => Ok(Confirmations::Finalized),
-                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
-                }
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawContract {
@@ -261,79 +227,6 @@ pub(super) struct RawFacts {
 pub(super) struct RawGroup {
     pub name: String,
     pub members: Vec<String>,
-}
-
-/// What a watched contract is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ContractKind {
-    /// OpenZeppelin Governor 4 or 5.
-    Governor,
-    /// Compound's Governor Bravo.
-    GovernorBravo,
-    /// Compound's Governor Alpha.
-    GovernorAlpha,
-    /// Nouns DAO, its forks, or its data contract.
-    Nouns,
-    /// Optimism's governor, or Alligator.
-    OptimismGovernor,
-    /// ERC-20 with votes.
-    Votes,
-    /// ERC-721, with ranges, metadata updates, locks and votes.
-    Erc721,
-    /// ERC-1155.
-    Erc1155,
-    /// ERC-6909.
-    Erc6909,
-    /// OpenZeppelin's or Compound's timelock.
-    Timelock,
-    /// Ethereum Attestation Service.
-    Eas,
-    /// An achievement manager.
-    Achievements,
-    /// Any contract, for who controls it.
-    Access,
-    /// Any contract, by its ABI file.
-    Abi,
-}
-
-impl ContractKind {
-    /// Whether it is one of proposals and votes.
-    #[must_use]
-    pub fn is_governor(self) -> bool {
-        matches!(
-            self,
-            Self::Governor
-                | Self::GovernorBravo
-                | Self::GovernorAlpha
-                | Self::Nouns
-                | Self::OptimismGovernor
-        )
-    }
-}
-
-/// How a governor decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GovernorCounting {
-    /// For and abstain reach `quorum(snapshot)`.
-    Standard,
-    /// For reaches `quorumVotes()`.
-    Bravo,
-    /// For reaches `quorumVotes(proposal)`, which is known when voting is over.
-    Nouns,
-    /// As `state(proposal)` says.
-    Word,
-}
-
-/// How a governor counts time (ERC-6372 `CLOCK_MODE`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GovernorClock {
-    /// `mode=blocknumber`.
-    Block,
-    /// `mode=timestamp`.
-    Timestamp,
 }
 
 #[derive(Debug, Deserialize)]
@@ -408,31 +301,4 @@ pub(super) struct RawDebug {
     #[serde(default)]
     pub fault_injection: bool,
     pub failpoint: Option<String>,
-}
-
-/// A decimal number, written as text or as a TOML integer; never a float,
-/// which could not hold what people write into it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Number(pub String);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Number;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an integer, or a decimal number in quotes")
-            }
-            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Number, E> {
-                Ok(Number(n.to_string()))
-            }
-            fn visit_i64<E: de::Error>(self, n: i64) -> Result<Number, E> {
-                Ok(Number(n.to_string()))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Number, E> {
-                Ok(Number(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
 }

@@ -11,9 +11,10 @@ use super::{
     error::Problem,
     limits,
     meter::Meters,
-    model::{Achievement, Condition, Leaf, Mode, OnRetract, Urgency},
+    model::{Achievement, Mode, OnRetract, Urgency},
     prerequisites,
     seen::{ID_REMEDY, NAME_REMEDY, Seen, unique_id, unique_name},
+    tree::{Condition, Leaf},
     turns::period,
 };
 use crate::domain::Name;

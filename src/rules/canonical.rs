@@ -12,11 +12,13 @@ use crate::governance::Counting;
 use super::{
     again::Every,
     meter::{Measure, Meter, Signal, Window},
-    model::{
-        Achievement, Bound, Condition, ContractRef, EventLeaf, Having, Holding, HoldsLeaf, Leaf,
-        ListedLeaf, Mode, Number, Over, RatioLeaf, RuleSet, Scored,
-    },
+    model::{Achievement, ContractRef, Mode, RuleSet},
+    number::Number,
     sequence::Sequence,
+    tree::{
+        Bound, Condition, EventLeaf, Having, Holding, HoldsLeaf, Leaf, ListedLeaf, Over, RatioLeaf,
+        Scored,
+    },
 };
 
 pub(super) fn version(set: &RuleSet) -> B256 {

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{
     memory::State,
-    model::{Achievement, EventKind, Leaf, Over, RuleSet},
+    model::{Achievement, RuleSet},
     proposals::{Followed, Within},
+    tree::{EventKind, Leaf, Over},
 };
 use crate::{
     domain::{Name, unlock::decimal},

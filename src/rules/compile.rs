@@ -30,9 +30,11 @@ use super::{
     links::Links,
     literal,
     meter::Meters,
-    model::{Achievement, ContractRef, Leaf, Number, Over, RuleSet},
+    model::{Achievement, ContractRef, RuleSet},
+    number::Number,
     outcomes, prerequisites, ratio,
     seen::{NAME_REMEDY, Seen},
+    tree::{Leaf, Over},
 };
 use crate::domain::{FieldType, Name};
 

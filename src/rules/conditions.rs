@@ -10,9 +10,10 @@ use super::{
     error::{Problem, suggest},
     limits,
     meter::Meters,
-    model::{Bound, Condition, Leaf, ListedLeaf, Number, Scored},
+    number::Number,
     period::Period,
     signals::{EVENT_KEYS, EVENT_REMEDY},
+    tree::{Bound, Condition, Leaf, ListedLeaf, Scored},
 };
 use crate::domain::Name;
 

@@ -9,7 +9,8 @@ use super::{
     chances::Chance as VoteChance,
     error::suggest,
     memory::{self, State, View},
-    model::{Achievement, Bound, Condition, Leaf, RatioLeaf, RuleSet, Scored},
+    model::{Achievement, RuleSet},
+    tree::{Bound, Condition, Leaf, RatioLeaf, Scored},
     verdict::Verdict,
     words::{from, missing, percent},
 };

@@ -11,8 +11,8 @@ use super::{
     links::Links,
     memory::{Counted, State},
     meter::Signal,
-    model::Number,
     mutual::{self, Party},
+    number::Number,
 };
 use crate::domain::{Event, FieldType, Value};
 

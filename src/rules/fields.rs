@@ -9,8 +9,9 @@ use super::{
     error::{Problem, suggest},
     limits, literal,
     meter::{Aggregate, Measure},
-    model::{Bound, EventKind, Number},
+    number::Number,
     predicate::{self, Relation, Term},
+    tree::{Bound, EventKind},
 };
 use crate::domain::{EventSchema, FieldType, Value};
 

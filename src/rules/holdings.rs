@@ -10,8 +10,9 @@ use super::{
     facts::Facts,
     index::Looking,
     memory::{Counted, Key, State, read, write, write_or_remove},
-    model::{Having, Holding, RuleSet},
+    model::RuleSet,
     mutual::Party,
+    tree::{Having, Holding},
 };
 use crate::domain::{FieldType, Name, Value};
 

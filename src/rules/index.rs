@@ -6,8 +6,10 @@ use alloy::primitives::U256;
 
 use super::{
     meter::{Measure, Meter},
-    model::{Achievement, EventKind, Having, Holding, HoldsLeaf, Leaf, Number, Over, Tally},
+    model::Achievement,
+    number::Number,
     places::Places,
+    tree::{EventKind, Having, Holding, HoldsLeaf, Leaf, Over, Tally},
 };
 use crate::domain::Name;
 

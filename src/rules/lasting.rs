@@ -3,9 +3,10 @@
 use super::{
     memory::{self, Counted, Kept, Key, State, View},
     meter::{Measure, Window},
-    model::{Achievement, Leaf, Over, RuleSet},
+    model::{Achievement, RuleSet},
     streak::Turn,
     tally,
+    tree::{Leaf, Over},
     unlock::{Lapse, Unlock},
     verdict::Verdict,
     who::Who,

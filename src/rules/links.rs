@@ -8,8 +8,9 @@ use super::{
     catalog::{Catalog, CatalogContract},
     document::{Errors, Node, Table},
     error::{Problem, suggest},
-    model::{Achievement, Having, Leaf},
+    model::Achievement,
     stocks,
+    tree::{Having, Leaf},
 };
 use crate::domain::Name;
 

@@ -6,7 +6,7 @@
 use alloy::primitives::{I256, U256};
 use toml::de::DeValue;
 
-use super::{error::Problem, model::Number};
+use super::{error::Problem, number::Number};
 use crate::domain::{FieldType, Value};
 
 /// Powers of ten beyond this can't fit 256 bits.

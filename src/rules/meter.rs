@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    model::{Bound, EventKind, Holding, Number, Tally},
+    number::Number,
     period::Period,
     predicate::Term,
     sequence::Sequence,
     streak::Turn,
+    tree::{Bound, EventKind, Holding, Tally},
 };
 use crate::domain::FieldType;
 

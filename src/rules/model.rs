@@ -1,26 +1,22 @@
 //! A rule set as the fold evaluates it: every name resolved, every literal
 //! typed.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::Arc,
-};
+use std::collections::BTreeMap;
 
-use alloy::primitives::{Address, B256, I256, Keccak256, U256};
-use serde::{Deserialize, Serialize};
+use alloy::primitives::{Address, B256, Keccak256, U256};
 
 use super::{
     again::Every,
     index::Index,
     links::Links,
-    meter::{Aggregate, Measure, Meter, Window},
+    meter::{Aggregate, Measure, Meter},
+    number::Number,
     proposals::Followed,
+    tree::{Bound, Condition, Leaf, Tally},
 };
 pub use crate::domain::{OnRetract, Urgency};
 use crate::{
-    domain::{FieldType, Name, UnlockId},
+    domain::{Name, UnlockId},
     fold::Source,
 };
 
@@ -139,157 +135,6 @@ impl Mode {
     }
 }
 
-/// A tree over an achievement's leaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Condition {
-    /// Index into [`Achievement::leaves`].
-    Leaf(usize),
-    All(Vec<Condition>),
-    Any(Vec<Condition>),
-    AtLeast(usize, Vec<Condition>),
-    /// The leaf's events did not come so far, and can't any more: its window is
-    /// over.
-    Not(usize),
-    Score {
-        at_least: U256,
-        members: Vec<Scored>,
-    },
-}
-
-/// What gives points.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Scored {
-    /// So many for each that a leaf's meter shows.
-    Each { points: u64, leaf: usize },
-    /// So many while a condition holds.
-    Once { points: u64, condition: Condition },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Leaf {
-    /// A user's events have come far enough.
-    Events(EventLeaf),
-    /// Enough tokens in a user's hands.
-    Holds(HoldsLeaf),
-    /// A user's events, as a part of everybody's.
-    Ratio(RatioLeaf),
-    /// Whether the user is on a list.
-    Listed(ListedLeaf),
-}
-
-/// A list, and whether to be on it or off it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ListedLeaf {
-    pub(super) list: Name,
-    pub(super) users: Arc<BTreeSet<Address>>,
-    pub(super) among: bool,
-}
-
-/// What part of something a user must have taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RatioLeaf {
-    /// Index into [`RuleSet::meters`]: what the user did.
-    pub(super) meter: usize,
-    /// Of how much.
-    pub(super) over: Over,
-    /// Hundredths of a percent: 7,500 are three quarters.
-    pub(super) at_least_bps: u64,
-    /// Before there is as much as this, nobody has any part.
-    pub(super) of_at_least: u64,
-}
-
-/// What a part is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Over {
-    /// What happened to everybody, and its place in [`RuleSet::tallies`].
-    Everybody { tally: Tally, place: usize },
-    /// What happened to the user: index into [`RuleSet::meters`].
-    Own(usize),
-}
-
-/// Events that are the same for everybody, and when they count.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Tally {
-    /// Which.
-    pub(super) kinds: BTreeSet<EventKind>,
-    pub(super) window: Window,
-}
-
-/// What a meter must show.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct EventLeaf {
-    /// Index into [`RuleSet::meters`].
-    pub(super) meter: usize,
-    pub(super) bound: Bound,
-}
-
-/// What a number must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bound {
-    AtLeast(Number),
-    AtMost(Number),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct EventKind {
-    pub(super) contract: Name,
-    pub(super) event: Name,
-}
-
-impl fmt::Display for EventKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.contract, self.event)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HoldsLeaf {
-    pub(super) tokens: Holding,
-    /// Without a break for so many seconds.
-    pub(super) held_for: Option<u64>,
-}
-
-/// So much of something in somebody's hands.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Holding {
-    pub(super) what: Having,
-    /// Whose.
-    pub(super) contract: Name,
-    pub(super) at_least: U256,
-    /// Under what the state keeps it; [`Self::UNPLACED`] until that is settled for all of a set.
-    pub(super) place: u32,
-}
-
-impl Holding {
-    /// Nothing is kept under it.
-    pub(super) const UNPLACED: u32 = u32::MAX;
-}
-
-/// What users have of a contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Having {
-    /// ERC-721 tokens.
-    Tokens,
-    /// The ERC-721 token with this id.
-    Token(U256),
-    /// An amount of an ERC-20 token.
-    Amount,
-    /// An amount of a type of tokens, as of ERC-1155.
-    Item(U256),
-    /// Attestations of a schema by somebody, as of EAS.
-    Attestations { schema: B256, attester: Address },
-    /// Others that have any of it and let the user vote with it.
-    Delegators,
-}
-
-/// A number of the kind its field has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Number {
-    Uint(U256),
-    Int(I256),
-}
-
 impl Achievement {
     /// By which meter alone it is earned, at what: it needs to be looked at only once that
     /// shows as much.
@@ -400,59 +245,5 @@ impl RuleSet {
             contract: contract.name.clone(),
         };
         self.read.values().map(source).collect()
-    }
-}
-
-impl Leaf {
-    /// What must be shown.
-    pub(super) fn bound(&self) -> Bound {
-        match self {
-            Self::Events(leaf) => leaf.bound,
-            Self::Listed(_) => Bound::AtLeast(Number::Uint(U256::from(1))),
-            // Of what the ratio comes to, in hundredths of a percent.
-            Self::Ratio(leaf) => Bound::AtLeast(Number::Uint(U256::from(leaf.at_least_bps))),
-            Self::Holds(leaf) => Bound::AtLeast(Number::Uint(leaf.tokens.at_least)),
-        }
-    }
-}
-
-/// Numbers of one kind in their order; kinds are never mixed.
-impl PartialOrd for Number {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Number {
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Uint(a), Self::Uint(b)) => a.cmp(b),
-            (Self::Int(a), Self::Int(b)) => a.cmp(b),
-            (Self::Uint(_), Self::Int(_)) => Ordering::Greater,
-            (Self::Int(_), Self::Uint(_)) => Ordering::Less,
-        }
-    }
-}
-
-impl Number {
-    /// How much less there is; zero when nothing lacks.
-    pub(super) fn less(self, shown: Option<Self>) -> U256 {
-        match (shown, self) {
-            (None, Self::Uint(needed)) => needed,
-            (Some(Self::Uint(have)), Self::Uint(needed)) => needed.saturating_sub(have),
-            // The difference of two signed numbers always fits unsigned.
-            (Some(Self::Int(have)), Self::Int(needed)) if have < needed => {
-                needed.into_raw().wrapping_sub(have.into_raw())
-            }
-            _ => U256::ZERO,
-        }
-    }
-
-    /// Nothing, as fields of a type hold it.
-    pub(super) fn zero(field_type: &FieldType) -> Self {
-        match field_type {
-            FieldType::Int => Self::Int(I256::ZERO),
-            _ => Self::Uint(U256::ZERO),
-        }
     }
 }

@@ -21,8 +21,9 @@ use super::{
     holdings::{self, Change},
     links::Links,
     memory::{Key, State, read, write},
-    model::{ListedLeaf, RuleSet},
+    model::RuleSet,
     places::Places,
+    tree::ListedLeaf,
 };
 
 /// So many wallets a member can have: each look at one of them is a look at all.

@@ -12,9 +12,11 @@ use super::{
     fields, limits,
     memory::View,
     meter::{Measure, Meter, Window},
-    model::{Achievement, Bound, Leaf, Mode, Number, Over, RatioLeaf, RuleSet, Tally},
+    model::{Achievement, Mode, RuleSet},
+    number::Number,
     signals::Asked,
     tally,
+    tree::{Bound, Leaf, Over, RatioLeaf, Tally},
 };
 
 /// What a user took of what there was.

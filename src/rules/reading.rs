@@ -8,10 +8,11 @@ use super::{
     marks,
     memory::{self, Counted, Key, State, View},
     meter::{Aggregate, Measure, Meter, Window},
-    model::{Bound, Number},
+    number::Number,
     records::Entry,
     streak::Turn,
     tally,
+    tree::Bound,
     user::User,
     who::Who,
 };

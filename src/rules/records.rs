@@ -4,7 +4,7 @@ use alloy::primitives::{B128, I256, U256};
 use serde::{Serialize, de::DeserializeOwned};
 use smallvec::SmallVec;
 
-use super::model::Number;
+use super::number::Number;
 
 /// How often something was requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -9,7 +9,7 @@ use super::{
     document::{Errors, Node},
     error::Problem,
     literal,
-    model::Number,
+    number::Number,
     prerequisites::Required,
 };
 use crate::domain::{FieldType, Name};

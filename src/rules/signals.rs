@@ -8,9 +8,9 @@ use super::{
     fields::{Named, event, field_type, filter, measure, wrong_field},
     limits,
     meter::{Measure, Meter, Signal, Window},
-    model::{EventKind, EventLeaf},
     predicate::Term,
     spans,
+    tree::{EventKind, EventLeaf},
 };
 use crate::domain::{EventSchema, FieldType, Name};
 

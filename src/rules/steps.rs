@@ -7,10 +7,11 @@ use super::{
     document::{Errors, Node},
     limits,
     meter::{Measure, Window},
-    model::{Bound, EventLeaf, Number},
+    number::Number,
     sequence::Sequence,
     signals::SIGNAL_KEYS,
     spans,
+    tree::{Bound, EventLeaf},
 };
 
 impl Conditions<'_, '_> {

@@ -10,8 +10,9 @@ use super::{
     fields::{Named, event, field_type, one_value, wrong_field},
     holdings::DELEGATED,
     limits, literal,
-    model::{EventKind, Having, Holding, HoldsLeaf, Number},
+    number::Number,
     spans,
+    tree::{EventKind, Having, Holding, HoldsLeaf},
 };
 use crate::domain::{FieldType, Name, Value};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{model::EventKind, period::Period};
+use super::{period::Period, tree::EventKind};
 
 /// What must not be missed.
 #[derive(Clone, Debug, PartialEq, Eq)]

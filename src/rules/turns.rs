@@ -8,9 +8,10 @@ use super::{
     error::{Problem, suggest},
     limits,
     meter::Measure,
-    model::{Bound, Number},
+    number::Number,
     period::Period,
     streak::{Streak, Turn},
+    tree::Bound,
 };
 
 impl Conditions<'_, '_> {

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::{
     memory::place as key,
-    model::Number,
+    number::Number,
     packed::{List, Lists, Packed},
     records::{
         Entry, Times, blob, entry, entry_words, long, number, number_words, of_blob, set_long,

@@ -6,7 +6,9 @@ use smallvec::SmallVec;
 use super::{
     holdings,
     memory::{self, View},
-    model::{Achievement, Condition, HoldsLeaf, Leaf, Number, RuleSet, Scored},
+    model::{Achievement, RuleSet},
+    number::Number,
+    tree::{Condition, HoldsLeaf, Leaf, Scored},
 };
 
 /// Whether something holds at a block time.

@@ -8,8 +8,10 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     explain::ConditionReport,
     meter::{Measure, Meter, Signal, Window},
-    model::{Bound, EventKind, Having, Holding, Leaf, ListedLeaf, Number, Over, RuleSet},
+    model::RuleSet,
+    number::Number,
     sequence::Sequence,
+    tree::{Bound, EventKind, Having, Holding, Leaf, ListedLeaf, Over},
 };
 
 impl RuleSet {

@@ -21,6 +21,8 @@ mod progress;
 mod publish;
 mod recover;
 pub mod replay;
+mod spec;
+mod trouble;
 mod truth;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -32,31 +34,30 @@ use ahead::Ahead;
 use census::{Created, Keeper};
 use progress::Progress;
 use replay::Replay;
+pub use spec::ContractSpec;
+pub use trouble::ContractFailure;
+pub(super) use trouble::Trouble;
 use truth::Scrub;
 
 use super::{
-    feed::{FeedActor, FeedError},
+    feed::FeedActor,
     head::to_gauge,
-    messages::MessageError,
-    outbox::OutboxError,
     shared::{ChainLink, Shared},
 };
 use crate::{
     chain::{
         adapters::Adapter,
-        answers::LogFilter,
-        cursor::{ChainView, Confirmations, Cursor, Limits, Plan, Unlinked},
+        cursor::{ChainView, Confirmations, Cursor, Limits, Plan},
         feed::share::Watched,
-        rpc::RpcError,
     },
     config,
     domain::{BlockRef, Name},
     streams::{
-        PublishError, StreamError,
-        fence::{Fence, FenceError},
+        PublishError,
+        fence::Fence,
         subjects::{Writer, WriterKind},
     },
-    supervisor::{ActorRef, Next, Steps, Unreachable},
+    supervisor::{ActorRef, Next, Steps},
 };
 
 /// How long the feed may take to answer. It tells a contract to ask again long
@@ -126,68 +127,6 @@ impl Reading {
     }
 }
 
-/// Why a step did not get through; all of it is tried again.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
-    #[error(transparent)]
-    Rpc(#[from] RpcError),
-    #[error(transparent)]
-    Feed(#[from] FeedError),
-    #[error(transparent)]
-    NoFeed(#[from] Unreachable),
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    #[error(transparent)]
-    Fence(#[from] FenceError),
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    #[error(transparent)]
-    Message(#[from] MessageError),
-    #[error(transparent)]
-    DeadLetter(#[from] OutboxError),
-    #[error(transparent)]
-    Moved(#[from] Unlinked),
-    #[error("block {number} of the logs is {log_hash}, of the chain {header_hash}: it moved")]
-    OtherBranch {
-        number: u64,
-        log_hash: alloy::primitives::B256,
-        header_hash: alloy::primitives::B256,
-    },
-    #[error("the endpoint answered a log without {0}")]
-    Incomplete(&'static str),
-    #[error("what it created is compared with the chain: {left} blocks are left")]
-    Census { left: usize },
-}
-
-/// What a contract's actor is made of.
-#[derive(Clone)]
-pub struct ContractSpec {
-    /// Its chain.
-    pub link: ChainLink,
-    /// The chain's section.
-    pub chain: Arc<config::Chain>,
-    /// Its own section.
-    pub contract: Arc<config::Contract>,
-    /// What its logs mean.
-    pub adapter: Adapter,
-    /// Who reads for it.
-    pub feed: ActorRef<FeedActor>,
-    /// What is read for it.
-    pub watched: Arc<Watched>,
-    /// Where a factory creates it: which addresses it has.
-    pub created: Option<Created>,
-    /// The censuses of what its own events create.
-    pub keepers: Vec<Keeper>,
-}
-
-/// Why an incarnation ends.
-#[derive(Debug, thiserror::Error)]
-pub enum ContractFailure {
-    /// Another daemon writes for this contract now.
-    #[error(transparent)]
-    Fenced(PublishError),
-}
-
 impl ContractActor {
     /// An actor that will find its cursor in the stream.
     #[must_use]
@@ -224,24 +163,6 @@ impl ContractActor {
             progress_events: 0,
             told: Instant::now(),
             replay: Replay::default(),
-        }
-    }
-
-    /// What the feed must know of a configured contract.
-    #[must_use]
-    pub fn watched(contract: &config::Contract, adapter: &Adapter) -> Watched {
-        let confirmations = match contract.confirmations {
-            config::Confirmations::Blocks(blocks) => Confirmations::Blocks(blocks),
-            config::Confirmations::Safe => Confirmations::Safe,
-            config::Confirmations::Finalized => Confirmations::Finalized,
-        };
-        let (name, topics0) = (contract.name.clone(), adapter.topics0());
-        match contract.address() {
-            Some(address) => {
-                let filter = LogFilter { addresses: vec![address], topics0 };
-                Watched::new(name, confirmations, filter)
-            }
-            None => Watched::created(name, confirmations, topics0, &Arc::default()),
         }
     }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::Checker;
 use crate::{
     config::{
-        Benefit, Contract, StackKind,
+        Benefit, Contract, ContractKind, StackKind,
         amount::{parse_decimal, parse_units},
-        raw::{ContractKind, RawBenefit},
+        raw::RawBenefit,
     },
     domain::Name,
 };

@@ -11,10 +11,10 @@ use alloy::primitives::Address;
 use super::{Checker, chains::check_confirmations};
 use crate::{
     config::{
-        Calls, Chain, Confirmations, Contract, Creation, Delivery, GovernorClock, GovernorCounting,
-        GovernorGroup, Place, abi,
+        Calls, Chain, Confirmations, Contract, ContractKind, Creation, Delivery, GovernorClock,
+        GovernorCounting, GovernorGroup, Place, abi,
         files::{Unusable, read_bounded},
-        raw::{ContractKind, RawContract, RawCreation, RawGroup},
+        raw::{RawContract, RawCreation, RawGroup},
     },
     domain::Name,
 };

@@ -9,8 +9,9 @@ use crate::{
     config::{
         KmsService, KmsSource, Signer, SignerKeySource,
         amount::parse_decimal,
-        is_url,
+        number::Number,
         raw::{RawKey, RawSigner},
+        secrets::is_url,
     },
     domain::Name,
 };
@@ -27,15 +28,14 @@ pub(super) fn check_signers(
         let name = c.name(&key("name"), &signer.name, &mut names);
         let chain = c.reference(&key("chain"), &signer.chain, "chain", chain_names);
         let source = check_key(c, &key("key"), signer.key);
-        let mut amount =
-            |part: &str, given: Option<crate::config::raw::Number>, default, decimals| {
-                let text = given.map_or_else(|| String::from(default), |number| number.0);
-                parse_decimal(&text, decimals).filter(|wei| !wei.is_zero()).unwrap_or_else(|| {
-                    let remedy = "give a decimal number above 0, in quotes when it has a point";
-                    c.problem(&key(part), Some(&text), "not an amount", remedy);
-                    U256::ZERO
-                })
-            };
+        let mut amount = |part: &str, given: Option<Number>, default, decimals| {
+            let text = given.map_or_else(|| String::from(default), |number| number.0);
+            parse_decimal(&text, decimals).filter(|wei| !wei.is_zero()).unwrap_or_else(|| {
+                let remedy = "give a decimal number above 0, in quotes when it has a point";
+                c.problem(&key(part), Some(&text), "not an amount", remedy);
+                U256::ZERO
+            })
+        };
         let max_fee_per_gas = amount("max_fee_gwei", signer.max_fee_gwei, "100", 9);
         let daily_budget = amount("daily_budget_eth", signer.daily_budget_eth, "0.5", 18);
         let gas_buffer_percent = signer

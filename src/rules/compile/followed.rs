@@ -11,9 +11,10 @@ use crate::{
         error::Problem,
         memory,
         meter::Meter,
-        model::{ContractRef, EventKind, Tally},
+        model::ContractRef,
         outcomes,
         proposals::Followed,
+        tree::{EventKind, Tally},
     },
 };
 
