@@ -38,6 +38,8 @@ impl Number {
     pub(super) fn less(self, shown: Option<Self>) -> U256 {
         match (shown, self) {
             (None, Self::Uint(needed)) => needed,
+            // Of what is negative nothing lacks.
+            (None, Self::Int(needed)) => needed.max(I256::ZERO).into_raw(),
             (Some(Self::Uint(have)), Self::Uint(needed)) => needed.saturating_sub(have),
             // The difference of two signed numbers always fits unsigned.
             (Some(Self::Int(have)), Self::Int(needed)) if have < needed => {

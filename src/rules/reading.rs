@@ -234,6 +234,14 @@ impl Placed<'_> {
         self.of(user.counted(self.place), user.number(self.place))
     }
 
+    /// Whether there is something that a sum could be of: nothing comes to zero, but not before
+    /// the event of the user's that its window begins with.
+    fn has_begun(self, user: &User) -> bool {
+        let Measure::Of { .. } = self.meter.measure else { return true };
+        let Window::Within { of, .. } = self.meter.window else { return true };
+        user.first(of).is_some()
+    }
+
     /// The number of a streak's turn at a time.
     fn turn(self, turn: &Turn, state: &State, time: u64) -> Option<u64> {
         turn.number(time, || tally::in_all(state, self.meter.tally))
@@ -254,7 +262,8 @@ impl Placed<'_> {
         }
         let Window::Last { seconds } = self.meter.window else {
             let total = view.user.counted(self.place);
-            return Shown { number: self.of(total, view.user.number(self.place)), total };
+            let number = self.of(total, view.user.number(self.place));
+            return Shown { number: number.filter(|_| self.has_begun(&view.user)), total };
         };
         let entries = self.entries(view, seconds);
         let total = entries.len() as u64;

@@ -242,6 +242,10 @@ impl Events {
         let counting = self.counting(history, who, now, daily);
         let numbers = || counting.iter().map(|(_, _, number)| *number);
         let weight = |number: u64| i64::try_from(number).unwrap();
+        // A sum of nothing is zero, once there is something that it is of.
+        let has_begun =
+            !matches!(self.window, Window::WithinOfRating(_)) || rating_of(history, who);
+        let may_be = |sum: i64, gte: i64| has_begun && sum >= gte;
         match self.measure {
             Measure::Votes(count) => counting.len() as u64 >= count,
             Measure::Proposals(count) => {
@@ -250,11 +254,11 @@ impl Events {
                 proposals.dedup();
                 proposals.len() as u64 >= count
             }
-            Measure::WeightSum(gte) => numbers().sum::<i64>() >= weight(gte),
+            Measure::WeightSum(gte) => may_be(numbers().sum(), weight(gte)),
             Measure::WeightMaxAtMost(lte) => numbers().max().is_some_and(|it| it <= weight(lte)),
             Measure::WeightMaxAtLeast(gte) => numbers().max().is_some_and(|it| it >= weight(gte)),
             Measure::WeightMinAtLeast(gte) => numbers().min().is_some_and(|it| it >= weight(gte)),
-            Measure::PointsSum(gte) => numbers().sum::<i64>() >= gte,
+            Measure::PointsSum(gte) => may_be(numbers().sum(), gte),
             Measure::Streak(length, grace) => {
                 let turns: std::collections::BTreeSet<i64> = numbers().collect();
                 let Some(last) = turns.last() else { return false };
@@ -278,6 +282,11 @@ impl Events {
             _ => false,
         }
     }
+}
+
+/// Whether somebody was rated.
+fn rating_of(history: &[(u64, What)], who: u8) -> bool {
+    history.iter().any(|(_, what)| matches!(what, What::Rate { member, .. } if *member == who))
 }
 
 /// Ratings of anybody.
@@ -404,11 +413,11 @@ fn events() -> impl Strategy<Value = Events> {
     let measure = prop_oneof![
         3 => (1..3_u64).prop_map(Measure::Votes),
         2 => (1..3_u64).prop_map(Measure::Proposals),
-        1 => (1..9_u64).prop_map(Measure::WeightSum),
+        1 => (0..9_u64).prop_map(Measure::WeightSum),
         1 => (0..4_u64).prop_map(Measure::WeightMaxAtMost),
         1 => (2..6_u64).prop_map(Measure::WeightMaxAtLeast),
         1 => (1..4_u64).prop_map(Measure::WeightMinAtLeast),
-        1 => (1..5_i64).prop_map(Measure::PointsSum),
+        2 => (-3..5_i64).prop_map(Measure::PointsSum),
         2 => (1..4_u64, 0..2_u64).prop_map(|(length, grace)| Measure::Streak(length, grace)),
     ];
     let window = prop_oneof![
@@ -423,6 +432,15 @@ fn events() -> impl Strategy<Value = Events> {
             // What is forgotten again makes no streak.
             let window = match (&measure, window) {
                 (Measure::Streak(..), Window::Last(_)) => Window::Always,
+                // What nothing is enough for must begin with something.
+                (
+                    Measure::PointsSum(..=0) | Measure::WeightSum(0),
+                    Window::WithinOfRating(long),
+                ) => Window::WithinOfRating(long),
+                (Measure::PointsSum(gte @ ..=0), _) => {
+                    Window::WithinOfRating(gte.unsigned_abs() + 3)
+                }
+                (Measure::WeightSum(0), _) => Window::WithinOfRating(5),
                 (_, window) => window,
             };
             Events { measure, window, in_favour, holding }

@@ -136,6 +136,20 @@ fn a_sum_that_nothing_is_enough_for_is_met_when_its_window_begins() {
 }
 
 #[test]
+fn there_is_no_sum_before_its_window_begins_whatever_else_is_met() {
+    for (gte, at_the_vote, at_the_contribution) in [("-2", 0, 1), ("0", 0, 1), ("1", 0, 0)] {
+        let mut world = World::new(when(&format!(
+            "all = [{{ event = \"dao.vote_cast\", subject = \"voter\" }}, {{ event = \
+             \"contributions.rated\", subject = \"member\", sum = {{ field = \"points\", gte = {gte} \
+             }}, within = {{ span = \"7d\", after = {{ event = \"contributions.contributed\", \
+             subject = \"member\" }} }} }}]"
+        )));
+        assert_eq!(world.vote(1, 1, "1"), at_the_vote, "{gte}");
+        assert_eq!(world.contribute(1), at_the_contribution, "{gte}");
+    }
+}
+
+#[test]
 fn the_greatest_and_the_smallest_number_of_a_field() {
     let mut world = voted("max = { field = \"weight\", gte = 10 }");
     assert_eq!(world.vote(1, 1, "9"), 0);
