@@ -5,8 +5,9 @@
 //! "external"` is for more. Whoever owns a [`ManagedServer`] waits for its
 //! end and restarts it: on the same port, so that clients find it again.
 
+mod memory;
+
 use std::{
-    env,
     fs::{self, DirBuilder, File, TryLockError},
     io::{self, Read as _, Seek as _},
     os::unix::fs::DirBuilderExt as _,
@@ -250,12 +251,6 @@ async fn end_stale(layout: &Layout) -> Result<(), ManagedError> {
         .map_err(|source| ManagedError::Stale { folder: shown_parent(&config), source })
 }
 
-/// What Go's garbage collector is told, unless the environment says otherwise: from here
-/// on it collects more often. nats-server keeps blocks of 8 MiB that it has written, or
-/// read back, for as long as nobody collects them, and takes twice what it uses: reading
-/// a long history it had half a gigabyte, of which it needed little.
-const MEMORY_LIMIT: (&str, &str) = ("GOMEMLIMIT", "256MiB");
-
 /// Starts the process and waits until it told its port.
 async fn launch(
     program: &Path,
@@ -272,11 +267,8 @@ async fn launch(
     let output = File::create(layout.output()).map_err(folder(layout.output()))?;
     let errors = output.try_clone().map_err(folder(layout.output()))?;
     let log_start = fs::metadata(layout.log()).map_or(0, |log| log.len());
-    let mut server = Command::new(program);
-    if env::var_os(MEMORY_LIMIT.0).is_none() {
-        server.env(MEMORY_LIMIT.0, MEMORY_LIMIT.1);
-    }
-    let mut child = server
+    let mut child = Command::new(program)
+        .envs(memory::variables())
         .arg("--config")
         .arg(layout.config())
         .stdin(Stdio::null())
