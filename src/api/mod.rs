@@ -11,19 +11,19 @@ mod pause;
 mod problem;
 mod repair;
 mod replay;
+mod routes;
+mod shape;
+
+#[cfg(test)]
+mod tests;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use actix_web::{
-    App, HttpResponse, HttpServer,
-    dev::ServerHandle,
-    http::header,
-    web::{self, Data, Path, Query},
-};
+use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn, web::Data};
 use alloy::primitives::Address;
 use futures::future::LocalBoxFuture;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
+use serde::Serialize;
+use serde_json::Value as Json;
 
 pub use letters::{LetterAsk, LettersQuery};
 pub use pause::PauseBody;
@@ -145,9 +145,6 @@ pub struct Api {
     address: SocketAddr,
 }
 
-/// Largest request body, in bytes: no route reads a long one.
-const MAX_BODY_BYTES: usize = 16 * 1024;
-
 impl Api {
     /// Binds the address and serves on a thread of its own. Must be called
     /// within an actix system.
@@ -158,43 +155,8 @@ impl Api {
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(Data::from(Arc::clone(&operator)))
-                .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
-                .app_data(
-                    web::QueryConfig::default()
-                        .error_handler(|error, _| ApiProblem::BadRequest(error.to_string()).into()),
-                )
-                .app_data(
-                    web::JsonConfig::default()
-                        .limit(MAX_BODY_BYTES)
-                        .error_handler(|error, _| ApiProblem::BadRequest(error.to_string()).into()),
-                )
-                .route("/healthz", web::get().to(healthz))
-                .route("/readyz", web::get().to(readyz))
-                .route("/metrics", web::get().to(metrics))
-                .route("/api/v1/status", web::get().to(status))
-                .route("/api/v1/explain", web::get().to(explain))
-                .route("/api/v1/proof", web::get().to(proof))
-                .route("/api/v1/evidence", web::get().to(evidence))
-                .route("/api/v1/benefits/{governor}/{holder}", web::get().to(benefits))
-                .route("/api/v1/chains/{chain}/resume", web::post().to(resume))
-                .route("/api/v1/fees/quote", web::get().to(quote))
-                .route("/api/v1/codes", web::get().to(codes::all))
-                .route("/api/v1/codes/{code}", web::get().to(codes::one))
-                .route("/api/v1/facts/{source}", web::post().to(facts::say))
-                .route("/api/v1/pause", web::post().to(pause::pause))
-                .route("/api/v1/resume", web::post().to(pause::resume))
-                .route("/api/v1/signers/{signer}/repair", web::post().to(repair::repair))
-                .route("/api/v1/dead-letters", web::get().to(letters::list))
-                .route("/api/v1/dead-letters/{sequence}", web::get().to(letters::show))
-                .route("/api/v1/dead-letters/{sequence}", web::delete().to(letters::discard))
-                .route("/api/v1/dead-letters/{sequence}/replay", web::post().to(letters::replay))
-                .route("/api/v1/actors/{actor:.*}/retry", web::post().to(retry))
-                .route("/api/v1/contracts/{contract}/replay", web::post().to(replay::start))
-                .route("/api/v1/contracts/{contract}/replay", web::get().to(replay::progress))
-                .route("/api/v1/debug/crash/{actor:.*}", web::post().to(crash))
-                .default_service(web::to(|| async {
-                    Err::<HttpResponse, _>(ApiProblem::NotFound("no such path".into()))
-                }))
+                .wrap(from_fn(shape::in_one_shape))
+                .configure(routes::all)
         })
         .workers(1)
         .max_connections(256)
@@ -221,96 +183,3 @@ impl Api {
 }
 
 type Shared = Data<dyn Operator>;
-
-/// The process is alive.
-async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "alive" }))
-}
-
-/// 200 when every part works; 503 and the parts that don't otherwise.
-async fn readyz(operator: Shared) -> HttpResponse {
-    let not_ready = operator.not_ready();
-    let ready = not_ready.is_empty();
-    let body = json!({ "ready": ready, "not_ready": not_ready });
-    if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() }.json(body)
-}
-
-async fn metrics(operator: Shared) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
-        .body(operator.metrics())
-}
-
-async fn status(operator: Shared) -> HttpResponse {
-    HttpResponse::Ok().json(operator.status())
-}
-
-async fn proof(operator: Shared, query: Query<ExplainQuery>) -> Result<HttpResponse, ApiProblem> {
-    let ExplainQuery { achievement, user } = query.into_inner();
-    Ok(HttpResponse::Ok().json(operator.proof(achievement, user).await?))
-}
-
-async fn evidence(
-    operator: Shared,
-    query: Query<ExplainQuery>,
-) -> Result<HttpResponse, ApiProblem> {
-    let ExplainQuery { achievement, user } = query.into_inner();
-    Ok(HttpResponse::Ok().json(operator.evidence(achievement, user).await?))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExplainQuery {
-    achievement: String,
-    user: Address,
-}
-
-async fn explain(operator: Shared, query: Query<ExplainQuery>) -> Result<HttpResponse, ApiProblem> {
-    let ExplainQuery { achievement, user } = query.into_inner();
-    Ok(HttpResponse::Ok().json(operator.explain(achievement, user).await?))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct QuoteQuery {
-    signer: String,
-}
-
-async fn quote(operator: Shared, query: Query<QuoteQuery>) -> Result<HttpResponse, ApiProblem> {
-    Ok(HttpResponse::Ok().json(operator.quote(query.into_inner().signer).await?))
-}
-
-async fn benefits(
-    operator: Shared,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, ApiProblem> {
-    let (governor, holder) = path.into_inner();
-    let holder = holder
-        .parse()
-        .map_err(|_| ApiProblem::BadRequest("the holder is no address".to_owned()))?;
-    Ok(HttpResponse::Ok().json(operator.benefits(&governor, holder).await?))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ResumeBody {
-    from_block: u64,
-}
-
-async fn resume(
-    operator: Shared,
-    chain: Path<String>,
-    body: web::Json<ResumeBody>,
-) -> Result<HttpResponse, ApiProblem> {
-    Ok(HttpResponse::Accepted().json(operator.resume(&chain, body.from_block).await?))
-}
-
-async fn retry(operator: Shared, actor: Path<String>) -> Result<HttpResponse, ApiProblem> {
-    operator.retry(&actor).await?;
-    Ok(HttpResponse::Accepted().json(json!({ "retried": actor.as_str() })))
-}
-
-async fn crash(operator: Shared, actor: Path<String>) -> Result<HttpResponse, ApiProblem> {
-    operator.crash(&actor).await?;
-    Ok(HttpResponse::Accepted().json(json!({ "crashed": actor.as_str() })))
-}

@@ -1,6 +1,10 @@
 //! One shape for every error: RFC 9457 problem details.
 
-use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use actix_web::{
+    Error, HttpResponse, ResponseError,
+    error::JsonPayloadError,
+    http::{StatusCode, header},
+};
 use serde_json::json;
 
 /// An answer other than the one asked for.
@@ -12,6 +16,18 @@ pub enum ApiProblem {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
+    /// The path takes other methods.
+    #[error("this path takes {allowed}")]
+    MethodNotAllowed {
+        /// Which, as an `Allow` header names them.
+        allowed: String,
+    },
+    /// The body is longer than any route reads.
+    #[error("the body is longer than {limit_bytes} bytes")]
+    TooLarge {
+        /// The longest one.
+        limit_bytes: usize,
+    },
     /// What is asked for does not fit the present state.
     #[error("{0}")]
     Conflict(String),
@@ -21,39 +37,80 @@ pub enum ApiProblem {
     /// A part that is needed for the answer does not work now.
     #[error("{0}")]
     Unavailable(String),
+    /// A mistake of the daemon's own. What it is stands in the log alone.
+    #[error("the daemon made a mistake; its log says more")]
+    Internal,
 }
 
 impl ApiProblem {
+    /// What an error of the server's own says, which never is the daemon's word.
+    pub(super) fn of(error: &Error) -> Self {
+        if let Some(problem) = error.as_error::<Self>() {
+            return problem.clone();
+        }
+        match error.as_response_error().status_code() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(),
+            StatusCode::NOT_FOUND => Self::NotFound(error.to_string()),
+            status if status.is_client_error() => Self::BadRequest(error.to_string()),
+            _ => Self::Internal,
+        }
+    }
+
+    /// What is wrong with a body that should be JSON.
+    pub(super) fn of_body(error: &JsonPayloadError) -> Self {
+        match error.status_code() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(),
+            _ => Self::BadRequest(error.to_string()),
+        }
+    }
+
+    fn too_large() -> Self {
+        Self::TooLarge { limit_bytes: super::routes::MAX_BODY_BYTES }
+    }
+
     fn code(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad_request",
             Self::NotFound(_) => "not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::TooLarge { .. } => "too_large",
             Self::Conflict(_) => "conflict",
             Self::Forbidden(_) => "forbidden",
             Self::Unavailable(_) => "unavailable",
-        }
-    }
-}
-
-impl ResponseError for ApiProblem {
-    fn status_code(&self) -> StatusCode {
-        match self {
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => "internal",
         }
     }
 
-    fn error_response(&self) -> HttpResponse {
+    /// The answer to a request of this id.
+    pub(super) fn answer(&self, request_id: &str) -> HttpResponse {
         let status = self.status_code();
-        HttpResponse::build(status).content_type("application/problem+json").json(json!({
+        let mut answer = HttpResponse::build(status);
+        if let Self::MethodNotAllowed { allowed } = self {
+            answer.insert_header((header::ALLOW, allowed.as_str()));
+        }
+        answer.content_type("application/problem+json").json(json!({
             "type": "about:blank",
             "title": status.canonical_reason(),
             "status": status.as_u16(),
             "code": self.code(),
             "detail": self.to_string(),
+            "request_id": request_id,
         }))
+    }
+}
+
+/// How the server knows the status; the body is made by [`Self::answer`].
+impl ResponseError for ApiProblem {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
     }
 }

@@ -143,12 +143,11 @@ async fn what_may_not_be_said_is_refused_and_the_daemon_goes_on() {
         assert!(problem["detail"].as_str().unwrap().contains(said), "{problem}");
     }
     let huge = json!({ "id": "x".repeat(100_000) });
-    let (code, _) = {
-        let url = format!("{}/api/v1/facts/forum", daemon.url());
-        let answer = forum.http.post(url).body(huge.to_string()).send().await.unwrap();
-        (answer.status().as_u16(), ())
-    };
-    assert_eq!(code, 413);
+    let url = format!("{}/api/v1/facts/forum", daemon.url());
+    let answer = forum.http.post(url).body(huge.to_string()).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 413);
+    let problem: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(problem["code"], "too_large", "{problem}");
     assert_eq!(forum.send(&daemon, "forum", &good).await.0, 201);
     let (code, problem) = forum.send(&daemon, "forum", &forum.post("post-1", ada, "9")).await;
     assert_eq!(code, 409, "{problem}");
