@@ -79,5 +79,7 @@ fn init_logs(config: &Config) -> Result<Option<Bars>, Failure> {
         Some(bars) => telemetry::init(format, filter, bars),
         None => telemetry::init(format, filter, std::io::stderr),
     };
-    set.map(|()| bars).map_err(|e| Failure::Usage(e.to_string()))
+    set.map_err(|e| Failure::Usage(e.to_string()))?;
+    telemetry::log_panics();
+    Ok(bars)
 }

@@ -1,6 +1,10 @@
 //! Structured logs on stderr; stdout belongs to what commands print.
 
-use std::io::{self, IsTerminal};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::{self, IsTerminal},
+    panic, thread,
+};
 
 use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
@@ -74,6 +78,27 @@ where
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(terminal);
     let lines = if text { lines.boxed() } else { lines.json().flatten_event(true).boxed() };
     Ok(registry().with(directives).with(lines))
+}
+
+/// Has panics stand in the log, as all else does, instead of as plain text between its lines. Where
+/// the filter lets no error through they are told as they were.
+pub fn log_panics() {
+    let told = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !tracing::enabled!(tracing::Level::ERROR) {
+            return told(panic);
+        }
+        let place = panic.location().map(ToString::to_string);
+        let backtrace = Backtrace::capture();
+        let trace = (backtrace.status() == BacktraceStatus::Captured).then_some(&backtrace);
+        tracing::error!(
+            place = place.as_deref(),
+            thread = thread::current().name(),
+            backtrace = trace.map(tracing::field::display),
+            "panicked: {}",
+            panic.payload_as_str().unwrap_or("without a message")
+        );
+    }));
 }
 
 #[cfg(test)]

@@ -452,6 +452,20 @@ mod tests {
     }
 
     #[test]
+    fn every_metric_stands_in_the_documents_and_no_other() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| `meritd_"));
+        let told: HashSet<_> = rows
+            .map(|row| format!("meritd_{}", row.split('`').next().unwrap()))
+            .filter(|name| !name.contains(' '))
+            .collect();
+        let known: HashSet<_> = CATALOGUE.iter().map(|info| info.name.to_owned()).collect();
+        let apart: Vec<_> = told.symmetric_difference(&known).collect();
+        assert!(apart.is_empty(), "{apart:?}");
+    }
+
+    #[test]
     fn two_daemons_in_one_process_count_apart() {
         let (one, other) = (Metrics::new(), Metrics::new());
         one.clone().votes_total.with_label_values(&["dao"]).inc();

@@ -6,5 +6,5 @@ mod dashboards_tests;
 mod logs;
 mod metrics;
 
-pub use logs::{LogFormat, LogsError, init};
+pub use logs::{LogFormat, LogsError, init, log_panics};
 pub use metrics::{CATALOGUE, Families, Kind, MetricInfo, Metrics};

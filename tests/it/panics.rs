@@ -29,6 +29,14 @@ async fn assert_only_it_restarted_and_nothing_is_lost(
         }
     }
     assert_eq!(daemon.get("/readyz").await.0, 200);
+    // A panic is a line as all others are: whoever reads them by machine does not stumble.
+    let log = daemon.log();
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let panics = lines.iter().filter(|line| {
+        line["message"].as_str().is_some_and(|message| message.starts_with("panicked: "))
+    });
+    assert_eq!(panics.count(), 1, "{log}");
 }
 
 async fn panic_in(crashed: &str) {
