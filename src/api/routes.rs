@@ -1,7 +1,7 @@
 //! Which paths there are, and what each takes.
 
 use actix_web::{
-    FromRequest, Handler, HttpResponse, Responder, Route,
+    FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route,
     http::{Method, header},
     web::{self, Path, Query, ServiceConfig},
 };
@@ -75,7 +75,7 @@ pub(super) fn all(config: &mut ServiceConfig) {
         .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
         .app_data(web::QueryConfig::default().error_handler(refuse_query))
         .app_data(web::JsonConfig::default().limit(MAX_BODY_BYTES).error_handler(refuse_body))
-        .default_service(web::to(async || nothing("no such path")));
+        .default_service(web::to(nowhere));
     for (path, takes) in places() {
         let methods: Vec<String> = takes.iter().map(|(method, _)| method.to_string()).collect();
         let allowed = methods.join(", ");
@@ -90,8 +90,17 @@ pub(super) fn all(config: &mut ServiceConfig) {
     }
 }
 
-fn nothing(why: &str) -> Result<HttpResponse, ApiProblem> {
-    Err(ApiProblem::NotFound(why.to_owned()))
+/// The paths that have no version: whoever watches a daemon should not mind which it is.
+pub(super) const UNVERSIONED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+pub(super) const VERSIONED: &str = "/api/v1/";
+
+async fn nowhere(request: HttpRequest) -> Result<HttpResponse, ApiProblem> {
+    let hint = if request.path().starts_with(VERSIONED) {
+        String::new()
+    } else {
+        format!("; all but {} begin with {VERSIONED}", UNVERSIONED.join(", "))
+    };
+    Err(ApiProblem::NotFound(format!("no such path{hint}")))
 }
 
 /// The process is alive.

@@ -218,6 +218,23 @@ async fn what_the_server_itself_refuses_has_the_same_shape() {
 }
 
 #[actix_web::test]
+async fn every_path_has_a_version_but_three_and_one_without_is_told_so() {
+    for (path, _) in routes::places() {
+        assert!(
+            routes::UNVERSIONED.contains(&path) || path.starts_with(routes::VERSIONED),
+            "{path}"
+        );
+    }
+    for (path, hint) in [("/api/status", true), ("/status", true), ("/api/v1/statuses", false)] {
+        let answer = ask(Ok(()), TestRequest::get().uri(path)).await;
+        let body = to_bytes(answer.into_body()).await.unwrap();
+        let told: Json = serde_json::from_slice(&body).unwrap();
+        let told = told["detail"].as_str().unwrap().contains("begin with /api/v1/");
+        assert_eq!(told, hint, "{path}");
+    }
+}
+
+#[actix_web::test]
 async fn an_answer_has_the_id_of_its_request() {
     let id_of = async |given: &str| {
         let asked = TestRequest::get().uri("/healthz").insert_header((shape::REQUEST_ID, given));

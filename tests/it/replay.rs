@@ -112,7 +112,7 @@ async fn what_can_not_be_replayed_is_refused_by_name() {
         assert!(detail.contains(says), "`{says}` is not in: {detail}");
     }
     let (found, _) = refused(&daemon, "dao", &" ".repeat(100_000)).await;
-    assert_eq!(found, 400);
+    assert_eq!(found, 413);
     assert_eq!(daemon.get("/api/v1/contracts/dao/replay").await.0, 404);
 
     let command = async |contract: &str, from: &str, to: &str| {
