@@ -1,16 +1,19 @@
 //! `meritd check`: everything that can be known before the daemon runs.
 
+mod claims;
 mod rule_sets;
 
 use std::time::Duration;
 
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::{Address, U64},
+    primitives::{Address, Bytes, U64, keccak256},
     rpc::client::RpcClient,
 };
 use clap::Args;
 use serde_json::json;
+
+use claims::Claim;
 
 use super::{ConfigArgs, Failure, KeyArgs, client::DaemonArgs, print};
 use crate::{
@@ -142,13 +145,15 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
             }
         };
         match code(&client, address).await {
-            Ok(0) => findings.push(Finding::bad(
+            Ok(code) if code.is_empty() => findings.push(Finding::bad(
                 &what,
                 format!("there is no code at {address}; correct its address or chain"),
             )),
-            Ok(bytes) => {
-                let detail = format!("{bytes} bytes of code at {address}");
+            Ok(code) => {
+                let (bytes, hash) = (code.len(), keccak256(&code));
+                let detail = format!("{bytes} bytes of code at {address}, hash {hash}");
                 findings.push(Finding::good(&what, detail));
+                findings.extend(check_claim(&client, &what, address, contract.kind).await);
             }
             Err(why) => findings.push(Finding::bad(&what, why)),
         }
@@ -202,6 +207,28 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
     }
 }
 
+/// Whether a contract of tokens says that it is another kind than it is configured as.
+async fn check_claim(
+    client: &RpcClient,
+    what: &str,
+    address: Address,
+    kind: ContractKind,
+) -> Option<Finding> {
+    Some(match claims::ask(client, address, kind).await {
+        Ok(Claim::None) => return None,
+        Ok(Claim::Silent) => Finding::good(what, "does not say what it is (ERC-165)"),
+        Ok(Claim::Is(interface)) => Finding::good(what, format!("says that it is {interface}")),
+        Ok(Claim::IsNot(expected, found)) => {
+            let but = found.map(|found| format!(", but {found}")).unwrap_or_default();
+            let why = format!(
+                "{address} says that it is no {expected}{but}; correct its kind or address"
+            );
+            Finding::bad(what, why)
+        }
+        Err(why) => Finding::bad(what, why),
+    })
+}
+
 /// What is promised of a contract's unlocks, and by what.
 fn delivery(delivery: Delivery, calls: &Calls) -> String {
     let batch = if calls.has_batch() { "in batches" } else { "one a transaction" };
@@ -248,21 +275,16 @@ pub(super) async fn open(
     Ok((client, id.to()))
 }
 
-async fn code(client: &RpcClient, address: Address) -> Result<usize, String> {
-    let code: alloy::primitives::Bytes = client
+async fn code(client: &RpcClient, address: Address) -> Result<Bytes, String> {
+    client
         .request("eth_getCode", (address, BlockNumberOrTag::Latest))
         .await
-        .map_err(|error| error.to_string())?;
-    Ok(code.len())
+        .map_err(|error| error.to_string())
 }
 
-async fn call(
-    client: &RpcClient,
-    to: Address,
-    calldata: &alloy::primitives::Bytes,
-) -> Result<Vec<u8>, String> {
+async fn call(client: &RpcClient, to: Address, calldata: &Bytes) -> Result<Vec<u8>, String> {
     let request = json!({ "to": to, "data": calldata });
-    let answer: alloy::primitives::Bytes = client
+    let answer: Bytes = client
         .request("eth_call", (request, BlockNumberOrTag::Latest))
         .await
         .map_err(|error| error.to_string())?;

@@ -55,6 +55,7 @@ async fn a_configuration_that_fits_its_chain_is_good() {
         " ok   configuration: development: 4 contracts, 1 rule sets, 1 signers",
         " ok   endpoint/local/0: chain id 31337",
         " ok   contract/dao: ",
+        " ok   contract/badge: says that it is ERC-721",
         " ok   contract/achievements: ",
         " ok   signer/awards: has UNLOCKER_ROLE on achievements",
         " ok   signer/awards: has REVOKER_ROLE on achievements",
@@ -64,6 +65,26 @@ async fn a_configuration_that_fits_its_chain_is_good() {
     ended.says(0, &[]);
     let json: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(json["ok"], true, "{json:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contract_that_says_it_is_another_kind_is_named() {
+    let scene = Scene::create().await;
+    let (badge, governor) = (scene.world.badge.to_string(), scene.world.governor.to_string());
+    scene.edit(&badge, &governor);
+    let ended = scene.check(&[]);
+    ended.says(2, &["1 of "]);
+    let said = format!("{governor} says that it is no ERC-721; correct its kind or address");
+    ended.prints(&[&format!("FAIL  contract/badge: {said}")]);
+
+    // One that does not know the question may be anything.
+    scene.edit(
+        &format!("kind = \"erc721\"\naddress = \"{governor}\""),
+        &format!("kind = \"erc721\"\naddress = \"{}\"", scene.world.token),
+    );
+    let ended = scene.check(&[]);
+    ended.says(0, &[]);
+    ended.prints(&[" ok   contract/badge: does not say what it is (ERC-165)"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
