@@ -42,8 +42,9 @@ pub(super) async fn in_one_shape(
         let problem = ApiProblem::of(error);
         let (method, path) = (answered.request().method(), answered.request().path());
         let status = problem.status_code();
-        if status.is_server_error() {
-            tracing::warn!(request_id = id, %method, path, status = status.as_u16(), "not answered: {error}");
+        // All others say in the answer what is wrong; whoever asks often would fill the log.
+        if problem == ApiProblem::Internal {
+            tracing::error!(request_id = id, %method, path, status = status.as_u16(), "not answered: {error}");
         } else {
             tracing::debug!(request_id = id, %method, path, status = status.as_u16(), "refused: {error}");
         }
