@@ -8,7 +8,10 @@
 //! what is in use makes it collect all the time (at 256 MiB a backlog took 62 µs of
 //! processor time an event in the server, where it takes 16).
 
-use std::{env, fs};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 /// The heap may grow by so many percent of what is in use before it is collected.
 const GROWTH: (&str, &str) = ("GOGC", "50");
@@ -35,16 +38,25 @@ fn limit(available: u64) -> String {
     format!("{}MiB", (available / PART).max(LIMIT_MIN) >> 20)
 }
 
-/// Bytes of memory of this machine, or of the container, where that has less.
+/// Bytes of memory of this machine, or of the container or service, where that has less.
 fn available() -> Option<u64> {
-    // Of cgroups 2 and 1.
-    let granted = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .into_iter()
-        .filter_map(|path| granted(&fs::read_to_string(path).ok()?));
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limits = limits_of(&own).into_iter();
+    let granted = limits.filter_map(|path| granted(&fs::read_to_string(path).ok()?));
     granted.chain(machine()).min()
 }
 
-/// What a container is granted, bytes; nothing where that is `max`.
+/// The files that hold the limits of a process, by its `/proc/self/cgroup`: its group's and
+/// those of all that are above it, each of which may grant less.
+fn limits_of(own: &str) -> Vec<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup");
+    let group = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let groups = Path::new(group).ancestors().map(|group| root.join(group).join("memory.max"));
+    // A container's of cgroups 1.
+    groups.chain([root.join("memory/memory.limit_in_bytes")]).collect()
+}
+
+/// What a group is granted, bytes; nothing where that is `max`.
 fn granted(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
@@ -94,6 +106,26 @@ mod tests {
         assert_eq!(granted("536870912\n"), Some(GIB / 2));
         for all in ["max\n", "", "-1", "99999999999999999999999"] {
             assert_eq!(granted(all), None, "{all}");
+        }
+    }
+
+    #[test]
+    fn a_service_may_be_granted_less_than_its_machine_has() {
+        let files = |own: &str| {
+            let limits = limits_of(own).into_iter();
+            limits.map(|path| path.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let of_cgroups_1 = "/sys/fs/cgroup/memory/memory.limit_in_bytes";
+        let service = [
+            "/sys/fs/cgroup/system.slice/meritd.service/memory.max",
+            "/sys/fs/cgroup/system.slice/memory.max",
+            "/sys/fs/cgroup/memory.max",
+            of_cgroups_1,
+        ];
+        assert_eq!(files("0::/system.slice/meritd.service\n"), service);
+        // In a container's own namespace, and where nothing is known.
+        for own in ["0::/\n", "", "4:memory:/docker/7f\n"] {
+            assert_eq!(files(own), ["/sys/fs/cgroup/memory.max", of_cgroups_1], "{own}");
         }
     }
 
