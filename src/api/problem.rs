@@ -2,7 +2,6 @@
 
 use actix_web::{
     Error, HttpResponse, ResponseError,
-    error::JsonPayloadError,
     http::{StatusCode, header},
 };
 use serde_json::json;
@@ -43,29 +42,19 @@ pub enum ApiProblem {
 }
 
 impl ApiProblem {
-    /// What an error of the server's own says, which never is the daemon's word.
+    /// The problem that an error is: the daemon's word, or what the server itself refuses.
     pub(super) fn of(error: &Error) -> Self {
         if let Some(problem) = error.as_error::<Self>() {
             return problem.clone();
         }
         match error.as_response_error().status_code() {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::TooLarge { limit_bytes: super::routes::MAX_BODY_BYTES }
+            }
             StatusCode::NOT_FOUND => Self::NotFound(error.to_string()),
             status if status.is_client_error() => Self::BadRequest(error.to_string()),
             _ => Self::Internal,
         }
-    }
-
-    /// What is wrong with a body that should be JSON.
-    pub(super) fn of_body(error: &JsonPayloadError) -> Self {
-        match error.status_code() {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(),
-            _ => Self::BadRequest(error.to_string()),
-        }
-    }
-
-    fn too_large() -> Self {
-        Self::TooLarge { limit_bytes: super::routes::MAX_BODY_BYTES }
     }
 
     fn code(&self) -> &'static str {

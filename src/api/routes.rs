@@ -66,15 +66,9 @@ pub(super) fn places() -> Vec<Place> {
 
 /// Serves them, and says of everything else that there is none.
 pub(super) fn all(config: &mut ServiceConfig) {
-    let refuse_query = |error: actix_web::error::QueryPayloadError, _: &_| {
-        ApiProblem::BadRequest(error.to_string()).into()
-    };
-    let refuse_body =
-        |error: actix_web::error::JsonPayloadError, _: &_| ApiProblem::of_body(&error).into();
     config
         .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
-        .app_data(web::QueryConfig::default().error_handler(refuse_query))
-        .app_data(web::JsonConfig::default().limit(MAX_BODY_BYTES).error_handler(refuse_body))
+        .app_data(web::JsonConfig::default().limit(MAX_BODY_BYTES))
         .default_service(web::to(nowhere));
     for (path, takes) in places() {
         let methods: Vec<String> = takes.iter().map(|(method, _)| method.to_string()).collect();

@@ -41,12 +41,12 @@ pub(super) async fn in_one_shape(
     if let Some(error) = answered.response().error() {
         let problem = ApiProblem::of(error);
         let (method, path) = (answered.request().method(), answered.request().path());
-        let status = problem.status_code();
         // All others say in the answer what is wrong; whoever asks often would fill the log.
         if problem == ApiProblem::Internal {
-            tracing::error!(request_id = id, %method, path, status = status.as_u16(), "not answered: {error}");
+            tracing::error!(request_id = id, %method, path, "not answered: {error}");
         } else {
-            tracing::debug!(request_id = id, %method, path, status = status.as_u16(), "refused: {error}");
+            let status = problem.status_code().as_u16();
+            tracing::debug!(request_id = id, %method, path, status, "refused: {error}");
         }
         answered = answered.into_response(problem.answer(&id));
     }
