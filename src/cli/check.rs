@@ -1,19 +1,20 @@
 //! `meritd check`: everything that can be known before the daemon runs.
 
 mod claims;
+mod opened;
 mod rule_sets;
 
 use std::time::Duration;
 
 use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::{Address, Bytes, U64, keccak256},
+    primitives::{Address, U64, keccak256},
     rpc::client::RpcClient,
 };
 use clap::Args;
 use serde_json::json;
 
 use claims::Claim;
+use opened::Opened;
 
 use super::{ConfigArgs, Failure, KeyArgs, client::DaemonArgs, print};
 use crate::{
@@ -121,7 +122,7 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
         match open(endpoint, RESPONSE_BYTES_MAX).await {
             Ok((client, found)) if found == chain.chain_id => {
                 findings.push(Finding::good(&what, format!("chain id {found}")));
-                usable.get_or_insert(client);
+                usable.get_or_insert(Opened { name: what.into(), client });
             }
             Ok((_, found)) => findings.push(Finding::bad(
                 &what,
@@ -133,7 +134,7 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
             Err(why) => findings.push(Finding::bad(&what, why)),
         }
     }
-    let Some(client) = usable else { return };
+    let Some(endpoint) = usable else { return };
     for contract in config.contracts.iter().filter(|c| c.chain == chain.name) {
         let what = format!("contract/{}", contract.name);
         let address = match &contract.place {
@@ -144,7 +145,7 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
                 continue;
             }
         };
-        match code(&client, address).await {
+        match endpoint.code(address).await {
             Ok(code) if code.is_empty() => findings.push(Finding::bad(
                 &what,
                 format!("there is no code at {address}; correct its address or chain"),
@@ -153,9 +154,9 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
                 let (bytes, hash) = (code.len(), keccak256(&code));
                 let detail = format!("{bytes} bytes of code at {address}, hash {hash}");
                 findings.push(Finding::good(&what, detail));
-                findings.extend(check_claim(&client, &what, address, contract.kind).await);
+                findings.extend(check_claim(&endpoint, &what, address, contract.kind).await);
             }
-            Err(why) => findings.push(Finding::bad(&what, why)),
+            Err(why) => findings.push(Finding::bad(&what, why.to_string())),
         }
     }
     for signer in config.signers.iter().filter(|signer| signer.chain == chain.name) {
@@ -183,8 +184,8 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
             for role in roles(plan, &signer.name) {
                 let what = format!("signer/{}", signer.name);
                 let calldata = calls::has_role(role, key.address());
-                let granted = call(&client, address, &calldata).await;
-                findings.push(match granted.as_deref().map(calls::decode_bool) {
+                let granted = endpoint.call(address, &calldata).await;
+                findings.push(match granted.map(|it| calls::decode_bool(&it)) {
                     Ok(Some(true)) => {
                         Finding::good(what, format!("has {} on {}", role.name(), contract.name))
                     }
@@ -200,7 +201,7 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
                     Ok(None) => {
                         Finding::bad(what, format!("{} has no roles to ask for", contract.name))
                     }
-                    Err(why) => Finding::bad(what, why.clone()),
+                    Err(why) => Finding::bad(what, why.to_string()),
                 });
             }
         }
@@ -209,12 +210,12 @@ async fn check_chain(config: &Config, chain: &Chain, plan: &Plan, findings: &mut
 
 /// Whether a contract of tokens says that it is another kind than it is configured as.
 async fn check_claim(
-    client: &RpcClient,
+    endpoint: &Opened,
     what: &str,
     address: Address,
     kind: ContractKind,
 ) -> Option<Finding> {
-    Some(match claims::ask(client, address, kind).await {
+    Some(match claims::ask(endpoint, address, kind).await {
         Ok(Claim::None) => return None,
         Ok(Claim::Silent) => Finding::good(what, "does not say what it is (ERC-165)"),
         Ok(Claim::Is(interface)) => Finding::good(what, format!("says that it is {interface}")),
@@ -225,7 +226,7 @@ async fn check_claim(
             );
             Finding::bad(what, why)
         }
-        Err(why) => Finding::bad(what, why),
+        Err(why) => Finding::bad(what, why.to_string()),
     })
 }
 
@@ -273,22 +274,6 @@ pub(super) async fn open(
         format!("{shown} does not answer: {error}; is it running and reachable?")
     })?;
     Ok((client, id.to()))
-}
-
-async fn code(client: &RpcClient, address: Address) -> Result<Bytes, String> {
-    client
-        .request("eth_getCode", (address, BlockNumberOrTag::Latest))
-        .await
-        .map_err(|error| error.to_string())
-}
-
-async fn call(client: &RpcClient, to: Address, calldata: &Bytes) -> Result<Vec<u8>, String> {
-    let request = json!({ "to": to, "data": calldata });
-    let answer: Bytes = client
-        .request("eth_call", (request, BlockNumberOrTag::Latest))
-        .await
-        .map_err(|error| error.to_string())?;
-    Ok(answer.to_vec())
 }
 
 async fn check_broker(config: &Config) -> Finding {

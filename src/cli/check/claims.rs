@@ -1,15 +1,13 @@
 //! What a contract says that it is (ERC-165), held against what it is configured as.
 
 use alloy::{
-    eips::BlockNumberOrTag,
     primitives::{Address, Bytes, FixedBytes, fixed_bytes},
-    rpc::client::RpcClient,
     sol,
     sol_types::SolCall as _,
 };
-use serde_json::json;
 
-use crate::config::ContractKind;
+use super::opened::Opened;
+use crate::{chain::rpc::RpcError, config::ContractKind};
 
 sol! {
     function supportsInterface(bytes4 interfaceId) external view returns (bool);
@@ -46,14 +44,17 @@ pub(super) enum Claim {
 /// # Errors
 /// When the endpoint does not answer. A contract that reverts has answered.
 pub(super) async fn ask(
-    client: &RpcClient,
+    endpoint: &Opened,
     address: Address,
     kind: ContractKind,
-) -> Result<Claim, String> {
+) -> Result<Claim, RpcError> {
     let Some((_, expected)) = TOKENS.into_iter().find(|(of, _)| *of == kind) else {
         return Ok(Claim::None);
     };
-    let has = async |interface| supports(client, address, interface).await;
+    let has = async |(_, id): Interface| {
+        let asked = supportsInterfaceCall { interfaceId: id }.abi_encode().into();
+        is_yes(endpoint.call(address, &asked).await)
+    };
     // As ERC-165 says: a contract that answers everything with true knows nothing of it.
     if !has(ERC165).await? || has(INVALID).await? {
         return Ok(Claim::Silent);
@@ -69,20 +70,39 @@ pub(super) async fn ask(
     Ok(Claim::IsNot(expected.0, None))
 }
 
-async fn supports(
-    client: &RpcClient,
-    address: Address,
-    (_, id): Interface,
-) -> Result<bool, String> {
-    let data: Bytes = supportsInterfaceCall { interfaceId: id }.abi_encode().into();
-    let request = json!({ "to": address, "data": data });
-    let answer: Result<Bytes, _> =
-        client.request("eth_call", (request, BlockNumberOrTag::Latest)).await;
+/// Whether a contract said yes. That an endpoint refuses, for its rate or its plan, is no
+/// word of the contract's.
+fn is_yes(answer: Result<Bytes, RpcError>) -> Result<bool, RpcError> {
     match answer {
         Ok(answer) => {
             Ok(supportsInterfaceCall::abi_decode_returns_validate(&answer).unwrap_or(false))
         }
-        Err(error) if error.as_error_resp().is_some() => Ok(false),
-        Err(error) => Err(error.to_string()),
+        Err(error) if error.semantic().is_some() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::{rpc::json_rpc::ErrorPayload, transports::TransportError};
+
+    use super::*;
+
+    fn refused(code: i64, message: &'static str) -> Result<Bytes, RpcError> {
+        let payload = ErrorPayload { code, message: message.into(), data: None };
+        let error = TransportError::ErrorResp(payload);
+        Err(RpcError::from_transport(&"endpoint/main/0".into(), "eth_call", error))
+    }
+
+    #[test]
+    fn only_the_contract_itself_says_no() {
+        let word = |last: u8| Bytes::from([[0; 31].as_slice(), &[last]].concat());
+        assert_eq!(is_yes(Ok(word(1))), Ok(true));
+        for no in [Ok(word(0)), Ok(word(2)), Ok(Bytes::new()), refused(3, "execution reverted")] {
+            assert_eq!(is_yes(no.clone()), Ok(false), "{no:?}");
+        }
+        for (code, message) in [(-32005, "rate limit exceeded"), (-32603, "internal error")] {
+            assert!(is_yes(refused(code, message)).is_err(), "{message}");
+        }
     }
 }
